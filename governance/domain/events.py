@@ -1,0 +1,59 @@
+"""Audit events: what happened, who did it, to what. Each becomes one leaf of the log, its bytes fixed for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeAlias
+
+Json: TypeAlias = "None | bool | int | str | list[Json] | dict[str, Json]"
+
+
+class EventKind(StrEnum):
+    """`noun.verb`, stable for ever: exported evidence carries these names."""
+
+    CALL_RECORDED = "call.recorded"
+    CALL_CONTENT_ADDED = "call.content_added"
+    CALL_CONFLICT = "call.conflict"
+    DECISION_MADE = "decision.made"
+    CASE_OPENED = "case.opened"
+    CASE_CLAIMED = "case.claimed"
+    CASE_RELEASED = "case.released"
+    CASE_ESCALATED = "case.escalated"
+    VERDICT_GIVEN = "verdict.given"
+    VERDICT_APPROVED = "verdict.approved"
+    VERDICT_RETURNED = "verdict.returned"
+    REPORT_RECEIVED = "report.received"
+    CONTENT_REVEALED = "content.revealed"
+    SIGN_IN = "session.opened"
+    SIGN_IN_FAILED = "session.refused"
+    SIGN_OUT = "session.closed"
+    KEY_CREATED = "key.created"
+    KEY_REVOKED = "key.revoked"
+    PERSON_ADDED = "person.added"
+    PERSON_DISABLED = "person.disabled"
+    PASSWORD_CHANGED = "person.password_changed"
+    ROLES_CHANGED = "person.roles_changed"
+    POLICY_SET_LOADED = "policy_set.loaded"
+    EXPORT_MADE = "export.made"
+    AUDIT_READ = "audit.read"
+    AUDIT_VERIFIED = "audit.verified"
+    ACTION_REFUSED = "action.refused"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """`actor` and `subject` are references such as `person:17`, `case:214`, `call:9001`, never names.
+
+    `data` is what the leaf proves: ASCII keys, no floats, integers within +-(2**53 - 1), no end-user ids and no
+    hashes that can be guessed back (see docs/audit.md).
+    """
+
+    kind: EventKind
+    at: datetime
+    actor: str
+    subject: str = ""
+    system: str = ""
+    data: Mapping[str, Json] = field(default_factory=dict)

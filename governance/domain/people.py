@@ -1,0 +1,88 @@
+"""Who acts: a person, an API key, or the system itself. Rights come from roles, checked in the services."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    REVIEWER = "reviewer"
+    SENIOR_REVIEWER = "senior_reviewer"
+    COMPLIANCE_OFFICER = "compliance_officer"
+    AUDITOR = "auditor"
+    ENGINEER = "engineer"
+    ADMIN = "admin"
+
+
+class Permission(StrEnum):
+    """What may be allowed: the actions of `policies/access/console.cedar`."""
+
+    READ_CALLS = "read_calls"
+    READ_CASES = "read_cases"
+    CLAIM_CASE = "claim_case"
+    DECIDE_CASE = "decide_case"
+    DECIDE_ESCALATION = "decide_escalation"
+    APPROVE_VERDICT = "approve_verdict"
+    REVEAL_CONTENT = "reveal_content"
+    READ_AUDIT = "read_audit"
+    EXPORT_EVIDENCE = "export_evidence"
+    PROPOSE_POLICY = "propose_policy"
+    APPROVE_POLICY = "approve_policy"
+    HOLD_AND_ERASE = "hold_and_erase"
+    MANAGE_ACCESS = "manage_access"
+
+
+class Scope(StrEnum):
+    """What an API key may be used for."""
+
+    INGEST = "ingest"
+    CHECK = "check"
+    REPORT = "report"
+    READ = "read"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RoleBinding:
+    """A role, everywhere (`system` is "") or for one system."""
+
+    role: Role
+    system: str = ""
+
+
+class ActorKind(StrEnum):
+    PERSON = "person"
+    KEY = "key"
+    SERVICE = "service"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Actor:
+    """Who acts, as the session, the key or the process says: never as a request body says.
+
+    `id` is the principal's id (0 for the product itself); audit leaves carry `reference`, never a name.
+    """
+
+    kind: ActorKind
+    id: int
+    name: str
+    bindings: tuple[RoleBinding, ...] = ()
+    scopes: tuple[Scope, ...] = ()
+    system: str = ""
+
+    @property
+    def reference(self) -> str:
+        return f"{self.kind}:{self.id}"
+
+
+SERVICE = Actor(kind=ActorKind.SERVICE, id=0, name="The console")
+
+
+def operator(name: str) -> Actor:
+    """Who runs the command line: whoever may read the data directory holds every right, and is named in the log."""
+    return Actor(
+        kind=ActorKind.SERVICE,
+        id=0,
+        name=name,
+        bindings=tuple(RoleBinding(role=role) for role in Role),
+    )

@@ -1,0 +1,60 @@
+"""Settings, from the environment (prefix `GOVERNANCE_`) or a `.env` file. `docs/settings.md` lists each with its default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from governance.errors import Misconfigured
+
+
+class Settings(BaseSettings):
+    """All that an operator can set. Secrets are `SecretStr`, so that no log and no traceback shows them."""
+
+    model_config = SettingsConfigDict(env_prefix="GOVERNANCE_", env_file=".env", extra="ignore", frozen=True)
+
+    data_dir: Path = Field(default=Path("var"), description="Where the embedded database and the created keys lie.")
+    database_url: str = Field(default="", description="SQLAlchemy URL; empty is SQLite in the data directory.")
+    policies: Path = Field(
+        default=Path("policies"), description="The policy files; if absent, those that came with the package."
+    )
+    public_url: str = Field(
+        default="", description="The address people use, for example https://governance.example.org."
+    )
+    oidc_issuer: str = Field(default="", description="OpenID Connect issuer; empty is local accounts.")
+    oidc_client_id: str = Field(default="", description="Client id at the issuer.")
+    oidc_client_secret: SecretStr = Field(default=SecretStr(""), description="Client secret at the issuer.")
+    roles_claim: str = Field(default="groups", description="The claim that holds a person's roles or groups.")
+    role_map: Annotated[dict[str, str], NoDecode] = Field(
+        default_factory=dict,
+        description="Group to role, as group=role[,group=role...]; a group named as a role needs no entry.",
+    )
+    key_encryption_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="32 bytes in base64; empty is the file key-encryption.key in the data directory.",
+    )
+    signing_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="Ed25519 seed, 32 bytes in base64; empty is the file signing.key in the data directory.",
+    )
+    log_origin: str = Field(default="governance.local/audit", description="The audit log's name in its checkpoints.")
+    session_hours: int = Field(default=8, ge=1, le=24, description="How long a sign-in lasts.")
+    lease_minutes: int = Field(
+        default=20, ge=1, le=240, description="How long a claimed case is held without a decision."
+    )
+    reveal_minutes: int = Field(default=5, ge=1, le=60, description="How long revealed original text stays visible.")
+    max_body_mib: int = Field(default=20, ge=1, le=200, description="Largest request body after decompression, in MiB.")
+    workers: int = Field(default=1, ge=1, le=64, description="Checking processes that `serve` starts.")
+
+
+def load(**overrides: object) -> Settings:
+    """Reads the settings; a wrong value is a `Misconfigured` that names it and never shows a secret."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = "GOVERNANCE_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise Misconfigured(f"{name}: {first['msg']}.", advice="See docs/settings.md.") from None

@@ -1,0 +1,149 @@
+"""One database, SQLite or PostgreSQL, behind one face: `read()` for a snapshot, `write()` for a unit of work.
+
+A unit of work commits once. Its audit events are written, and on SQLite sealed, in the same transaction as the rows
+they speak of, so neither exists without the other.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
+
+from governance.domain.events import Event
+from governance.errors import Misconfigured
+from governance.store.ids import IdAllocator
+
+
+class AuditWriter(Protocol):
+    """Writes events into the log within the caller's transaction; `discard` forgets what a rollback undid."""
+
+    def write(self, connection: sa.Connection, events: Sequence[Event]) -> None: ...
+
+    def discard(self) -> None: ...
+
+
+class Transaction:
+    """A unit of work: repositories act through `connection`; events appended here commit with it."""
+
+    def __init__(self, connection: sa.Connection, ids: IdAllocator) -> None:
+        self.connection = connection
+        self.ids = ids
+        self.events: list[Event] = []
+
+    def append(self, event: Event) -> None:
+        self.events.append(event)
+
+
+class Database:
+    """An engine a process. `audit` is None only for tools that write no events."""
+
+    def __init__(self, engine: sa.Engine, audit: AuditWriter | None = None) -> None:
+        self.engine = engine
+        self.audit = audit
+        self.ids = IdAllocator(engine)
+
+    @property
+    def dialect(self) -> str:
+        return self.engine.dialect.name
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A short-lived connection for reading; ends without a trace."""
+        with self.engine.connect() as connection:
+            if self.dialect == "sqlite":
+                connection.exec_driver_sql("BEGIN")
+            try:
+                yield connection
+            finally:
+                connection.rollback()
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """Commits once at the end; an exception undoes everything, the audit events included."""
+        with self.engine.connect() as connection:
+            begin(connection)
+            transaction = Transaction(connection, self.ids)
+            try:
+                yield transaction
+                if transaction.events:
+                    if self.audit is None:
+                        raise RuntimeError("audit events need an audit writer")
+                    self.audit.write(connection, transaction.events)
+                connection.commit()
+            except BaseException:
+                connection.rollback()
+                if self.audit is not None:
+                    self.audit.discard()
+                raise
+
+
+def begin(connection: sa.Connection) -> None:
+    """Starts a write transaction. On SQLite at once (IMMEDIATE): a read that turns into a write could only fail."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def connect(url: str) -> sa.Engine:
+    """Makes the engine. `url` is a SQLAlchemy URL; `postgresql://` means psycopg. Raises `Misconfigured`."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise Misconfigured(
+            "GOVERNANCE_DATABASE_URL is not a database URL.", advice="Example: postgresql://user@host/name."
+        ) from None
+    if parsed.drivername in ("postgresql", "postgres"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        return _sqlite(parsed)
+    if backend == "postgresql":
+        return sa.create_engine(parsed, pool_size=10, max_overflow=20, pool_pre_ping=True)
+    raise Misconfigured(f"The database {backend!r} is not supported.", advice="Use SQLite or PostgreSQL.")
+
+
+def _sqlite(url: sa.URL) -> sa.Engine:
+    if url.database and url.database != ":memory:":
+        folder = Path(url.database).parent
+        if not folder.is_dir():
+            raise Misconfigured(
+                f"The data directory {folder} does not exist.", advice="Create it, or set GOVERNANCE_DATA_DIR."
+            )
+    # isolation_level=None: the driver begins no transaction of its own, `begin` says which.
+    engine = sa.create_engine(url, connect_args={"timeout": 30, "isolation_level": None, "check_same_thread": False})
+
+    @sa.event.listens_for(engine, "connect")
+    def _settle(connection: sqlite3.Connection, _record: Any) -> None:
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "recursive_triggers=ON",
+            "secure_delete=ON",
+            "temp_store=MEMORY",
+            "cache_size=-32000",
+            "mmap_size=268435456",
+        ):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    return engine
+
+
+def reachable(engine: sa.Engine) -> None:
+    """Raises `Misconfigured` with the driver's first line when the database cannot be opened or written."""
+    try:
+        with engine.connect() as connection:
+            begin(connection)
+            connection.rollback()
+    except OperationalError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        raise Misconfigured(
+            f"The database cannot be used: {reason}.",
+            advice="Check GOVERNANCE_DATABASE_URL, GOVERNANCE_DATA_DIR and the rights on it.",
+        ) from None
