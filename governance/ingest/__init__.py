@@ -1,0 +1,1 @@
+"""Wire formats to domain types: pure functions, no database, no clock but the caller's."""
