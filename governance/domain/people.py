@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -48,6 +49,36 @@ class RoleBinding:
 
     role: Role
     system: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Person:
+    """Somebody who can sign in: a local account (`issuer` is "local") or one of an OpenID Connect issuer."""
+
+    id: int
+    issuer: str
+    subject: str
+    name: str
+    email: str
+    bindings: tuple[RoleBinding, ...]
+    created_at: datetime
+    disabled_at: datetime | None = None
+    must_change_password: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApiKey:
+    """What a list shows of an API key: never its secret. `system` is "" for any."""
+
+    id: int
+    prefix: str
+    scopes: tuple[Scope, ...]
+    system: str
+    created_by: str
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    last_used_at: datetime | None = None
 
 
 class ActorKind(StrEnum):

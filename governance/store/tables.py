@@ -10,7 +10,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Double,
     ForeignKey,
     Index,
     Integer,
@@ -107,7 +106,7 @@ call = Table(
     Column("cached_tokens", BigInteger, nullable=True),
     Column("error", String(1000), nullable=False),
     Column("content_captured", SmallInteger, nullable=False, comment="1 when the producer sent content, else 0."),
-    Column("parts", Text, nullable=False, comment="JSON [[part kind, message id, reference, score], ...] in order."),
+    Column("parts", Text, nullable=False, comment="JSON list of the parts in order; see store/parts.py."),
     Column(
         "attributes",
         LargeBinary,
@@ -176,7 +175,7 @@ message = Table(
     Column("conversation_id", Id, ForeignKey("conversation.id"), nullable=False),
     Column("digest", LargeBinary(16), nullable=False, comment="HMAC-SHA-256/128 under the conversation's key."),
     Column("call_id", Id, nullable=False, comment="The call it first came with."),
-    Column("body", LargeBinary, nullable=True, comment="Encrypted JSON of domain.content.Content; NULL once erased."),
+    Column("body", LargeBinary, nullable=True, comment="The encrypted text; its frame (role, name ...) is in call.parts. NULL once erased."),
     UniqueConstraint("conversation_id", "digest"),
     comment="A content item, once for each conversation.",
 )
@@ -251,6 +250,7 @@ case = Table(
     Column("opened_at", BigInteger, nullable=False),
     Column("due_at", BigInteger, nullable=False),
     Column("claimed_by", Id, ForeignKey("principal.id"), nullable=True),
+    Column("claimed_at", BigInteger, nullable=True, comment="Handling time counts from here."),
     Column(
         "lease_hash",
         LargeBinary(32),
@@ -280,6 +280,18 @@ case = Table(
         postgresql_where=text("state <> 'decided'"),
     ),
     sqlite_autoincrement=True,
+)
+
+case_note = Table(
+    "case_note",
+    metadata,
+    _id(),
+    Column("case_id", Id, ForeignKey("case.id"), nullable=False, index=True),
+    Column("kind", String(10), nullable=False, comment="'escalated' or 'returned'"),
+    Column("note", Text, nullable=False),
+    Column("written_by", Id, ForeignKey("principal.id"), nullable=False),
+    Column("written_at", BigInteger, nullable=False),
+    comment="Why a case was handed on: free text, so it is kept here and never in the audit log.",
 )
 
 verdict = Table(
@@ -413,7 +425,7 @@ audit_event = Table(
     Column("system", String(200), nullable=False),
     Column("leaf", LargeBinary, nullable=False, comment="The exact bytes whose RFC 6962 leaf hash is in the log."),
     Column("xid", BigInteger, nullable=True, comment="PostgreSQL's transaction id, for the sealing watermark."),
-    # Calls and clean decisions are the bulk and are found by their seq or their call; people's acts are what is browsed.
+    # Calls and decisions are the bulk, found by their seq; people's acts are what is browsed.
     Index(
         "ix_audit_event_acts",
         "id",
