@@ -495,3 +495,17 @@ worker = Table(
     Column("started_at", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False, comment="Heartbeat."),
 )
+
+daily_figure = Table(
+    "daily_figure",
+    metadata,
+    Column("system_id", Id, ForeignKey("system.id"), primary_key=True, autoincrement=False),
+    Column("day", Integer, primary_key=True, autoincrement=False, comment="Of the calls' start, in days since 1970, UTC."),
+    Column("calls", BigInteger, nullable=False, comment="Calls with a decision in force, or that could not be decided."),
+    Column("flagged", BigInteger, nullable=False),
+    Column("failed", BigInteger, nullable=False, comment="Could not be decided; a person looks instead."),
+    Column("uncaptured", BigInteger, nullable=False, comment="Came without content."),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    comment="What the console counts, kept with each decision (store/figures.py): no page counts the calls.",
+)

@@ -1,0 +1,103 @@
+"""Untrusted text with marks: a conversation, signed bytes. Text reaches the page only through `textContent`.
+
+The component's data is JSON; no part of it is ever parsed as HTML or Markdown. Offsets count code points.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import streamlit as st
+
+Level = Literal["critical", "high", "note", "hidden", "shown"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turn:
+    """One speaker's text. `kind` is "document" for what was retrieved or handed over, "folded" for text not yet shown."""
+
+    who: str
+    note: str = ""
+    text: str
+    kind: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """`start` and `end` are code points of turn number `turn`. `n` is the number shown beside the mark, 0 for none."""
+
+    turn: int
+    start: int
+    end: int
+    level: Level
+    label: str = ""
+    id: str = ""
+    n: int = 0
+
+
+_CSS = """
+:host { font-family: var(--st-font); color: var(--st-text-color); font-size: 14px; }
+.turn { display: grid; grid-template-columns: 112px 1fr; gap: 14px; padding: 12px 0;
+  border-top: 1px solid var(--st-border-color); }
+.turn:first-child { border-top: 0; padding-top: 2px; }
+.who { font-size: 12.5px; font-weight: 600; overflow-wrap: anywhere; unicode-bidi: isolate; }
+.who small { display: block; font-weight: 400; font-size: 12px; color: var(--st-gray-text-color); margin-top: 2px; }
+.said { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.6; max-width: 72ch; unicode-bidi: isolate; }
+.turn.document .said { border-left: 3px solid var(--st-border-color); padding-left: 12px; font-size: 13.5px; }
+.turn.tool .said { font-family: var(--st-code-font); font-variant-ligatures: none; font-size: 12.5px; }
+.turn.folded .said { color: var(--st-gray-text-color); }
+mark { color: inherit; border-radius: 3px; padding: 1px 2px; background: color-mix(in srgb, var(--c) 15%, transparent);
+  box-shadow: inset 0 -2px 0 var(--c); }
+mark[role=button] { cursor: pointer; }
+mark[data-n]::after { content: attr(data-n); font-size: 10px; font-weight: 650; vertical-align: super;
+  margin-left: 2px; color: var(--c); }
+mark[role=button]:hover, mark[aria-current=true] { background: color-mix(in srgb, var(--c) 32%, transparent); }
+mark:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: 1px; }
+.critical { --c: var(--st-red-color); } .high { --c: var(--st-orange-color); } .note { --c: var(--st-gray-color); }
+.hidden { background: var(--st-gray-background-color); color: var(--st-gray-text-color); border-radius: 3px;
+  padding: 1px 5px; font-size: .92em; }
+.shown { border-bottom: 1px dashed var(--st-orange-color); }
+@media (max-width: 520px) { .turn { grid-template-columns: 1fr; gap: 4px; } }
+"""
+_JS = """
+const el = (tag, cls, text) => {
+  const e = document.createElement(tag); if (cls) e.className = cls
+  if (text !== undefined) e.textContent = text; return e }
+const pieces = (into, text, spans, pick, current) => {
+  const chars = Array.from(text); let at = 0                         // code points, as Python counts them
+  for (const s of [...spans].sort((a, b) => a.start - b.start)) {
+    if (s.start < at) continue
+    into.append(chars.slice(at, s.start).join(""))
+    const inner = chars.slice(s.start, s.end).join("")
+    if (s.level === "hidden" || s.level === "shown") into.append(el("span", s.level, inner))
+    else {
+      const m = el("mark", ["critical", "high"].includes(s.level) ? s.level : "note", inner); m.title = s.label || ""
+      if (s.n) m.dataset.n = s.n
+      if (pick && s.id) {
+        m.tabIndex = 0; m.setAttribute("role", "button"); m.setAttribute("aria-current", s.id === current)
+        m.onclick = () => pick(s.id); m.onkeydown = e => e.key === "Enter" && m.onclick() }
+      into.append(m) }
+    at = s.end }
+  into.append(chars.slice(at).join("")) }
+export default function ({ data, parentElement, setTriggerValue }) {
+  const root = parentElement.querySelector("#t"), pick = id => setTriggerValue("picked", id)
+  root.replaceChildren(...data.turns.map((t, i) => {
+    const kind = ["document", "tool", "folded"].includes(t.kind) ? " " + t.kind : ""
+    const row = el("div", "turn" + kind), who = el("div", "who", t.who), said = el("div", "said")
+    who.append(el("small", "", t.note)); said.dir = "auto"
+    pieces(said, t.text, data.marks.filter(s => s.turn === i), pick, data.current)
+    row.append(who, said); return row })) }
+"""
+_view = st.components.v2.component("governance_marked", html='<div id="t"></div>', css=_CSS, js=_JS)
+
+
+def transcript(turns: Sequence[Turn], marks: Sequence[Mark] = (), *, current: str = "", key: str) -> str:
+    """Draws the turns; returns the id of the mark that was just clicked, or ""."""
+    result = _view(
+        data={"turns": [asdict(t) for t in turns], "marks": [asdict(m) for m in marks], "current": current},
+        key=key,
+        on_picked_change=lambda: None,
+    )
+    return str(result.picked or "")
