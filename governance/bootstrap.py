@@ -137,3 +137,20 @@ class Application:
 def open_application(settings: Settings | None = None, *, clock: Clock = utc_now, migrate: bool = False) -> Application:
     """The application over `settings` (default: the environment)."""
     return Application(settings if settings is not None else load(), clock=clock, migrate=migrate)
+
+
+_running: Application | None = None
+
+
+def running() -> Application:
+    """This process's application: what `run_as` set (the server, a test), else one over the environment."""
+    global _running
+    if _running is None:
+        _running = open_application()
+    return _running
+
+
+def run_as(application: Application | None) -> None:
+    """Makes `application` the one that the console's pages and the API of this process use."""
+    global _running
+    _running = application
