@@ -19,7 +19,7 @@ Clock = Callable[[], datetime]
 
 
 class Permissions(Protocol):
-    """Answers from `policies/access/console.cedar`; `context` holds facts the rules read (for example `claimed_by_actor`)."""
+    """Answers from `policies/access/console.cedar`; `context` holds facts the rules read, as `claimed_by_actor`."""
 
     def allowed(
         self, actor: Actor, permission: Permission, *, system: str = "", context: Mapping[str, bool | str] | None = None

@@ -175,7 +175,12 @@ message = Table(
     Column("conversation_id", Id, ForeignKey("conversation.id"), nullable=False),
     Column("digest", LargeBinary(16), nullable=False, comment="HMAC-SHA-256/128 under the conversation's key."),
     Column("call_id", Id, nullable=False, comment="The call it first came with."),
-    Column("body", LargeBinary, nullable=True, comment="The encrypted text; its frame (role, name ...) is in call.parts. NULL once erased."),
+    Column(
+        "body",
+        LargeBinary,
+        nullable=True,
+        comment="The encrypted text; its frame (role, name ...) is in call.parts. NULL once erased.",
+    ),
     UniqueConstraint("conversation_id", "digest"),
     comment="A content item, once for each conversation.",
 )
@@ -500,8 +505,12 @@ daily_figure = Table(
     "daily_figure",
     metadata,
     Column("system_id", Id, ForeignKey("system.id"), primary_key=True, autoincrement=False),
-    Column("day", Integer, primary_key=True, autoincrement=False, comment="Of the calls' start, in days since 1970, UTC."),
-    Column("calls", BigInteger, nullable=False, comment="Calls with a decision in force, or that could not be decided."),
+    Column(
+        "day", Integer, primary_key=True, autoincrement=False, comment="Of the calls' start, in days since 1970, UTC."
+    ),
+    Column(
+        "calls", BigInteger, nullable=False, comment="Calls with a decision in force, or that could not be decided."
+    ),
     Column("flagged", BigInteger, nullable=False),
     Column("failed", BigInteger, nullable=False, comment="Could not be decided; a person looks instead."),
     Column("uncaptured", BigInteger, nullable=False, comment="Came without content."),

@@ -1,0 +1,115 @@
+"""Content at rest: AES-256-GCM under a key per conversation, wrapped by one key-encryption key (RFC 3394).
+
+The associated data binds a ciphertext to its record, so that it cannot be moved to another. Erasing a wrapped key
+makes all that it sealed unreadable, and the audit log's commitments with it unguessable.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
+
+from governance.errors import Misconfigured, Tampered
+
+
+class ContentKey:
+    """One conversation's key: seals its content, and makes the keyed digests by which repeated content is known."""
+
+    __slots__ = ("_aead", "_mac")
+
+    def __init__(self, secret: bytes) -> None:
+        """`secret` is 32 random bytes; the sealing and the digest key are derived from it apart."""
+        self._aead = AESGCM(hmac.digest(secret, b"seal", "sha256"))
+        self._mac = hmac.new(hmac.digest(secret, b"digest", "sha256"), digestmod=hashlib.sha256)
+
+    def seal(self, plain: bytes, bound_to: bytes) -> bytes:
+        """12 bytes of nonce, then ciphertext and tag."""
+        nonce = os.urandom(12)
+        return nonce + self._aead.encrypt(nonce, plain, bound_to)
+
+    def open(self, sealed: bytes, bound_to: bytes) -> bytes:
+        """Raises `Tampered` unless these bytes were sealed with this key for this record."""
+        try:
+            return self._aead.decrypt(sealed[:12], sealed[12:], bound_to)
+        except (InvalidTag, ValueError):
+            raise Tampered("Stored content does not open with its key: it was changed or moved.") from None
+
+    def digest(self, plain: bytes) -> bytes:
+        """HMAC-SHA-256, 32 bytes: tells equal content of this conversation, and tells others nothing."""
+        mac = self._mac.copy()
+        mac.update(plain)
+        return mac.digest()
+
+
+class KeyRing:
+    """Makes, wraps and unwraps content keys with the key-encryption key (32 bytes)."""
+
+    def __init__(self, key_encryption_key: bytes) -> None:
+        if len(key_encryption_key) != 32:
+            raise Misconfigured("The key-encryption key must be 32 bytes.", advice="See docs/operations.md.")
+        self._kek = key_encryption_key
+
+    def create(self) -> tuple[ContentKey, bytes]:
+        """A new key, and its wrapped form to be stored."""
+        secret = os.urandom(32)
+        return ContentKey(secret), aes_key_wrap(self._kek, secret)
+
+    def unwrap(self, wrapped: bytes) -> ContentKey:
+        """Raises `Misconfigured` when the key-encryption key is not the one that wrapped it."""
+        try:
+            return ContentKey(aes_key_unwrap(self._kek, wrapped))
+        except (InvalidUnwrap, ValueError):
+            raise Misconfigured(
+                "The key-encryption key does not fit this database.",
+                advice="Restore the key that was used when the data was written (GOVERNANCE_KEY_ENCRYPTION_KEY).",
+            ) from None
+
+
+def secret_of(name: str, given: str, file: Path) -> bytes:
+    """32 secret bytes: from a setting (base64), else from a file, which is made with mode 0600 when absent.
+
+    Raises `Misconfigured` that names `name` and never shows the value.
+    """
+    if given:
+        return _decode(name, given)
+    try:
+        return _decode(str(file), file.read_text("ascii").strip())
+    except FileNotFoundError:
+        pass
+    except (OSError, UnicodeDecodeError):
+        raise Misconfigured(f"{file} cannot be read.", advice="Check its owner and mode (0600).") from None
+    secret = os.urandom(32)
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(base64.b64encode(secret) + b"\n")
+            handle.flush()
+            os.fsync(handle.fileno())
+        try:
+            os.link(draft, file)  # appears whole or not at all, and never over another
+        finally:
+            draft.unlink()
+    except FileExistsError:  # another process made it just now
+        return _decode(str(file), file.read_text("ascii").strip())
+    except OSError as error:
+        raise Misconfigured(f"{file} cannot be made: {error.strerror}.", advice="Check the data directory.") from None
+    return secret
+
+
+def _decode(name: str, text: str) -> bytes:
+    try:
+        secret = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        secret = b""
+    if len(secret) != 32:
+        raise Misconfigured(f"{name} must be 32 bytes in base64.")
+    return secret

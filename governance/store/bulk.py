@@ -1,0 +1,68 @@
+"""Writing many rows fast: tuples straight through the driver, in the order of a table's columns.
+
+Here, and in `search`, `audit_log` and `jobs`, is all that SQLite and PostgreSQL need said differently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+
+# SQLite takes at most 32,766 parameters a statement; PostgreSQL 65,535.
+CHUNK = 5_000
+
+
+@lru_cache(maxsize=64)
+def _insert(table: sa.Table, mark: str, ignore: bool) -> str:
+    columns = ", ".join(f'"{column.name}"' for column in table.columns)
+    marks = ", ".join([mark] * len(table.columns))
+    statement = f'INSERT INTO "{table.name}" ({columns}) VALUES ({marks})'  # noqa: S608 - names of our own tables
+    return statement + (" ON CONFLICT DO NOTHING" if ignore else "")
+
+
+def mark(connection: sa.Connection) -> str:
+    """The driver's parameter mark."""
+    return "?" if connection.dialect.name == "sqlite" else "%s"
+
+
+def insert(
+    connection: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]], *, ignore: bool = False
+) -> None:
+    """Inserts rows of all the table's columns; `ignore` leaves rows that are there already as they are."""
+    if rows:
+        connection.exec_driver_sql(_insert(table, mark(connection), ignore), list(rows))
+
+
+def chunks(items: Sequence[Any], size: int = CHUNK) -> Iterable[Sequence[Any]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def select_in(connection: sa.Connection, statement: str, values: Sequence[Any], *fixed: Any) -> list[Any]:
+    """Runs `statement` with its `{in}` filled by a list, and `{}` by the parameter mark, in chunks; gives all rows.
+
+    `fixed` are the parameters that stand before the list.
+    """
+    sign = mark(connection)
+    found: list[Any] = []
+    for chunk in chunks(values):
+        marks = ", ".join([sign] * len(chunk))
+        sql = statement.replace("{in}", f"({marks})").replace("{}", sign)
+        found.extend(connection.exec_driver_sql(sql, (*fixed, *chunk)).all())
+    return found
+
+
+def select_pairs(connection: sa.Connection, statement: str, pairs: Sequence[tuple[Any, Any]]) -> list[Any]:
+    """As `select_in`, for `(a, b) IN {in}`."""
+    sign = mark(connection)
+    one = f"({sign}, {sign})"
+    opening = "(VALUES " if connection.dialect.name == "sqlite" else "("
+    found: list[Any] = []
+    for chunk in chunks(pairs):
+        marks = opening + ", ".join([one] * len(chunk)) + ")"
+        sql = statement.replace("{in}", marks)
+        found.extend(connection.exec_driver_sql(sql, tuple(value for pair in chunk for value in pair)).all())
+    return found

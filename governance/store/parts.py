@@ -1,0 +1,138 @@
+"""The frame of a call's content as the `parts` column holds it: which message plays which part, in order.
+
+A part is a JSON list `[kind, message id, role or name, type, reference, score, labels]`, cut after its last value that
+is not the default. A tool message's role is kept where a tool call's name would be, told apart by the kind's suffix.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from governance.domain.calls import Document, Message, ToolCall
+from governance.domain.content import Content, ContentKind, Part, PartKind
+
+_MESSAGE_KINDS = (PartKind.SYSTEM, PartKind.INPUT, PartKind.HISTORY, PartKind.OUTPUT)
+# A tool result is a message with a role (input history) or what a tool span gave back.
+_TOOL_MESSAGE = "tool_message"
+_DEFAULTS: tuple[Any, ...] = (None, None, "", "text", "", None, [])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredPart:
+    """One part without its text; `message_id` says where the text is."""
+
+    kind: PartKind
+    index: int
+    message_id: int
+    content_kind: ContentKind
+    role: str
+    name: str
+    type: str
+    reference: str
+    score: float | None
+    labels: tuple[str, ...]
+
+    def with_text(self, text: str) -> Part:
+        return Part(
+            kind=self.kind,
+            index=self.index,
+            content=Content(
+                kind=self.content_kind, text=text, role=self.role, type=self.type, name=self.name, labels=self.labels
+            ),
+            reference=self.reference,
+            score=self.score,
+        )
+
+
+def entry(part: Part, message_id: int) -> list[Any]:
+    """The JSON list for one part."""
+    content = part.content
+    kind: str = part.kind
+    if part.kind is PartKind.TOOL_RESULT and content.kind is ContentKind.MESSAGE:
+        kind = _TOOL_MESSAGE
+    values = [
+        kind,
+        message_id,
+        content.role or content.name,
+        content.type,
+        part.reference,
+        part.score,
+        list(content.labels),
+    ]
+    last = len(values)
+    while values[last - 1] == _DEFAULTS[last - 1]:
+        last -= 1
+    return values[:last]
+
+
+def encode(entries: Iterable[list[Any]]) -> str:
+    return json.dumps(list(entries), separators=(",", ":"))
+
+
+def decode(text: str) -> list[StoredPart]:
+    """The stored parts, each with its index among the parts of its kind."""
+    counts: dict[PartKind, int] = {}
+    found = []
+    for values in json.loads(text):
+        kind, message_id, word, type_, reference, score, labels = values + list(_DEFAULTS[len(values) :])
+        tool_message = kind == _TOOL_MESSAGE
+        part_kind = PartKind.TOOL_RESULT if tool_message else PartKind(kind)
+        is_message = tool_message or part_kind in _MESSAGE_KINDS
+        index = counts.get(part_kind, 0)
+        counts[part_kind] = index + 1
+        found.append(
+            StoredPart(
+                kind=part_kind,
+                index=index,
+                message_id=message_id,
+                content_kind=ContentKind.MESSAGE if is_message else ContentKind(part_kind.value),
+                role=word if is_message else "",
+                name="" if is_message else word,
+                type=type_,
+                reference=reference,
+                score=score,
+                labels=tuple(labels),
+            )
+        )
+    return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallContent:
+    """A call's content in the domain's shape."""
+
+    input: tuple[Message, ...]
+    output: tuple[Message, ...]
+    documents: tuple[Document, ...]
+    tool_calls: tuple[ToolCall, ...]
+
+
+def content_of(parts: Sequence[Part]) -> CallContent:
+    """Turns parts back into messages, documents and tool calls: the inverse of `domain.content.parts_of`."""
+    input_: list[Message] = []
+    output: list[Message] = []
+    documents: list[Document] = []
+    tools: list[ToolCall] = []
+    for part in parts:
+        content = part.content
+        if content.kind is ContentKind.MESSAGE:
+            message = Message(role=content.role, text=content.text, type=content.type)
+            (output if part.kind is PartKind.OUTPUT else input_).append(message)
+        elif content.kind is ContentKind.DOCUMENT:
+            documents.append(Document(id=content.name, text=content.text, score=part.score, labels=content.labels))
+        elif content.kind is ContentKind.TOOL_CALL:
+            tools.append(ToolCall(id=part.reference, name=content.name, arguments=content.text))
+        else:
+            tools.append(_with_result(tools, part))
+    return CallContent(input=tuple(input_), output=tuple(output), documents=tuple(documents), tool_calls=tuple(tools))
+
+
+def _with_result(tools: list[ToolCall], part: Part) -> ToolCall:
+    """The tool call that this result belongs to (the one just before it), taken off the list and completed."""
+    asked = tools.pop() if tools and tools[-1].id == part.reference and tools[-1].result is None else ToolCall()
+    return ToolCall(
+        id=part.reference, name=asked.name or part.content.name, arguments=asked.arguments, result=part.content.text
+    )

@@ -1,0 +1,668 @@
+"""Records calls: content deduplicated and encrypted, rows, audit events and work in one commit. The hot path.
+
+Rows are built outside the write transaction, from caches that say which systems, conversations and messages exist.
+A cache that another process made stale shows itself as a broken unique key: everything is then rolled back, the
+caches are dropped, and the work is done again with the truth read inside the transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from governance.domain.calls import Call, CallKind, ContentEvent, EndUser, Release, Usage
+from governance.domain.content import Content, Part, PartKind, parts_of
+from governance.domain.events import Event, EventKind
+from governance.privacy.keys import ContentKey, KeyRing
+from governance.store import bulk, parts
+from governance.store import tables as t
+from governance.store.database import Database, Transaction
+from governance.store.jobs import JobQueue
+
+_CONVERSATIONS = 5_000
+_ATTEMPTS = 5
+
+
+class Recordable(Protocol):
+    """What the decoders give: calls, and content that came apart from its span."""
+
+    @property
+    def calls(self) -> Sequence[Call]: ...
+
+    @property
+    def content_events(self) -> Sequence[ContentEvent]: ...
+
+
+@dataclass(kw_only=True, slots=True)
+class Receipt:
+    """What became of one batch. `call_ids` are the new calls' ids, in order."""
+
+    new: int = 0
+    repeated: int = 0
+    conflicts: int = 0
+    call_ids: list[int] = field(default_factory=list)
+
+
+class _Conversation:
+    """A conversation's key, and the messages it is known to have (digest to message id)."""
+
+    __slots__ = ("id", "key", "seen")
+
+    def __init__(self, number: int, key: ContentKey) -> None:
+        self.id = number
+        self.key = key
+        self.seen: dict[bytes, int] = {}
+
+
+@dataclass(slots=True)
+class _Stored:
+    """A call that is there already, or is being written in this commit."""
+
+    id: int
+    conversation: _Conversation | None  # None once its key is erased
+    span_digest: bytes | None
+    revision: int
+    parts: str
+    row: int  # index into the rows of this commit, -1 when it is in the database
+
+
+class _Rows:
+    """All that one commit writes."""
+
+    def __init__(self) -> None:
+        self.systems: list[tuple[Any, ...]] = []
+        self.releases: list[tuple[Any, ...]] = []
+        self.conversations: list[tuple[Any, ...]] = []
+        self.calls: list[tuple[Any, ...]] = []
+        self.messages: list[tuple[Any, ...]] = []
+        self.logs: list[tuple[Any, ...]] = []
+        self.conflicts: list[tuple[Any, ...]] = []
+        self.updates: list[dict[str, Any]] = []
+        self.events: list[Event] = []
+        self.to_check: dict[int, None] = {}
+
+
+class CallWriter:
+    """Not thread-safe: one writer a process. `write` takes several batches and commits them together."""
+
+    def __init__(self, database: Database, keyring: KeyRing, jobs: JobQueue, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._keyring = keyring
+        self._jobs = jobs
+        self._clock = clock
+        self._systems: dict[str, int] = {}
+        self._releases: dict[tuple[int, str], int] = {}
+        self._conversations: OrderedDict[tuple[int, str], _Conversation] = OrderedDict()
+
+    def forget(self) -> None:
+        """Drops the caches: after a rollback, or when content was erased."""
+        self._systems.clear()
+        self._releases.clear()
+        self._conversations.clear()
+
+    def write(self, batches: Sequence[Recordable]) -> list[Receipt]:
+        """Commits all batches, or raises and commits none. A resend changes nothing and is counted as repeated."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._write(batches, careful=attempt > 0)
+            except IntegrityError:
+                self.forget()
+                if attempt == _ATTEMPTS - 1:
+                    raise
+            except BaseException:
+                self.forget()
+                raise
+        raise AssertionError("unreachable")
+
+    def _write(self, batches: Sequence[Recordable], *, careful: bool) -> list[Receipt]:
+        if careful:
+            with self._database.write() as transaction:
+                receipts, rows = self._build(transaction.connection, batches)
+                self._store(transaction, rows)
+        else:
+            with self._database.read() as connection:
+                receipts, rows = self._build(connection, batches)
+            if rows.events:
+                with self._database.write() as transaction:
+                    self._store(transaction, rows)
+        while len(self._conversations) > _CONVERSATIONS:
+            self._conversations.popitem(last=False)
+        return receipts
+
+    def _store(self, transaction: Transaction, rows: _Rows) -> None:
+        connection = transaction.connection
+        bulk.insert(connection, t.system, rows.systems)
+        bulk.insert(connection, t.release, rows.releases)
+        bulk.insert(connection, t.conversation, rows.conversations)
+        bulk.insert(connection, t.call, rows.calls)
+        bulk.insert(connection, t.message, rows.messages)
+        bulk.insert(connection, t.call_log, rows.logs)
+        bulk.insert(connection, t.call_conflict, rows.conflicts)
+        for update in rows.updates:
+            self._update(connection, update)
+        if rows.to_check:
+            self._jobs.enqueue(connection, list(rows.to_check))
+        transaction.events.extend(rows.events)
+
+    def _update(self, connection: sa.Connection, update: dict[str, Any]) -> None:
+        values = dict(update)
+        number, revision = values.pop("id"), values.pop("was_revision")
+        done = connection.execute(
+            t.call.update().where(t.call.c.id == number, t.call.c.revision == revision).values(**values)
+        )
+        if done.rowcount != 1:
+            raise IntegrityError("the call moved on", None, Exception("stale revision"))
+
+    # -- building
+
+    def _build(self, connection: sa.Connection, batches: Sequence[Recordable]) -> tuple[list[Receipt], _Rows]:
+        rows = _Rows()
+        now = microseconds(self._clock())
+        self._load_systems(connection, batches, rows, now)
+        self._load_conversations(connection, batches)
+        stored = self._load_calls(connection, batches)
+        receipts = []
+        for batch in batches:
+            receipt = Receipt()
+            for call in batch.calls:
+                self._add_call(call, rows, stored, receipt, now)
+            for events in _by_span(batch.content_events).values():
+                self._add_content(connection, events, rows, stored, receipt, now)
+            receipts.append(receipt)
+        return receipts, rows
+
+    def _load_systems(self, connection: sa.Connection, batches: Sequence[Recordable], rows: _Rows, now: int) -> None:
+        names = {item.system for batch in batches for item in _items(batch)}
+        missing = [name for name in names if name not in self._systems]
+        if missing:
+            found = bulk.select_in(connection, "SELECT name, id FROM system WHERE name IN {in}", missing)
+            self._systems.update((name, number) for name, number in found)
+            for name in sorted(set(missing) - {row[0] for row in found}):
+                self._systems[name] = number = self._database.ids.take()
+                rows.systems.append((number, name, now))
+        fresh = {
+            (self._systems[call.system], call.release.fingerprint): call.release
+            for batch in batches
+            for call in batch.calls
+            if call.release != _NO_RELEASE
+        }
+        unknown = [key for key in fresh if key not in self._releases]
+        if unknown:
+            statement = "SELECT system_id, fingerprint, id FROM release WHERE (system_id, fingerprint) IN {in}"
+            for system, fingerprint, number in bulk.select_pairs(connection, statement, unknown):
+                self._releases[system, fingerprint] = number
+            for key in unknown:
+                if key not in self._releases:
+                    self._releases[key] = number = self._database.ids.take()
+                    rows.releases.append((number, *key, _release_parts(fresh[key]), now))
+
+    def _load_conversations(self, connection: sa.Connection, batches: Sequence[Recordable]) -> None:
+        """Reads the conversations that this process has not seen; those that do not exist are made when needed."""
+        wanted = {
+            (self._systems[item.system], _conversation_key(item)): None for batch in batches for item in _items(batch)
+        }
+        missing = [key for key in wanted if key not in self._conversations]
+        if not missing:
+            return
+        statement = "SELECT system_id, key, id, wrapped_key FROM conversation WHERE (system_id, key) IN {in}"
+        found: dict[int, _Conversation] = {}
+        for system, key, number, wrapped in bulk.select_pairs(connection, statement, missing):
+            if wrapped is not None:
+                conversation = _Conversation(number, self._keyring.unwrap(bytes(wrapped)))
+                self._conversations[system, key] = found[number] = conversation
+        self._load_messages(connection, found)
+
+    def _load_messages(self, connection: sa.Connection, conversations: Mapping[int, _Conversation]) -> None:
+        statement = "SELECT conversation_id, digest, id FROM message WHERE conversation_id IN {in}"
+        for conversation, digest, number in bulk.select_in(connection, statement, list(conversations)):
+            conversations[conversation].seen[bytes(digest)] = number
+
+    def _load_calls(
+        self, connection: sa.Connection, batches: Sequence[Recordable]
+    ) -> dict[tuple[bytes, bytes], _Stored]:
+        keys = list(
+            {
+                (bytes.fromhex(item.trace_id), bytes.fromhex(item.span_id)): None
+                for batch in batches
+                for item in _items(batch)
+            }
+        )
+        found = bulk.select_pairs(
+            connection,
+            "SELECT c.trace_id, c.span_id, c.id, c.span_digest, c.revision, c.parts, c.conversation_id, "
+            "v.wrapped_key FROM call c JOIN conversation v ON v.id = c.conversation_id "
+            "WHERE (c.trace_id, c.span_id) IN {in}",
+            keys,
+        )
+        cached = {conversation.id: conversation for conversation in self._conversations.values()} if found else {}
+        opened: dict[int, _Conversation] = {}
+        stored: dict[tuple[bytes, bytes], _Stored] = {}
+        for trace, span, number, digest, revision, frame, conversation_id, wrapped in found:
+            conversation = cached.get(conversation_id) or opened.get(conversation_id)
+            if conversation is None and wrapped is not None:
+                conversation = opened[conversation_id] = _Conversation(
+                    conversation_id, self._keyring.unwrap(bytes(wrapped))
+                )
+            stored[bytes(trace), bytes(span)] = _Stored(
+                number, conversation, None if digest is None else bytes(digest), revision, frame, -1
+            )
+        self._load_messages(connection, opened)
+        return stored
+
+    def _conversation(self, item: Call | ContentEvent, rows: _Rows, now: int) -> _Conversation:
+        key = (self._systems[item.system], _conversation_key(item))
+        conversation = self._conversations.get(key)
+        if conversation is None:
+            secret, wrapped = self._keyring.create()
+            number = self._database.ids.take()
+            conversation = self._conversations[key] = _Conversation(number, secret)
+            rows.conversations.append((number, *key, wrapped, now))
+        else:
+            self._conversations.move_to_end(key)
+        return conversation
+
+    def _messages(
+        self, pieces: Sequence[Part], conversation: _Conversation, call_id: int, rows: _Rows
+    ) -> tuple[list[list[Any]], bytes]:
+        """Stores what this conversation has not yet; gives the frame's entries and the commitment to all of it."""
+        entries = []
+        digests = []
+        key = conversation.key
+        for part in pieces:
+            content = part.content
+            digest = key.digest(_content_bytes(content))[:16]
+            digests.append(digest)
+            number = conversation.seen.get(digest)
+            if number is None:
+                number = conversation.seen[digest] = self._database.ids.take()
+                sealed = key.seal(content.text.encode(), b"message:%d" % number)
+                rows.messages.append((number, conversation.id, digest, call_id, sealed))
+            entries.append(parts.entry(part, number))
+        return entries, key.digest(b"".join(digests))
+
+    def _add_call(
+        self,
+        call: Call,
+        rows: _Rows,
+        stored: dict[tuple[bytes, bytes], _Stored],
+        receipt: Receipt,
+        now: int,
+    ) -> None:
+        key = (bytes.fromhex(call.trace_id), bytes.fromhex(call.span_id))
+        there = stored.get(key)
+        pieces = list(parts_of(call))
+        attributes = _attributes(call)
+        if there is None:
+            conversation = self._conversation(call, rows, now)
+            number = self._database.ids.take()
+            entries, commitment = self._messages(pieces, conversation, number, rows)
+            digest = _span_digest(call, pieces, attributes, conversation.key)
+            frame = parts.encode(entries)
+            rows.calls.append(self._row(call, key, number, conversation, frame, attributes, digest, now))
+            rows.events.append(self._recorded(call, number, commitment))
+            rows.to_check[number] = None
+            stored[key] = _Stored(number, conversation, digest, 0, frame, len(rows.calls) - 1)
+            receipt.new += 1
+            receipt.call_ids.append(number)
+            return
+        if there.conversation is None:  # erased: what it was cannot be told any more, and must not come back
+            receipt.repeated += 1
+            return
+        digest = _span_digest(call, pieces, attributes, there.conversation.key)
+        if digest == there.span_digest:
+            receipt.repeated += 1
+        elif there.span_digest is None:
+            self._join_span(call, pieces, attributes, digest, there, rows)
+            receipt.new += 1
+            receipt.call_ids.append(there.id)
+        else:
+            self._conflict(call, digest, there, rows, now)
+            receipt.conflicts += 1
+
+    def _row(
+        self,
+        call: Call,
+        key: tuple[bytes, bytes],
+        number: int,
+        conversation: _Conversation,
+        frame: str,
+        attributes: bytes | None,
+        digest: bytes | None,
+        now: int,
+    ) -> tuple[Any, ...]:
+        system = self._systems[call.system]
+        return (
+            number,
+            *key,
+            bytes.fromhex(call.parent_span_id) if call.parent_span_id else None,
+            system,
+            None if call.release == _NO_RELEASE else self._releases[system, call.release.fingerprint],
+            conversation.id,
+            call.kind.value,
+            call.name[:200],
+            call.session_id[:200],
+            call.user.id[:200],
+            call.user.role[:100],
+            microseconds(call.started_at),
+            None if call.duration_ms is None else round(call.duration_ms * 1000),
+            call.model[:200],
+            call.provider[:100],
+            call.usage.input_tokens,
+            call.usage.output_tokens,
+            call.usage.cached_tokens,
+            call.error[:1000],
+            int(call.content_captured),
+            frame,
+            None if attributes is None else conversation.key.seal(attributes, b"call:%d" % number),
+            digest,
+            0,
+            "recorded",
+            "",
+            "",
+            "",
+            now,
+        )
+
+    def _recorded(self, call: Call, number: int, commitment: bytes) -> Event:
+        return Event(
+            kind=EventKind.CALL_RECORDED,
+            at=self._clock(),
+            actor="service:0",
+            subject=f"call:{number}",
+            system=call.system,
+            data={
+                "call": number,
+                "trace": call.trace_id,
+                "span": call.span_id,
+                "kind": call.kind.value,
+                "release": call.release.fingerprint,
+                "started": call.started_at.astimezone(UTC).isoformat(timespec="microseconds"),
+                "captured": call.content_captured,
+                "content": commitment.hex(),
+            },
+        )
+
+    def _join_span(
+        self,
+        call: Call,
+        pieces: Sequence[Part],
+        attributes: bytes | None,
+        digest: bytes,
+        there: _Stored,
+        rows: _Rows,
+    ) -> None:
+        """The span of a call whose content came first, as log records: the span's facts, and content not there yet."""
+        conversation = there.conversation
+        assert conversation is not None
+        entries, commitment = self._messages(pieces, conversation, there.id, rows)
+        frame = parts.encode(_merged(there.parts, entries))
+        update = dict(
+            zip(
+                t.call.c.keys(),
+                self._row(
+                    call,
+                    (bytes.fromhex(call.trace_id), bytes.fromhex(call.span_id)),
+                    there.id,
+                    conversation,
+                    frame,
+                    attributes,
+                    digest,
+                    0,
+                ),
+                strict=True,
+            )
+        )
+        for unchanged in ("trace_id", "span_id", "conversation_id", "received_at"):
+            update.pop(unchanged)
+        update["content_captured"] = int(frame != "[]")
+        self._replace(there, update, frame, rows)
+        rows.events.append(self._recorded(call, there.id, commitment))
+        there.span_digest = digest
+
+    def _replace(self, there: _Stored, values: dict[str, Any], frame: str, rows: _Rows) -> None:
+        """Brings a call to its next revision, to be decided anew; in this commit's rows if it is not written yet."""
+        if there.row >= 0:
+            columns = list(t.call.c.keys())
+            row = dict(zip(columns, rows.calls[there.row], strict=True)) | values
+            row["revision"] = 0
+            rows.calls[there.row] = tuple(row[name] for name in columns)
+        else:
+            values |= {"revision": there.revision + 1, "status": "recorded"}
+            rows.updates.append(values | {"id": there.id, "was_revision": there.revision})
+            there.revision += 1
+        there.parts = frame
+        rows.to_check[there.id] = None
+
+    def _conflict(self, call: Call, digest: bytes, there: _Stored, rows: _Rows, now: int) -> None:
+        conversation = there.conversation
+        assert conversation is not None
+        known = any(row[1] == there.id and row[2] == digest for row in rows.conflicts)
+        if known:
+            return
+        number = self._database.ids.take()
+        body = conversation.key.seal(_whole(call), b"conflict:%d" % number)
+        rows.conflicts.append((number, there.id, digest, body, now))
+        rows.events.append(
+            Event(
+                kind=EventKind.CALL_CONFLICT,
+                at=self._clock(),
+                actor="service:0",
+                subject=f"call:{there.id}",
+                system=call.system,
+                data={"call": there.id, "content": digest.hex()},
+            )
+        )
+
+    def _add_content(
+        self,
+        connection: sa.Connection,
+        events: Sequence[ContentEvent],
+        rows: _Rows,
+        stored: dict[tuple[bytes, bytes], _Stored],
+        receipt: Receipt,
+        now: int,
+    ) -> None:
+        """Content that came as log records, for a call that is there already, or is made here to hold it."""
+        call = _call_of(events)
+        key = (bytes.fromhex(call.trace_id), bytes.fromhex(call.span_id))
+        there = stored.get(key)
+        if there is None:
+            conversation = self._conversation(call, rows, now)
+            number = self._database.ids.take()
+            frame = "[]"
+            rows.calls.append(self._row(call, key, number, conversation, frame, None, None, now))
+            stored[key] = there = _Stored(number, conversation, None, 0, frame, len(rows.calls) - 1)
+            receipt.new += 1
+            receipt.call_ids.append(number)
+        elif there.conversation is None:
+            receipt.repeated += len(events)
+            return
+        assert there.conversation is not None
+        conversation = there.conversation
+        digests = {conversation.key.digest(_log_bytes(event)): event for event in events}
+        written = connection.execute(sa.select(t.call_log.c.digest).where(t.call_log.c.call_id == there.id))
+        known = {bytes(row.digest) for row in written} | {row[1] for row in rows.logs if row[0] == there.id}
+        fresh = {digest: event for digest, event in digests.items() if digest not in known}
+        receipt.repeated += len(events) - len(fresh)
+        if not fresh:
+            return
+        rows.logs.extend((there.id, digest, microseconds(event.at)) for digest, event in fresh.items())
+        added = _call_of(list(fresh.values()))
+        entries, commitment = self._messages(list(parts_of(added)), conversation, there.id, rows)
+        merged = _merged(there.parts, entries, repeats=there.span_digest is None)
+        frame = parts.encode(merged)
+        if frame != there.parts:
+            values: dict[str, Any] = {"parts": frame, "content_captured": 1}
+            self._replace(there, values, frame, rows)
+        rows.events.append(
+            Event(
+                kind=EventKind.CALL_CONTENT_ADDED,
+                at=self._clock(),
+                actor="service:0",
+                subject=f"call:{there.id}",
+                system=call.system,
+                data={
+                    "call": there.id,
+                    "trace": call.trace_id,
+                    "span": call.span_id,
+                    "content": commitment.hex(),
+                },
+            )
+        )
+
+
+_NO_RELEASE = Release()
+
+
+def _items(batch: Recordable) -> list[Call | ContentEvent]:
+    return [*batch.calls, *batch.content_events]
+
+
+def microseconds(moment: datetime) -> int:
+    """Microseconds since 1970 of an aware datetime, exactly."""
+    delta = moment - _EPOCH
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def moment(value: int) -> datetime:
+    """The inverse of `microseconds`."""
+    seconds, micro = divmod(value, 1_000_000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=micro)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _conversation_key(item: Call | ContentEvent) -> str:
+    return f"session:{item.session_id[:200]}" if item.session_id else f"trace:{item.trace_id}"
+
+
+def _release_parts(release: Release) -> str:
+    return json.dumps(
+        {
+            "name": release.name,
+            "model": release.model,
+            "prompt_version": release.prompt_version,
+            "retrieval": release.retrieval,
+            "tools": release.tools,
+        }
+    )
+
+
+def _content_bytes(content: Content) -> bytes:
+    """What makes two content items the same; the lengths keep neighbouring fields apart."""
+    head = f"{content.kind}\0{content.role}\0{content.type}\0{content.name}\0{len(content.labels)}"
+    if content.labels:
+        head += "\0" + "\0".join(content.labels)
+    return f"{head}\0{content.text}".encode()
+
+
+def _attributes(call: Call) -> bytes | None:
+    if not call.attributes and not call.finish_reasons:
+        return None
+    body = {"attributes": dict(call.attributes), "finish_reasons": call.finish_reasons}
+    return json.dumps(body, separators=(",", ":"), default=str).encode()
+
+
+def _span_digest(call: Call, pieces: Sequence[Part], attributes: bytes | None, key: ContentKey) -> bytes:
+    """Keyed digest of all that a span says: equal for a resend, different for other content under the same ids."""
+    head = (
+        call.parent_span_id,
+        call.kind.value,
+        call.name,
+        call.system,
+        call.release.fingerprint,
+        call.session_id,
+        call.user.id,
+        call.user.role,
+        microseconds(call.started_at),
+        call.duration_ms,
+        call.model,
+        call.provider,
+        call.usage.input_tokens,
+        call.usage.output_tokens,
+        call.usage.cached_tokens,
+        call.error,
+    )
+    body = [json.dumps(head).encode(), attributes or b""]
+    body.extend(
+        f"{part.kind}\0{part.reference}\0{part.score}\0".encode() + _content_bytes(part.content) for part in pieces
+    )
+    return key.digest(b"\xff".join(body))  # no UTF-8 text holds the byte ff
+
+
+def _merged(frame: str, entries: Sequence[list[Any]], *, repeats: bool = False) -> list[list[Any]]:
+    """The frame with entries added. Content that a span and log records both carry is there once;
+    log records among themselves may say the same thing twice (`repeats`), because a user may."""
+    present = json.loads(frame)
+    counts: dict[str, int] = {}
+    for entry in present:
+        counts[_place(entry)] = counts.get(_place(entry), 0) + 1
+    merged = list(present)
+    for entry in entries:
+        place = _place(entry)
+        if not repeats and counts.get(place, 0) > 0:
+            counts[place] -= 1
+            continue
+        merged.append(entry)
+    return merged
+
+
+def _place(entry: list[Any]) -> str:
+    return f"{'output' if entry[0] == PartKind.OUTPUT else 'other'}:{entry[1]}"
+
+
+def _by_span(events: Sequence[ContentEvent]) -> dict[tuple[str, str], list[ContentEvent]]:
+    groups: dict[tuple[str, str], list[ContentEvent]] = {}
+    for event in events:
+        groups.setdefault((event.trace_id, event.span_id), []).append(event)
+    for group in groups.values():
+        group.sort(key=lambda event: event.at)
+    return groups
+
+
+def _log_bytes(event: ContentEvent) -> bytes:
+    pieces = [
+        f"{part.kind}\0{part.reference}\0".encode() + _content_bytes(part.content)
+        for part in parts_of(_call_of([event]))
+    ]
+    return b"\xff".join([f"{microseconds(event.at)}\0{event.name}".encode(), *pieces])
+
+
+def _call_of(events: Sequence[ContentEvent]) -> Call:
+    """Log records of one span as a call: what is known until its span comes."""
+    first = events[0]
+    return Call(
+        trace_id=first.trace_id,
+        span_id=first.span_id,
+        kind=CallKind.LLM,
+        name=first.name,
+        system=first.system,
+        session_id=next((event.session_id for event in events if event.session_id), ""),
+        user=next((event.user for event in events if event.user != EndUser()), EndUser()),
+        started_at=first.at,
+        provider=next((event.provider for event in events if event.provider), ""),
+        usage=Usage(),
+        content_captured=any(event.input or event.output or event.documents or event.tool_calls for event in events),
+        input=tuple(message for event in events for message in event.input),
+        output=tuple(message for event in events for message in event.output),
+        documents=tuple(document for event in events for document in event.documents),
+        tool_calls=tuple(tool for event in events for tool in event.tool_calls),
+    )
+
+
+def _whole(call: Call) -> bytes:
+    """All of a call as JSON, to be kept sealed."""
+    pieces = [
+        {"part": part.kind, "role": part.content.role, "name": part.content.name, "text": part.content.text}
+        for part in parts_of(call)
+    ]
+    body = {"name": call.name, "model": call.model, "started_at": call.started_at.isoformat(), "parts": pieces}
+    return json.dumps(body, separators=(",", ":"), default=str).encode()
