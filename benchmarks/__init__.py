@@ -1,0 +1,1 @@
+"""Measurements, not tests: `make bench` prints them beside what the machine itself can do."""
