@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -100,6 +100,7 @@ class CallWriter:
         self._systems: dict[str, int] = {}
         self._releases: dict[tuple[int, str], int] = {}
         self._conversations: OrderedDict[tuple[int, str], _Conversation] = OrderedDict()
+        self._ids: Iterator[int] = iter(())
 
     def forget(self) -> None:
         """Drops the caches: after a rollback, or when content was erased."""
@@ -122,6 +123,9 @@ class CallWriter:
         raise AssertionError("unreachable")
 
     def _write(self, batches: Sequence[Recordable], *, careful: bool) -> list[Receipt]:
+        most = _most_ids(batches)
+        first = self._database.ids.take(most)  # before any transaction: taking may need one of its own
+        self._ids = iter(range(first, first + most))
         if careful:
             with self._database.write() as transaction:
                 receipts, rows = self._build(transaction.connection, batches)
@@ -185,7 +189,7 @@ class CallWriter:
             found = bulk.select_in(connection, "SELECT name, id FROM system WHERE name IN {in}", missing)
             self._systems.update((name, number) for name, number in found)
             for name in sorted(set(missing) - {row[0] for row in found}):
-                self._systems[name] = number = self._database.ids.take()
+                self._systems[name] = number = next(self._ids)
                 rows.systems.append((number, name, now))
         fresh = {
             (self._systems[call.system], call.release.fingerprint): call.release
@@ -200,7 +204,7 @@ class CallWriter:
                 self._releases[system, fingerprint] = number
             for key in unknown:
                 if key not in self._releases:
-                    self._releases[key] = number = self._database.ids.take()
+                    self._releases[key] = number = next(self._ids)
                     rows.releases.append((number, *key, _release_parts(fresh[key]), now))
 
     def _load_conversations(self, connection: sa.Connection, batches: Sequence[Recordable]) -> None:
@@ -261,7 +265,7 @@ class CallWriter:
         conversation = self._conversations.get(key)
         if conversation is None:
             secret, wrapped = self._keyring.create()
-            number = self._database.ids.take()
+            number = next(self._ids)
             conversation = self._conversations[key] = _Conversation(number, secret)
             rows.conversations.append((number, *key, wrapped, now))
         else:
@@ -281,7 +285,7 @@ class CallWriter:
             digests.append(digest)
             number = conversation.seen.get(digest)
             if number is None:
-                number = conversation.seen[digest] = self._database.ids.take()
+                number = conversation.seen[digest] = next(self._ids)
                 sealed = key.seal(content.text.encode(), b"message:%d" % number)
                 rows.messages.append((number, conversation.id, digest, call_id, sealed))
             entries.append(parts.entry(part, number))
@@ -301,7 +305,7 @@ class CallWriter:
         attributes = _attributes(call)
         if there is None:
             conversation = self._conversation(call, rows, now)
-            number = self._database.ids.take()
+            number = next(self._ids)
             entries, commitment = self._messages(pieces, conversation, number, rows)
             digest = _span_digest(call, pieces, attributes, conversation.key)
             frame = parts.encode(entries)
@@ -446,7 +450,7 @@ class CallWriter:
         known = any(row[1] == there.id and row[2] == digest for row in rows.conflicts)
         if known:
             return
-        number = self._database.ids.take()
+        number = next(self._ids)
         body = conversation.key.seal(_whole(call), b"conflict:%d" % number)
         rows.conflicts.append((number, there.id, digest, body, now))
         rows.events.append(
@@ -475,7 +479,7 @@ class CallWriter:
         there = stored.get(key)
         if there is None:
             conversation = self._conversation(call, rows, now)
-            number = self._database.ids.take()
+            number = next(self._ids)
             frame = "[]"
             rows.calls.append(self._row(call, key, number, conversation, frame, None, None, now))
             stored[key] = there = _Stored(number, conversation, None, 0, frame, len(rows.calls) - 1)
@@ -519,6 +523,15 @@ class CallWriter:
 
 
 _NO_RELEASE = Release()
+
+
+def _most_ids(batches: Sequence[Recordable]) -> int:
+    """At least as many ids as recording the batches can take: its systems, releases, conversations, calls, contents."""
+    return 1 + sum(
+        5 + len(item.input) + len(item.output) + len(item.documents) + 2 * len(item.tool_calls)
+        for batch in batches
+        for item in _items(batch)
+    )
 
 
 def _items(batch: Recordable) -> list[Call | ContentEvent]:

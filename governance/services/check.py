@@ -1,0 +1,193 @@
+"""Checks recorded calls: detectors run outside any transaction, then all that came of it commits together.
+
+Nothing goes by unseen: a call that cannot be checked is `failed` and has a case, like one that a policy sends there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from governance.domain.calls import Call
+from governance.domain.content import Content, Part
+from governance.domain.decisions import Action, Decision, Severity
+from governance.domain.findings import DetectorFailure, Examination, Finding
+from governance.privacy.redaction import Redactor
+
+ATTEMPTS = 3
+UNCHECKED_QUEUE = "security"
+NOTHING = Examination()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadedCall:
+    """A call that waits for its decision. `call` is None when its content cannot be read (`unreadable` says why).
+
+    `message_ids` says which stored message each of `parts` is; `known` holds what was found in them before.
+    """
+
+    id: int
+    revision: int
+    system_id: int
+    system: str
+    call: Call | None
+    parts: Sequence[Part] = ()
+    message_ids: Sequence[int] = ()
+    known: Mapping[Content, Examination] = field(default_factory=dict)
+    unreadable: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExaminedMessage:
+    message_id: int
+    examination: Examination
+    redacted: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckedCall:
+    """What is to be written about one call. `failure` is "" or why it could not be checked; `excerpt` is redacted."""
+
+    loaded: LoadedCall
+    decision: Decision
+    findings: Sequence[Finding] = ()
+    failures: Sequence[DetectorFailure] = ()
+    call_examination: Examination = NOTHING
+    messages: Sequence[ExaminedMessage] = ()
+    excerpt: str = ""
+    failure: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """What stands in the record after a check: also when somebody else decided first."""
+
+    call_id: int
+    decision_id: int
+    case_id: int | None
+
+
+class CheckStore(Protocol):
+    """Where calls come from and decisions go. `save` skips what was decided meanwhile: one decision a revision."""
+
+    def load(self, call_ids: Sequence[int]) -> Sequence[LoadedCall]: ...
+
+    def save(self, checked: Sequence[CheckedCall], *, job: int | None = None) -> Sequence[Written]: ...
+
+
+class Checked(Protocol):
+    """What `engine.check.Checker.check` gives."""
+
+    @property
+    def examinations(self) -> Mapping[Content, Examination]: ...
+
+    @property
+    def call_examination(self) -> Examination: ...
+
+    @property
+    def findings(self) -> Sequence[Finding]: ...
+
+    @property
+    def failures(self) -> Sequence[DetectorFailure]: ...
+
+    @property
+    def decision(self) -> Decision: ...
+
+
+class Checker(Protocol):
+    def check(self, call: Call, known: Mapping[Content, Examination] = ...) -> Checked: ...
+
+
+class CheckService:
+    """Detectors and policies over recorded calls. `policy_set` is the digest of the set that decides."""
+
+    def __init__(self, store: CheckStore, checker: Checker, redactor: Redactor, *, policy_set: str) -> None:
+        self._store = store
+        self._checker = checker
+        self._redactor = redactor
+        self._policy_set = policy_set
+
+    def run(
+        self,
+        call_ids: Sequence[int],
+        *,
+        job: int | None = None,
+        attempt: int = 1,
+        failed: Callable[[int, Exception], None] = lambda _id, _error: None,
+    ) -> Sequence[Written]:
+        """Checks the calls that still wait; `failed` hears of each that could not be checked.
+
+        `attempt` beyond `ATTEMPTS` means that a process died over these calls: each goes to a person unexamined.
+        """
+        checked = []
+        for loaded in self._store.load(call_ids):
+            if loaded.call is None:
+                checked.append(self._unchecked(loaded, loaded.unreadable))
+            elif attempt > ATTEMPTS:
+                checked.append(self._unchecked(loaded, "The checking process ended over it more than once."))
+            else:
+                try:
+                    checked.append(self._check(loaded, loaded.call))
+                except Exception as error:
+                    failed(loaded.id, error)
+                    checked.append(self._unchecked(loaded, f"The check broke off ({type(error).__name__})."))
+        return self._store.save(checked, job=job)
+
+    def _check(self, loaded: LoadedCall, call: Call) -> CheckedCall:
+        outcome = self._checker.check(call, loaded.known)
+        messages = []
+        done: set[int] = set()
+        redacted: dict[Content, str] = {}
+        for part, message_id in zip(loaded.parts, loaded.message_ids, strict=True):
+            content = part.content
+            if message_id in done or content in loaded.known:
+                continue
+            done.add(message_id)
+            examination = outcome.examinations[content]
+            text = redacted[content] = self._redactor.redact(content.text, examination.findings)
+            messages.append(ExaminedMessage(message_id=message_id, examination=examination, redacted=text))
+        return CheckedCall(
+            loaded=loaded,
+            decision=outcome.decision,
+            findings=outcome.findings,
+            failures=outcome.failures,
+            call_examination=outcome.call_examination,
+            messages=messages,
+            excerpt=self._excerpt(loaded, outcome, redacted) if outcome.decision.queue else "",
+        )
+
+    def _excerpt(self, loaded: LoadedCall, outcome: Checked, redacted: Mapping[Content, str]) -> str:
+        """The redacted text around what made the case: of the first part with a finding that a policy acted on."""
+        acted = [index for policy in outcome.decision.policies for index in policy.findings]
+        findings = [outcome.findings[index] for index in acted] or list(outcome.findings)
+        for finding in findings:
+            for part in loaded.parts:
+                if (part.kind, part.index) == (finding.part, finding.index):
+                    return self._around(part, finding, outcome.examinations.get(part.content), loaded)
+        answer = next((part for part in reversed(loaded.parts) if part.kind == "output"), None)
+        if answer is None:
+            return ""
+        return redacted.get(answer.content) or self._redact_known(answer.content, loaded)
+
+    def _around(self, part: Part, finding: Finding, examination: Examination | None, loaded: LoadedCall) -> str:
+        """About 300 characters of the part, redacted, from a little before the finding."""
+        known = examination or loaded.known.get(part.content) or NOTHING
+        text = part.content.text
+        before = self._redactor.redact(text[: finding.start], [f for f in known.findings if f.end <= finding.start])
+        whole = self._redactor.redact(text, known.findings)
+        start = max(0, len(before) - 60)
+        return ("…" if start else "") + whole[start : start + 300]
+
+    def _redact_known(self, content: Content, loaded: LoadedCall) -> str:
+        return self._redactor.redact(content.text, loaded.known.get(content, NOTHING).findings)
+
+    def _unchecked(self, loaded: LoadedCall, why: str) -> CheckedCall:
+        decision = Decision(
+            action=Action.ALLOW,
+            queue=UNCHECKED_QUEUE,
+            severity=Severity.HIGH,
+            policy_set=self._policy_set,
+            explanation=f"The call could not be checked. {why}",
+        )
+        return CheckedCall(loaded=loaded, decision=decision, failure=why)

@@ -1,0 +1,98 @@
+"""Findings and decisions as the JSON text that their columns hold, and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from governance.domain.content import PartKind
+from governance.domain.decisions import Decision, PolicyOutcome
+from governance.domain.findings import DetectorFailure, Examination, Finding
+
+_NOTHING = '{"findings":[],"failures":[]}'
+
+
+def finding_document(finding: Finding) -> dict[str, Any]:
+    """A finding as JSON; what has its default is left out."""
+    document: dict[str, Any] = {
+        "detector": finding.detector,
+        "category": finding.category,
+        "rule": finding.rule,
+        "score": finding.score,
+    }
+    for name in ("pack", "label", "start", "end", "index"):
+        if value := getattr(finding, name):
+            document[name] = value
+    if finding.part is not None:
+        document["part"] = finding.part.value
+    if finding.data:
+        document["data"] = dict(finding.data)
+    return document
+
+
+def finding_of(document: Mapping[str, Any]) -> Finding:
+    part = document.get("part")
+    return Finding(**{**document, "part": None if part is None else PartKind(part)})
+
+
+def failure_document(failure: DetectorFailure) -> dict[str, str]:
+    return {"detector": failure.detector, "reason": failure.reason}
+
+
+def encode_examination(examination: Examination) -> str:
+    if not examination.findings and not examination.failures:
+        return _NOTHING
+    return json.dumps(
+        {
+            "findings": [finding_document(finding) for finding in examination.findings],
+            "failures": [failure_document(failure) for failure in examination.failures],
+        },
+        separators=(",", ":"),
+    )
+
+
+def decode_examination(text: str) -> Examination:
+    if text == _NOTHING:
+        return Examination()
+    document = json.loads(text)
+    return Examination(
+        findings=tuple(finding_of(item) for item in document["findings"]),
+        failures=tuple(DetectorFailure(**item) for item in document["failures"]),
+    )
+
+
+def policy_document(outcome: PolicyOutcome) -> dict[str, Any]:
+    return {
+        "policy": outcome.policy,
+        "title": outcome.title,
+        "outcome": outcome.outcome.value,
+        "status": outcome.status.value,
+        "action": outcome.action.value,
+        "severity": outcome.severity.value,
+        "queue": outcome.queue,
+        "explanation": outcome.explanation,
+        "findings": list(outcome.findings),
+        "controls": {name: list(ids) for name, ids in outcome.controls.items()},
+        "values": dict(outcome.values),
+    }
+
+
+def encode_decision(decision: Decision, findings: Sequence[Finding], failures: Sequence[DetectorFailure]) -> str:
+    """The `detail` column: {policies, findings, failures, explanation}; a policy refers to findings by index."""
+    if not decision.policies and not findings and not failures and not decision.explanation:
+        return "{}"
+    return json.dumps(
+        {
+            "policies": [policy_document(outcome) for outcome in decision.policies],
+            "findings": [finding_document(finding) for finding in findings],
+            "failures": [failure_document(failure) for failure in failures],
+            "explanation": decision.explanation,
+        },
+        separators=(",", ":"),
+    )
+
+
+def decode_detail(text: str) -> dict[str, Any]:
+    """The `detail` column with all its keys."""
+    return {"policies": [], "findings": [], "failures": [], "explanation": ""} | json.loads(text)

@@ -1,0 +1,95 @@
+"""A worker's signs of life, beside its work: the heartbeat with its detectors' figures, and the sweep for lost work."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+
+from governance.detectors.runner import Runner
+from governance.store.record import microseconds
+from governance.store.workers import DetectorCount, Heartbeat
+
+log = structlog.get_logger("governance.worker")
+
+BEAT_SECONDS = 5.0
+SWEEP_SECONDS = 60.0
+
+
+def process_name() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+class HealthCounter:
+    """What the detectors did since it was last asked."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._told: dict[str, tuple[int, int]] = {}
+
+    def take(self) -> dict[str, DetectorCount]:
+        counts = {}
+        for name, health in self._runner.health.items():
+            answered, failed = self._told.get(name, (0, 0))
+            self._told[name] = (health.examined, health.failed)
+            counts[name] = DetectorCount(
+                version=self._runner.versions.get(name, ""),
+                answered=health.examined - answered,
+                failed=health.failed - failed,
+                last_failure=health.last_failure,
+            )
+        return counts
+
+
+class Pulse:
+    """A thread of its own, so that a long check does not look like a dead worker."""
+
+    def __init__(
+        self,
+        heartbeat: Heartbeat,
+        health: HealthCounter,
+        sweep: Callable[[], int],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._heartbeat = heartbeat
+        self._health = health
+        self._sweep = sweep
+        self._clock = clock
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread and takes the heartbeat's row away."""
+        self._stop.set()
+        self._thread.join()
+        try:
+            self.beat()
+            self._heartbeat.end()
+        except Exception:
+            log.exception("the last heartbeat could not be written")
+
+    def beat(self) -> None:
+        self._heartbeat.beat(microseconds(self._clock()), self._health.take())
+
+    def _run(self) -> None:
+        swept = 0.0
+        while True:
+            try:
+                self.beat()
+                if not swept or time.monotonic() - swept > SWEEP_SECONDS:
+                    found = self._sweep()
+                    swept = time.monotonic()
+                    if found:
+                        log.info("queued calls that were in no job", calls=found)
+            except Exception:
+                log.exception("no heartbeat could be written; it is tried again")
+            if self._stop.wait(BEAT_SECONDS):
+                return
