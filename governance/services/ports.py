@@ -7,13 +7,18 @@ Protocols and are attributes of `Transaction`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from governance.domain.calls import Call
 from governance.domain.events import Event
-from governance.domain.people import Actor, Permission
+from governance.domain.people import Actor, ApiKey, Permission, Person, RoleBinding, Scope
+from governance.domain.review import Case, CaseKind, CaseState, Verdict, VerdictOutcome
+from governance.review.lifecycle import Standing
+from governance.review.routing import CaseDraft
 
 Clock = Callable[[], datetime]
 
@@ -26,11 +31,259 @@ class Permissions(Protocol):
     ) -> bool: ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaseRecord:
+    """A case, and what the lifecycle rules need of it."""
+
+    case: Case
+    standing: Standing
+
+
+class Cases(Protocol):
+    """Cases and their verdicts."""
+
+    def find(self, case_id: int) -> CaseRecord | None: ...
+
+    def move(self, case_id: int, was: Standing, becomes: Standing, *, at: datetime) -> bool:
+        """Changes the case if it still stands as it `was`; False when somebody was faster. `at` closes a decided one."""
+
+    def waiting(
+        self,
+        actor_id: int,
+        now: datetime,
+        *,
+        ordinary: frozenset[str] | None,
+        escalated: frozenset[str] | None,
+        queue: str = "",
+        limit: int = 50,
+    ) -> Sequence[CaseRecord]:
+        """What `actor_id` may claim now, the most urgent first and their own claimed case before all.
+
+        `ordinary` and `escalated` are the systems whose cases of that sort are theirs to claim; None is all.
+        """
+
+    def open_for(self, call_id: int, kind: CaseKind) -> CaseRecord | None:
+        """The undecided case of a call, if there is one."""
+
+    def of_decision(self, decision_id: int) -> int | None:
+        """The case that a decision opened or joined last."""
+
+    def open(
+        self, draft: CaseDraft, *, system: str, call_id: int | None, decision_id: int | None, reports: int, at: datetime
+    ) -> int | None:
+        """Opens a case; None when the call has an undecided one of this kind."""
+
+    def raise_to(self, case_id: int, draft: CaseDraft, *, due_at: datetime, decision_id: int | None) -> bool:
+        """Takes over a more severe draft's title, queue and severity; False where it is severe enough already."""
+
+    def count_report(self, case_id: int) -> None: ...
+
+    def attach_call(self, case_id: int, call_id: int) -> bool:
+        """Says which call a reported case is about, once that call has come; False when another case has it."""
+
+    def verdict(self, case_id: int) -> Verdict | None:
+        """The standing verdict."""
+
+    def give(self, verdict: Verdict, *, seconds: int) -> None: ...
+
+    def approve(self, case_id: int, *, by: int, at: datetime) -> None: ...
+
+    def send_back(self, case_id: int, *, by: int, at: datetime) -> None: ...
+
+    def note(self, case_id: int, kind: str, note: str, *, by: int, at: datetime) -> None:
+        """Keeps why a case was handed on; `kind` is "escalated" or "returned"."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Account:
+    """A person and what a sign-in needs of them. `password_hash` is "" for OpenID Connect."""
+
+    person: Person
+    password_hash: str
+    locked_until: datetime
+
+
+class People(Protocol):
+    """Persons, their passwords and role bindings. `source` of a binding is "local" or "claim"."""
+
+    def account(self, issuer: str, subject: str) -> Account | None: ...
+
+    def get(self, principal_id: int) -> Account | None: ...
+
+    def list(self) -> Sequence[Person]: ...
+
+    def count(self) -> int: ...
+
+    def add(
+        self, *, issuer: str, subject: str, name: str, email: str, password_hash: str, must_change: bool, at: datetime
+    ) -> int | None:
+        """Gives the new principal's id; None when issuer and subject are there already."""
+
+    def rename(self, principal_id: int, *, name: str, email: str) -> None: ...
+
+    def set_password(self, principal_id: int, password_hash: str, *, must_change: bool) -> None:
+        """Also unlocks the account."""
+
+    def rehash(self, principal_id: int, old: str, new: str) -> None:
+        """The same password under newer parameters, unless it was changed meanwhile."""
+
+    def disable(self, principal_id: int, at: datetime) -> bool: ...
+
+    def bindings(self, principal_id: int, source: str) -> tuple[RoleBinding, ...]: ...
+
+    def bind(self, principal_id: int, bindings: Sequence[RoleBinding], *, source: str) -> None:
+        """Replaces the bindings of that source."""
+
+    def failed(self, principal_id: int, *, limit: int, lock_until: datetime) -> bool:
+        """Counts a failed sign-in; at `limit` it locks the account, starts anew and says True."""
+
+    def succeeded(self, principal_id: int) -> None: ...
+
+
+class Sessions(Protocol):
+    def open(self, token_hash: bytes, principal_id: int, *, at: datetime, until: datetime) -> None: ...
+
+    def find(self, token_hash: bytes, now: datetime) -> Person | None:
+        """The person of a session that is neither over nor closed, unless disabled; with the bindings of now."""
+
+    def close(self, token_hash: bytes, at: datetime) -> int | None:
+        """Closes a session and gives its principal's id; None where it is unknown or closed."""
+
+    def close_all(self, principal_id: int, at: datetime) -> int:
+        """Closes every session of a person; gives how many."""
+
+
+class Keys(Protocol):
+    def add(
+        self,
+        *,
+        prefix: str,
+        secret_hash: bytes,
+        scopes: Sequence[Scope],
+        system: str,
+        created_by: str,
+        at: datetime,
+        expires_at: datetime | None,
+    ) -> int: ...
+
+    def find(self, prefix: str) -> tuple[ApiKey, bytes] | None:
+        """A key and the SHA-256 of the whole of it."""
+
+    def get(self, key_id: int) -> ApiKey | None: ...
+
+    def list(self) -> Sequence[ApiKey]: ...
+
+    def revoke(self, key_id: int, at: datetime) -> bool:
+        """False when it was revoked before."""
+
+    def used(self, key_id: int, at: datetime) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportRecord:
+    """A stored report; `outcome` is the verdict's once its case is decided. `body` is sealed, None once erased."""
+
+    id: int
+    reference: str
+    receipt_hash: bytes
+    system: str
+    trace_id: str
+    call_id: int | None
+    case_id: int | None
+    case_state: CaseState | None
+    outcome: VerdictOutcome | None
+    decided_at: datetime | None
+    wrapped_key: bytes | None
+    body: bytes | None
+    received_at: datetime
+
+
+class Reports(Protocol):
+    """Users' reports; their words are sealed under a key of their own."""
+
+    def new_id(self) -> int: ...
+
+    def by_digest(self, digest: bytes) -> ReportRecord | None: ...
+
+    def by_reference(self, reference: str) -> ReportRecord | None: ...
+
+    def of_case(self, case_id: int) -> Sequence[ReportRecord]: ...
+
+    def answer_in(self, trace_id: str, system: str) -> int | None:
+        """The call that answered in a trace: the last of the model's, else the last; `system` "" is any."""
+
+    def call(self, call_id: int) -> tuple[str, str] | None:
+        """The system and trace id of a call."""
+
+    def case_of_trace(self, trace_id: str, system: str) -> int | None:
+        """The undecided case of earlier reports about a trace."""
+
+    def add(
+        self,
+        *,
+        report_id: int,
+        reference: str,
+        receipt_hash: bytes,
+        digest: bytes,
+        system: str,
+        trace_id: str,
+        call_id: int | None,
+        case_id: int,
+        wrapped_key: bytes,
+        body: bytes,
+        at: datetime,
+    ) -> bool:
+        """False when a report with this digest is there already."""
+
+    def attach_call(self, case_id: int, call_id: int) -> None:
+        """Says which call the reports of a case are about."""
+
+
+class Reveals(Protocol):
+    def call(self, call_id: int) -> str | None:
+        """The system of a call; None when there is no such call."""
+
+    def add(
+        self, *, principal_id: int, case_id: int | None, call_id: int, reason: str, at: datetime, until: datetime
+    ) -> None: ...
+
+    def until(self, principal_id: int, call_id: int, now: datetime) -> datetime | None:
+        """When the reveal that is in force ends."""
+
+
+class Originals(Protocol):
+    """Decrypts what a call's content was."""
+
+    def call(self, call_id: int) -> Call:
+        """Raises `NotFound` for an unknown call."""
+
+
 class Transaction(Protocol):
     """A unit of work."""
+
+    @property
+    def cases(self) -> Cases: ...
+
+    @property
+    def people(self) -> People: ...
+
+    @property
+    def sessions(self) -> Sessions: ...
+
+    @property
+    def keys(self) -> Keys: ...
+
+    @property
+    def reports(self) -> Reports: ...
+
+    @property
+    def reveals(self) -> Reveals: ...
 
     def append(self, event: Event) -> None: ...
 
 
 class Database(Protocol):
     def write(self) -> AbstractContextManager[Transaction]: ...
+
+    def look(self) -> AbstractContextManager[Transaction]:
+        """The repositories over a snapshot, for reading."""

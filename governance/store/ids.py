@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 
 import sqlalchemy as sa
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from governance.store import tables as t
 
@@ -62,7 +63,7 @@ class IdAllocator:
                 self._next, self._end = first, first + size
 
 
-def _bump(size: int) -> sa.ReturningUpdate[tuple[int]]:
+def _bump(size: int) -> ReturningUpdate[int]:
     return (
         t.id_block.update()
         .where(t.id_block.c.name == "all")
