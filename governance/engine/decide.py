@@ -1,0 +1,311 @@
+"""Decides: findings and a call's circumstances against a policy set. No detector runs here, so that a new policy set
+over recorded traffic is only this step.
+
+Exactness before speed: what is skipped is skipped because it is known to answer False, never because it is likely to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from google.protobuf.message import Message
+
+from governance.domain.calls import Call
+from governance.domain.content import Part, PartKind
+from governance.domain.decisions import Action, Decision, Outcome, PolicyOutcome, PolicyStatus, Severity
+from governance.domain.findings import DetectorFailure, Finding
+from governance.policy.conditions import Condition, ConditionFailed, Language, Silence, paths_of
+from governance.policy.explain import clean, fill
+from governance.policy.policy import Exemption, Policy, PolicySet
+
+ERROR_QUEUE = "quality"
+"""Where a failed policy's calls are reviewed, if the policy itself names no queue."""
+CAUSES_TRIED = 64
+"""Findings that are tried singly for having caused a decision; beyond, all that the policy read are named."""
+_CACHED = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A policy, compiled."""
+
+    policy: Policy
+    condition: Condition
+    exceptions: tuple[tuple[Exemption, Condition], ...]
+    detectors: frozenset[str]
+    parts: frozenset[PartKind]
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Applicable:
+    """The policies that are about a call, by number, and what tells that none of them minds it."""
+
+    numbers: tuple[int, ...]
+    silence: Silence
+
+
+class Engine:
+    """A policy set, ready to decide. Immutable in effect (its caches are bounded) and shared freely by threads.
+
+    Raises `IllTyped` when a condition does not compile: `load` has reported that with its position before.
+    """
+
+    def __init__(self, policy_set: PolicySet, *, clock: Callable[[], datetime] | None = None) -> None:
+        self.policy_set = policy_set
+        self._clock = clock or (lambda: datetime.now(UTC))
+        deciding = [
+            policy for policy in policy_set.policies if policy.status in (PolicyStatus.SHADOW, PolicyStatus.ENFORCE)
+        ]
+        self._language = Language(deciding)
+        self._ready = tuple(self._prepare(policy) for policy in deciding)
+        self._quiet = Decision(action=Action.ALLOW, policy_set=policy_set.digest)
+        self._applicable: dict[tuple[object, ...], _Applicable] = {}
+        self._silences: dict[tuple[int, ...], Silence] = {}
+        self._readers: dict[tuple[str, str, PartKind | None], tuple[tuple[int, str], ...]] = {}
+
+    def _prepare(self, policy: Policy) -> _Ready:
+        return _Ready(
+            policy=policy,
+            condition=self._language.compile(policy, policy.when),
+            exceptions=tuple(
+                (exemption, self._language.compile(policy, exemption.when)) for exemption in policy.exceptions
+            ),
+            detectors=frozenset(detect.use for detect in policy.detectors.values()),
+            parts=frozenset(policy.applies_to.parts),
+            paths=tuple(path for path in paths_of(policy.when) if path != "call.user.id"),
+        )
+
+    def decide(
+        self, call: Call, parts: Sequence[Part], findings: Sequence[Finding], failures: Sequence[DetectorFailure]
+    ) -> Decision:
+        """What the policy set says of the call.
+
+        `findings` are placed: `part` and `index` name one of `parts`, or None for the call as a whole. The strictest
+        action of the enforced policies wins; the queue is that of the most severe of them that asks for one.
+        A condition or a detector that failed answers with the policy's `on_error`, with human review.
+        """
+        applicable = self._about(call)
+        read: dict[int, list[tuple[int, str]]] = {}
+        if findings:
+            about = frozenset(applicable.numbers)
+            for position, finding in enumerate(findings):
+                for number, alias in self._readers_of(finding):
+                    if number in about:
+                        read.setdefault(number, []).append((position, alias))
+        context = self._language.call(call)
+        silent = applicable.silence.holds(context)
+        if silent and not read and not failures:
+            return self._quiet
+        failed = {failure.detector: failure.reason for failure in failures}
+        names = {(part.kind, part.index): part.content.name for part in parts} if read else {}
+        outcomes: list[PolicyOutcome] = []
+        for number in applicable.numbers:
+            ready = self._ready[number]
+            seen = read.get(number)
+            broken = sorted(name for name in ready.detectors if name in failed) if failed else []
+            if silent and not seen and not broken:
+                continue
+            outcome = self._judge(ready, call, context, findings, seen or [], names, broken, failed)
+            if outcome is not None:
+                outcomes.append(outcome)
+        return self._combine(outcomes) if outcomes else self._quiet
+
+    def _about(self, call: Call) -> _Applicable:
+        """The policies whose `applies_to` covers the call; remembered by what `applies_to` reads."""
+        key = (call.system, call.kind, call.user.role, call.release)
+        found = self._applicable.get(key)
+        if found is None:
+            numbers = tuple(number for number, ready in enumerate(self._ready) if ready.policy.applies_to.covers(call))
+            silence = self._silences.get(numbers)
+            if silence is None:
+                silence = self._language.silent([self._ready[number].policy for number in numbers])
+                if len(self._silences) >= _CACHED:
+                    self._silences.clear()
+                self._silences[numbers] = silence
+            found = _Applicable(numbers, silence)
+            if len(self._applicable) >= _CACHED:
+                self._applicable.clear()
+            self._applicable[key] = found
+        return found
+
+    def _readers_of(self, finding: Finding) -> tuple[tuple[int, str], ...]:
+        """The policies that asked for such a finding, each with the name it knows the detector by."""
+        key = (finding.detector, finding.pack, finding.part)
+        found = self._readers.get(key)
+        if found is None:
+            found = tuple(
+                (number, alias)
+                for number, ready in enumerate(self._ready)
+                if finding.part is None or not ready.parts or finding.part in ready.parts
+                for alias, detect in ready.policy.detectors.items()
+                if detect.states(finding)
+            )
+            if len(self._readers) >= _CACHED:
+                self._readers.clear()
+            self._readers[key] = found
+        return found
+
+    def _judge(
+        self,
+        ready: _Ready,
+        call: Call,
+        context: Message,
+        findings: Sequence[Finding],
+        seen: Sequence[tuple[int, str]],
+        names: Mapping[tuple[PartKind, int], str],
+        broken: Sequence[str],
+        failed: Mapping[str, str],
+    ) -> PolicyOutcome | None:
+        """One policy's outcome, or None where it has nothing to say."""
+        policy = ready.policy
+        read = [
+            self._language.finding(findings[position], alias=alias, name=_name_of(findings[position], names))
+            for position, alias in seen
+        ]
+        reasons = [f"the detector {name} did not run ({clean(failed[name])})" for name in broken]
+        try:
+            holds = ready.condition.holds(context, read)
+        except ConditionFailed as error:
+            holds = False
+            reasons.append(f"the condition failed ({clean(str(error))})")
+        if not holds:
+            if not reasons:
+                return None
+            action = Action.ALLOW if policy.on_error == "review" else Action(policy.on_error)
+            return PolicyOutcome(
+                policy=policy.id,
+                title=policy.title,
+                outcome=Outcome.ERROR,
+                status=policy.status,
+                action=action,
+                severity=policy.severity,
+                queue=policy.then.queue or ERROR_QUEUE,
+                explanation=f"Not decided: {'; '.join(reasons)}.",
+                controls=_controls(policy),
+                values=_values(ready, context),
+            )
+        causes = self._causes(ready.condition, context, seen, read)
+        first = findings[causes[0]] if causes else None
+        explanation = fill(policy, call, first, name=_name_of(first, names) if first else "")
+        values = _values(ready, context)
+        outcome, action, queue = Outcome.FIRED, policy.then.action, policy.then.queue
+        exemption = self._exempted(ready, context, read)
+        if exemption is not None:
+            outcome, action, queue = Outcome.EXCEPTED, Action.ALLOW, ""
+            values = {
+                **values,
+                "exception.approved_by": clean(exemption.approved_by),
+                "exception.expires": exemption.expires.isoformat(),
+                "exception.reason": clean(exemption.reason),
+            }
+        elif reasons and policy.on_error != "review":
+            # It fired on what the other detectors saw; what the failed one would have said could only be worse.
+            action = max(action, Action(policy.on_error), key=lambda one: one.rank)
+        return PolicyOutcome(
+            policy=policy.id,
+            title=policy.title,
+            outcome=outcome,
+            status=policy.status,
+            action=action,
+            severity=policy.severity,
+            queue=queue,
+            explanation=explanation,
+            findings=tuple(causes),
+            controls=_controls(policy),
+            values=values,
+        )
+
+    def _exempted(self, ready: _Ready, context: Message, read: list[Message]) -> Exemption | None:
+        """The first exception that holds today; one that fails or has expired keeps nothing from acting."""
+        if not ready.exceptions:
+            return None
+        today = self._clock().astimezone(UTC).date()
+        for exemption, condition in ready.exceptions:
+            if exemption.expires < today:
+                continue
+            try:
+                if condition.holds(context, read):
+                    return exemption
+            except ConditionFailed:
+                continue
+        return None
+
+    def _causes(
+        self, condition: Condition, context: Message, seen: Sequence[tuple[int, str]], read: list[Message]
+    ) -> list[int]:
+        """The findings for which the condition holds: none if it holds without any, those with which alone it holds,
+        or, where only several together make it hold, all that the policy read."""
+        if not read or _holds(condition, context, []):
+            return []
+        alone: list[int] = []
+        if len(read) <= CAUSES_TRIED:
+            alone = [
+                position
+                for (position, _), message in zip(seen, read, strict=True)
+                if _holds(condition, context, [message])
+            ]
+        return list(dict.fromkeys(alone or [position for position, _ in seen]))
+
+    def _combine(self, outcomes: Iterable[PolicyOutcome]) -> Decision:
+        """The strictest action wins; only enforced policies move it. Independent of the order of the policies."""
+        ordered = sorted(
+            outcomes,
+            key=lambda one: (
+                one.status is not PolicyStatus.ENFORCE,
+                one.outcome is Outcome.EXCEPTED,
+                -one.action.rank,
+                -one.severity.rank,
+                one.policy,
+            ),
+        )
+        acting = [one for one in ordered if one.status is PolicyStatus.ENFORCE and one.outcome is not Outcome.EXCEPTED]
+        action = max((one.action for one in acting), key=lambda one: one.rank, default=Action.ALLOW)
+        severity: Severity | None = max((one.severity for one in acting), key=lambda one: one.rank, default=None)
+        queued = sorted((one for one in acting if one.queue), key=lambda one: -one.severity.rank)
+        return Decision(
+            action=action,
+            policy_set=self.policy_set.digest,
+            queue=queued[0].queue if queued else "",
+            severity=severity,
+            policies=tuple(ordered),
+            explanation=" ".join(dict.fromkeys(one.explanation for one in acting)),
+        )
+
+
+def _holds(condition: Condition, context: Message, read: list[Message]) -> bool:
+    try:
+        return condition.holds(context, read)
+    except ConditionFailed:
+        return False
+
+
+def _name_of(finding: Finding, names: Mapping[tuple[PartKind, int], str]) -> str:
+    return "" if finding.part is None else names.get((finding.part, finding.index), "")
+
+
+def _controls(policy: Policy) -> dict[str, tuple[str, ...]]:
+    return {framework: tuple(identifiers) for framework, identifiers in policy.controls.items()}
+
+
+def _values(ready: _Ready, context: Message) -> dict[str, str]:
+    """What the condition's own selections were at the time: `call.*` and `params.*`, as text."""
+    values: dict[str, str] = {}
+    for path in ready.paths:
+        scope, *steps = path.split(".")
+        value: object
+        if scope == "params":
+            value = ready.policy.params.get(steps[0])
+        else:
+            value = context
+            for step in steps:
+                value = getattr(value, step, None)
+                if value is None:
+                    break
+        if isinstance(value, str | int | float):
+            values[path] = clean(str(value))
+        elif isinstance(value, Sequence) and all(isinstance(item, str | int | float) for item in value):
+            values[path] = clean(", ".join(str(item) for item in value))
+    return values

@@ -1,0 +1,36 @@
+"""Lint rules, one a file. A new rule is a module with a `RULE`, named here."""
+
+from __future__ import annotations
+
+from governance.policy.lint import (
+    condition_ill_typed,
+    condition_pattern,
+    condition_unknown_name,
+    control_unknown,
+    detector_unknown,
+    exception_expired,
+    exception_without_end,
+    explanation_unknown_placeholder,
+    id_duplicate,
+    name_unused,
+    outcome_missing,
+    safe_response_missing,
+    tests_missing,
+)
+from governance.policy.lint.interface import Rule
+
+RULES: tuple[Rule, ...] = (
+    id_duplicate.RULE,
+    detector_unknown.RULE,
+    condition_ill_typed.RULE,
+    condition_pattern.RULE,
+    condition_unknown_name.RULE,
+    explanation_unknown_placeholder.RULE,
+    safe_response_missing.RULE,
+    outcome_missing.RULE,
+    control_unknown.RULE,
+    exception_expired.RULE,
+    exception_without_end.RULE,
+    tests_missing.RULE,
+    name_unused.RULE,
+)

@@ -1,0 +1,248 @@
+"""Loads a folder of policy files into a policy set, or says everything that is wrong with them at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from governance.errors import BadInput
+from governance.policy.lint import RULES
+from governance.policy.lint.interface import Subject
+from governance.policy.policy import Budget, Exemption, Policy, PolicySet, PolicyTest, Scope, Then
+from governance.policy.problems import PolicyErrors, Problem, errors, order
+from governance.policy.source import LARGEST, Place, Source, read
+
+MOST_FILES = 5_000
+_ACCESS = "access"
+_MODELS: Mapping[tuple[str, ...], type[BaseModel]] = {
+    (): Policy,
+    ("applies_to",): Scope,
+    ("then",): Then,
+    ("exceptions",): Exemption,
+    ("tests",): PolicyTest,
+    ("budget",): Budget,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """What is in a folder. `policy_set` is None where a mistake keeps it from being loaded."""
+
+    policy_set: PolicySet | None
+    problems: tuple[Problem, ...]
+    files: Mapping[str, str]
+    """The file of each policy that could be read, by the policy's id."""
+
+
+def load(folder: Path, *, today: date | None = None) -> PolicySet:
+    """The folder's policy set. Raises `PolicyErrors` with every mistake; `BadInput` where there is no such folder.
+
+    Files are `*.yaml` and `*.yml` at any depth, except in folders named `fixtures`; and `access/data.*` (Cedar).
+    """
+    loaded = examine(folder, today=today)
+    if loaded.policy_set is None:
+        raise PolicyErrors(errors(loaded.problems))
+    return loaded.policy_set
+
+
+def examine(folder: Path, *, today: date | None = None) -> Loaded:
+    """The folder's policy set with all that can be said against it, warnings included."""
+    if not folder.is_dir():
+        raise BadInput(f"There is no folder {folder}.", advice="Set GOVERNANCE_POLICIES to the folder of policy files.")
+    problems: list[Problem] = []
+    subjects: list[tuple[Source, Policy]] = []
+    files = sorted(_policy_files(folder))
+    if len(files) > MOST_FILES:
+        raise BadInput(f"{folder} holds {len(files)} policy files; at most {MOST_FILES} are read.")
+    for path in files:
+        name = path.relative_to(folder).as_posix()
+        try:
+            with path.open("rb") as stream:
+                raw = stream.read(LARGEST + 1)
+        except OSError as error:
+            problems.append(_unreadable(name, error))
+            continue
+        source, found = read(name, raw)
+        policy = None
+        if not found:
+            policy, found = _policy(source, path.parent, folder)
+        problems.extend(found)
+        if policy is not None:
+            subjects.append((source, policy))
+    if not files:
+        problems.append(
+            Problem(file=str(folder), line=1, column=1, rule="no-policies", message="there are no policy files here")
+        )
+    problems.extend(lint(subjects, today=today))
+    access, found = _access(folder)
+    problems.extend(found)
+    problems.sort(key=order)
+    failed = bool(errors(problems))
+    return Loaded(
+        policy_set=None if failed else PolicySet((policy for _, policy in subjects), access=access),
+        problems=tuple(problems),
+        files={policy.id: source.file for source, policy in subjects},
+    )
+
+
+def lint(subjects: Sequence[tuple[Source, Policy]], *, today: date | None = None) -> list[Problem]:
+    """Every lint rule over every policy."""
+    first: dict[str, str] = {}
+    for source, policy in subjects:
+        first.setdefault(policy.id, source.file)
+    found: list[Problem] = []
+    for source, policy in subjects:
+        subject = Subject(
+            source=source, policy=policy, first_file=first[policy.id], today=today or datetime.now(UTC).date()
+        )
+        for rule in RULES:
+            found.extend(rule.problems(subject))
+    return found
+
+
+def _policy_files(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        inside = path.relative_to(folder).parts[:-1]
+        if path.suffix in (".yaml", ".yml") and path.is_file() and "fixtures" not in inside:
+            yield path
+
+
+def _unreadable(name: str, error: OSError) -> Problem:
+    words = f"the file cannot be read: {error.strerror or type(error).__name__}"
+    return Problem(file=name, line=1, column=1, rule="syntax", message=words)
+
+
+def _access(folder: Path) -> tuple[dict[str, str], list[Problem]]:
+    texts: dict[str, str] = {}
+    problems: list[Problem] = []
+    for path in sorted((folder / _ACCESS).glob("data.*")):
+        name = path.relative_to(folder).as_posix()
+        try:
+            raw = path.read_bytes()
+            texts[name] = raw.decode("utf-8")
+        except OSError as error:
+            problems.append(_unreadable(name, error))
+        except UnicodeDecodeError:
+            problems.append(Problem(file=name, line=1, column=1, rule="syntax", message="the file is not UTF-8"))
+    return texts, problems
+
+
+def _policy(source: Source, beside: Path, folder: Path) -> tuple[Policy | None, list[Problem]]:
+    """The policy of a file's value, with the calls of its tests read from the files they name."""
+    if not isinstance(source.value, dict):
+        return None, [source.problem(Place(1, 1), "schema", "a policy file holds keys and values", _keys_hint(Policy))]
+    value: dict[str, Any] = dict(source.value)
+    problems: list[Problem] = []
+    tests = value.get("tests")
+    if isinstance(tests, list):
+        value["tests"] = [
+            _with_fixture(source, test, number, beside, folder, problems) for number, test in enumerate(tests)
+        ]
+    try:
+        policy = Policy.model_validate(value)
+    except ValidationError as error:
+        return None, [*problems, *_schema_problems(source, error)]
+    return (None if problems else policy), problems
+
+
+def _with_fixture(
+    source: Source, test: object, number: int, beside: Path, folder: Path, problems: list[Problem]
+) -> object:
+    """A test whose call is a file's name, with the file's call in its place."""
+    if not isinstance(test, dict) or not isinstance(test.get("call"), str):
+        return test
+    name = test["call"]
+
+    def note(message: str, hint: str = "") -> object:
+        problems.append(source.problem(source.place(("tests", number, "call")), "schema", message, hint))
+        return {**test, "call": {}}
+
+    try:
+        path = (beside / name).resolve()
+        if not path.is_relative_to(folder.resolve()):
+            return note("the example's file lies outside the policies' folder")
+        with path.open("rb") as stream:
+            raw = stream.read(LARGEST + 1)
+        if len(raw) > LARGEST:
+            return note(f"the example's file is over {LARGEST // 1024} KiB")
+        call = json.loads(raw)
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no JSON"
+        return note(
+            f"the example's file {name[:80]!r} cannot be read: {reason}", "The name is relative to the policy file."
+        )
+    if not isinstance(call, dict):
+        return note("the example's file must hold one call, a JSON object")
+    return {**test, "call": call}
+
+
+def _schema_problems(source: Source, error: ValidationError) -> Iterator[Problem]:
+    """pydantic's complaints, each at its place, in words for whoever wrote the file; one for a value."""
+    seen: set[tuple[str | int, ...]] = set()
+    for item in error.errors(include_url=False, include_input=False):
+        path, rest = _reachable(source, item["loc"])
+        kind = item["type"]
+        if kind == "missing" and len(rest) == 1:
+            message = f"{rest[0]!r} is missing"
+            yield source.problem(source.place(path, key=True), "schema", message, _described(path, str(rest[0])))
+            continue
+        if path in seen:
+            continue
+        seen.add(path)
+        name = path[-1] if path else "the file"
+        if kind == "extra_forbidden":
+            model = _model_at(path[:-1])
+            close = get_close_matches(str(name), model.model_fields, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else _keys_hint(model)
+            yield source.problem(source.place(path, key=True), "schema", f"unknown key {str(name)[:60]!r}", hint)
+            continue
+        message, hint = _readable(path, item)
+        at_key = "[key]" in item["loc"]
+        yield source.problem(source.place(path, key=at_key), "schema", message, hint)
+
+
+def _readable(path: tuple[str | int, ...], item: Any) -> tuple[str, str]:
+    context = item.get("ctx", {})
+    name = f"{path[-1]!r}" if path and isinstance(path[-1], str) else "this"
+    if len(path) >= 2 and path[0] == "params" and "[key]" not in item["loc"]:
+        return f"{name} must be true or false, a number, a word, or a list of words or of numbers", ""
+    if item["type"] in ("enum", "literal_error"):
+        expected = str(context.get("expected", "")).replace("'", "")
+        return f"{name} must be one of: {expected.replace(' or ', ', ')}", ""
+    if item["type"] == "string_pattern_mismatch":
+        return f"{name} is not spelled as it must be", f"It must match {context.get('pattern', '')}"
+    words = str(item["msg"])
+    return f"{name}: {words[:1].lower()}{words[1:]}", _described(path[:-1], str(path[-1])) if path else ""
+
+
+def _reachable(source: Source, location: Sequence[str | int]) -> tuple[tuple[str | int, ...], tuple[str | int, ...]]:
+    """The longest part of a location that exists in the file, and the rest: a missing key, or a union's own words."""
+    value: object = source.value
+    for count, step in enumerate(location):
+        if isinstance(value, dict) and isinstance(step, str) and step in value:
+            value = value[step]
+        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
+            value = value[step]
+        else:
+            return tuple(location[:count]), tuple(location[count:])
+    return tuple(location), ()
+
+
+def _model_at(path: Sequence[str | int]) -> type[BaseModel]:
+    return _MODELS.get(tuple(step for step in path if isinstance(step, str)), Policy)
+
+
+def _keys_hint(model: type[BaseModel]) -> str:
+    return f"The keys here are: {', '.join(model.model_fields)}."
+
+
+def _described(path: Sequence[str | int], name: str) -> str:
+    field = _model_at(path).model_fields.get(name)
+    return f"{name}: {field.description}" if field is not None and field.description else ""
