@@ -13,10 +13,9 @@ import psutil
 def description() -> str:
     """Processor, cores, memory, system and versions, in one line."""
     memory = psutil.virtual_memory().total / 2**30
-    return (
-        f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GB; {platform.system()} {platform.release().split('-')[0]}, "
-        f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
-    )
+    system = f"{platform.system()} {platform.release().split('-')[0]}"
+    versions = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
+    return f"{_processor()}, {os.cpu_count()} cores, {memory:.0f} GB; {system}, {versions}"
 
 
 def _processor() -> str:
