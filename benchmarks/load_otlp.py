@@ -69,7 +69,7 @@ def prose(rng: random.Random, length: int) -> str:
 
 
 def span(number: int, *, seed: int, size: int, per_trace: int, now: int) -> Span:
-    """The `number`th chat span: prompt and answer of together half to twice `size` characters, every fiftieth with PII."""
+    """The `number`th chat span: half to twice `size` characters of prompt and answer, every fiftieth with PII."""
     rng = random.Random(seed * 1_000_003 + number)
     length = int(size * rng.uniform(0.5, 2.0))
     question, answer = prose(rng, int(length * 0.55)), prose(rng, int(length * 0.45))
