@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,8 +25,39 @@ def rfc3339(value: int | None) -> str | None:
     return None if value is None else moment(value).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def read_calls(connection: sa.Connection, call_ids: Sequence[int]) -> list[dict[str, Any]]:
-    """The call objects of docs/api.md, in the order asked for; ids that do not exist are left out."""
+class AttributeReader:
+    """Opens a call's attributes and redacts every text in them. `redact` examines and redacts one text."""
+
+    def __init__(self, keyring: KeyRing, redact: Callable[[str], str]) -> None:
+        self._keyring = keyring
+        self._redact = redact
+
+    def read(self, row: Any) -> dict[str, Any]:
+        if row.attributes is None or row.wrapped_key is None:
+            return {}
+        body = json.loads(self._keyring.unwrap(bytes(row.wrapped_key)).open(bytes(row.attributes), b"call:%d" % row.id))
+        attributes = dict(body["attributes"])
+        if body["finish_reasons"]:
+            attributes["finish_reasons"] = body["finish_reasons"]
+        return {name: self._clean(value) for name, value in attributes.items()}
+
+    def _clean(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._redact(value)
+        if isinstance(value, list):
+            return [self._clean(item) for item in value]
+        if isinstance(value, dict):
+            return {name: self._clean(item) for name, item in value.items()}
+        return value
+
+
+def read_calls(
+    connection: sa.Connection, call_ids: Sequence[int], *, attributes: AttributeReader | None = None
+) -> list[dict[str, Any]]:
+    """The call objects of docs/api.md, in the order asked for; ids that do not exist are left out.
+
+    `attributes` are opened and redacted only where a reader for them is given: lists do without.
+    """
     rows = {row.id: row for row in bulk.select_in(connection, _SELECT, list(dict.fromkeys(call_ids)))}
     frames = {number: parts.decode(row.parts) for number, row in rows.items()}
     texts = redacted_texts(connection, {part.message_id for frame in frames.values() for part in frame})
@@ -34,15 +65,23 @@ def read_calls(connection: sa.Connection, call_ids: Sequence[int]) -> list[dict[
     cases = _grouped(connection, 'SELECT call_id, id FROM "case" WHERE call_id IN {in} ORDER BY id', list(rows))
     conflicts = _grouped(connection, "SELECT call_id, id FROM call_conflict WHERE call_id IN {in}", list(rows))
     return [
-        _document(rows[number], frames[number], texts, decisions[number], cases[number], len(conflicts[number]))
+        _document(
+            rows[number],
+            frames[number],
+            texts,
+            decisions[number],
+            cases[number],
+            len(conflicts[number]),
+            {} if attributes is None else attributes.read(rows[number]),
+        )
         for number in dict.fromkeys(call_ids)
         if number in rows
     ]
 
 
-def read_call(connection: sa.Connection, call_id: int) -> dict[str, Any]:
+def read_call(connection: sa.Connection, call_id: int, *, attributes: AttributeReader | None = None) -> dict[str, Any]:
     """One call object. Raises `NotFound`."""
-    found = read_calls(connection, [call_id])
+    found = read_calls(connection, [call_id], attributes=attributes)
     if not found:
         raise NotFound("There is no such call.")
     return found[0]
@@ -66,7 +105,8 @@ def redacted_texts(connection: sa.Connection, message_ids: Iterable[int]) -> dic
 
 
 _SELECT = (
-    "SELECT c.*, s.name AS system, r.parts AS release, r.fingerprint FROM call c JOIN system s ON s.id = c.system_id "
+    "SELECT c.*, s.name AS system, r.parts AS release, r.fingerprint, v.wrapped_key FROM call c "
+    "JOIN system s ON s.id = c.system_id JOIN conversation v ON v.id = c.conversation_id "
     "LEFT JOIN release r ON r.id = c.release_id WHERE c.id IN {in}"
 )
 
@@ -126,6 +166,7 @@ def _document(
     decisions: list[dict[str, Any]],
     cases: list[int],
     conflicts: int,
+    attributes: dict[str, Any],
 ) -> dict[str, Any]:
     content = parts.content_of([part.with_text(texts.get(part.message_id, UNCHECKED)) for part in frame])
     release = json.loads(row.release) if row.release else {}
@@ -166,7 +207,7 @@ def _document(
             {"id": tool.id, "name": tool.name, "arguments": tool.arguments, "result": tool.result}
             for tool in content.tool_calls
         ],
-        "attributes": {},
+        "attributes": attributes,
         "findings": newest["findings"] if newest else [],
         "decisions": decisions,
         "case_ids": cases,

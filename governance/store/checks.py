@@ -21,17 +21,24 @@ from governance.services.check import CheckedCall, LoadedCall, Written
 from governance.store import bulk, facts, figures, parts, search
 from governance.store import tables as t
 from governance.store.database import Database, Transaction
-from governance.store.jobs import TableQueue
 from governance.store.record import microseconds, moment
 
 _KEYS = 5_000
 
 
 class CaseOpener(Protocol):
-    """Opens the case that a decision asks for, or joins the one that is open; gives its id, None where none is needed."""
+    """Opens the case that a decision asks for, or joins the open one; gives its id, None where none is needed."""
 
     def __call__(
-        self, tx: Transaction, *, decision: Decision, decision_id: int, call_id: int, system: str, excerpt: str
+        self,
+        tx: Transaction,
+        decision: Decision,
+        *,
+        decision_id: int,
+        call_id: int,
+        system: str,
+        excerpt: str,
+        at: datetime,
     ) -> int | None: ...
 
 
@@ -199,16 +206,17 @@ class SqlCheckStore:
                 if item.decision.queue:
                     case = self._open_case(
                         transaction,
-                        decision=item.decision,
+                        item.decision,
                         decision_id=number,
                         call_id=item.loaded.id,
                         system=item.loaded.system,
                         excerpt=item.excerpt,
+                        at=now,
                     )
                 transaction.append(_event(number, item, case, now))
                 written.append(Written(call_id=item.loaded.id, decision_id=number, case_id=case))
             if job is not None:
-                TableQueue.finish(connection, job)
+                connection.execute(t.check_job.delete().where(t.check_job.c.id == job))
         others = {item.loaded.id for item in checked} - {item.call_id for item in written}
         return written + self._standing(list(others))
 

@@ -95,4 +95,6 @@ def encode_decision(decision: Decision, findings: Sequence[Finding], failures: S
 
 def decode_detail(text: str) -> dict[str, Any]:
     """The `detail` column with all its keys."""
-    return {"policies": [], "findings": [], "failures": [], "explanation": ""} | json.loads(text)
+    detail: dict[str, Any] = {"policies": [], "findings": [], "failures": [], "explanation": ""}
+    detail.update(json.loads(text))
+    return detail

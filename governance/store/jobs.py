@@ -51,9 +51,6 @@ class TableQueue:
         """How many jobs are not done."""
         return int(connection.execute(sa.select(sa.func.count()).select_from(t.check_job)).scalar_one())
 
-    def finish(self, connection: sa.Connection, job_id: int) -> None:
-        connection.execute(t.check_job.delete().where(t.check_job.c.id == job_id))
-
 
 class ProcrastinateQueue:
     """Jobs of Procrastinate (PostgreSQL), deferred with its own database function on the caller's connection."""

@@ -33,7 +33,7 @@ class ProcrastinateLoop:
         self._ended: asyncio.Event | None = None
         self._asyncio: asyncio.AbstractEventLoop | None = None
         retry = procrastinate.RetryStrategy(max_attempts=ATTEMPTS + 2, exponential_wait=2)
-        self._app.task(self._check, name=TASK, queue=QUEUE, pass_context=True, retry=retry)
+        self._app.task(name=TASK, queue=QUEUE, pass_context=True, retry=retry)(self._check)
 
     def run(self) -> None:
         """Works until `request_stop`; jobs of workers that died are taken up again."""
