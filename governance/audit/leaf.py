@@ -1,0 +1,113 @@
+"""An event's exact bytes: a subset of JSON in which the canonical form of RFC 8785 is what `json.dumps` writes.
+
+Keys are ASCII, numbers are integers within +-(2**53 - 1), and there are no floats; `docs/audit.md` lists what each
+kind of event carries. A verifier hashes the stored bytes and never writes them again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from governance.domain.events import Event
+from governance.errors import BadInput
+
+VERSION = 1
+LARGEST = 2**53 - 1
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
+
+
+def leaf_bytes(event: Event) -> bytes:
+    """The leaf of `event`, UTF-8 JSON `{actor, at, data, kind, subject, system, v}`.
+
+    Lone surrogates, which UTF-8 has no bytes for, become U+FFFD: an event must never be lost over a broken text.
+    Raises `BadInput` for floats, integers beyond 2**53 - 1, keys that are not ASCII, and times without a zone.
+    """
+    return canonical(
+        {
+            "actor": event.actor,
+            "at": moment(event.at),
+            "data": event.data if type(event.data) is dict else dict(event.data),
+            "kind": event.kind.value,
+            "subject": event.subject,
+            "system": event.system,
+            "v": VERSION,
+        }
+    )
+
+
+def canonical(value: Mapping[str, Any]) -> bytes:
+    """Canonical JSON (RFC 8785) of a value of the subset; raises `BadInput` for any other."""
+    _check(value, "")
+    text = _encode(value)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        # Two halves that meet are one character; those without a partner are replaced.
+        return _encode(_whole(value)).encode()
+
+
+def moment(at: datetime) -> str:
+    """RFC 3339 in UTC with microseconds, for example 2026-11-23T09:40:00.000000Z."""
+    if at.tzinfo is not UTC:
+        if at.tzinfo is None:
+            raise BadInput("An event's time has no zone.")
+        at = at.astimezone(UTC)
+    return at.isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def microseconds(at: datetime) -> int:
+    """Microseconds since 1970 in UTC, exactly."""
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def parse(leaf: bytes) -> dict[str, Any]:
+    """Reads a leaf; raises `BadInput` unless it is an object with the members of `leaf_bytes`, in canonical form."""
+    try:
+        value: Any = json.loads(leaf)
+        again = canonical(value) if isinstance(value, dict) else b""
+    except (ValueError, RecursionError):
+        raise BadInput("A leaf is not JSON.") from None
+    if not isinstance(value, dict) or again != leaf:
+        raise BadInput("A leaf is not in canonical form.")
+    if value.get("v") != VERSION or not isinstance(value.get("data"), dict):
+        raise BadInput("A leaf is of another version.")
+    if not all(isinstance(value.get(key), str) for key in ("actor", "at", "kind", "subject", "system")):
+        raise BadInput("A leaf lacks one of actor, at, kind, subject and system.")
+    return value
+
+
+def _check(value: object, where: str) -> None:
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if not isinstance(key, str) or not key.isascii():
+                raise BadInput(f"Event data has a key that is not ASCII text at {where or 'the top'}.")
+            if type(inner) is not str:
+                _check(inner, f"{where}.{key}" if where else key)
+    elif isinstance(value, (list, tuple)):
+        for index, inner in enumerate(value):
+            _check(inner, f"{where}[{index}]")
+    elif isinstance(value, int):
+        if not -LARGEST <= value <= LARGEST:
+            raise BadInput(f"Event data has an integer beyond 2**53 - 1 at {where}.")
+    elif isinstance(value, float):
+        raise BadInput(f"Event data has a float at {where}.", advice="Scale it to an integer.")
+    elif not isinstance(value, str):
+        raise BadInput(f"Event data has a {kind.__name__} at {where}.")
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, dict):
+        return {key: _whole(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_whole(inner) for inner in value]
+    return value
