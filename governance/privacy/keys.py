@@ -72,6 +72,10 @@ class KeyRing:
                 advice="Restore the key that was used when the data was written (GOVERNANCE_KEY_ENCRYPTION_KEY).",
             ) from None
 
+    def digest(self, purpose: bytes, plain: bytes) -> bytes:
+        """HMAC-SHA-256, 32 bytes, under a key that is derived for this purpose alone: not to be guessed back."""
+        return hmac.digest(hmac.digest(self._kek, b"digest:" + purpose, "sha256"), plain, "sha256")
+
 
 def secret_of(name: str, given: str, file: Path) -> bytes:
     """32 secret bytes: from a setting (base64), else from a file, which is made with mode 0600 when absent.

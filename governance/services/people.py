@@ -267,7 +267,7 @@ def _line(text: str, length: int) -> str:
 
 
 def _password() -> str:
-    """Some 119 random bits, easy to read out: five groups of four letters and digits without look-alikes."""
+    """Some 123 random bits, easy to read out: five groups of five letters and digits without look-alikes."""
     return "-".join("".join(secrets.choice(_LETTERS) for _ in range(5)) for _ in range(5))
 
 

@@ -76,7 +76,8 @@ class Cases(Protocol):
     def raise_to(self, case_id: int, draft: CaseDraft, *, due_at: datetime, decision_id: int | None) -> bool:
         """Takes over a more severe draft's title, queue and severity; False where it is severe enough already."""
 
-    def count_report(self, case_id: int) -> None: ...
+    def count_report(self, case_id: int) -> bool:
+        """One more person reported it; False when the case has been decided meanwhile."""
 
     def attach_call(self, case_id: int, call_id: int) -> bool:
         """Says which call a reported case is about, once that call has come; False when another case has it."""
@@ -238,17 +239,25 @@ class Reports(Protocol):
     def attach_call(self, case_id: int, call_id: int) -> None:
         """Says which call the reports of a case are about."""
 
+    def recent(self, systems: frozenset[str] | None, *, before: datetime | None, limit: int) -> Sequence[ReportRecord]:
+        """The latest first; `systems` None is all, `before` goes on from an earlier page's last `received_at`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RevealRecord:
+    """A reveal that is in force; `case_id` is None where none was named."""
+
+    case_id: int | None
+    until: datetime
+
 
 class Reveals(Protocol):
-    def call(self, call_id: int) -> str | None:
-        """The system of a call; None when there is no such call."""
-
     def add(
         self, *, principal_id: int, case_id: int | None, call_id: int, reason: str, at: datetime, until: datetime
-    ) -> None: ...
+    ) -> int:
+        """Gives the reveal's id, by which its event names it: the reason is free text and stays out of the log."""
 
-    def until(self, principal_id: int, call_id: int, now: datetime) -> datetime | None:
-        """When the reveal that is in force ends."""
+    def in_force(self, principal_id: int, call_id: int, now: datetime) -> RevealRecord | None: ...
 
 
 class Originals(Protocol):
