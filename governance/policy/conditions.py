@@ -73,7 +73,7 @@ class Language:
                 _add(message, name, _type_of(value))
             _add(everything, self._params[policy.id].lower(), self._params[policy.id])
         schema.message_type.append(everything)
-        pool.Add(schema)  # type: ignore[no-untyped-call]
+        pool.Add(schema)
         self._pool = pool
         self._classes: dict[str, Any] = {
             name.removeprefix(f"{_PACKAGE}."): made

@@ -61,7 +61,7 @@ def known(policy: Policy) -> list[str]:
 
 
 def fill(policy: Policy, call: Call, finding: Finding | None, *, name: str = "") -> str:
-    """The policy's sentence. `name` is that of the part the finding lies in; without a finding, its places are empty."""
+    """The policy's sentence. `name` is that of the part the finding lies in."""
 
     def value(match: re.Match[str]) -> str:
         scope, _, field = match.group(1).partition(".")

@@ -17,7 +17,7 @@ from governance.policy.lint import RULES
 from governance.policy.lint.interface import Subject
 from governance.policy.policy import Budget, Exemption, Policy, PolicySet, PolicyTest, Scope, Then
 from governance.policy.problems import PolicyErrors, Problem, errors, order
-from governance.policy.source import LARGEST, Place, Source, read
+from governance.policy.source import LARGEST, Place, Source, child, read
 
 MOST_FILES = 5_000
 _ACCESS = "access"
@@ -226,12 +226,10 @@ def _reachable(source: Source, location: Sequence[str | int]) -> tuple[tuple[str
     """The longest part of a location that exists in the file, and the rest: a missing key, or a union's own words."""
     value: object = source.value
     for count, step in enumerate(location):
-        if isinstance(value, dict) and isinstance(step, str) and step in value:
-            value = value[step]
-        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
-            value = value[step]
-        else:
+        inside = child(value, step)
+        if inside is None:
             return tuple(location[:count]), tuple(location[count:])
+        (value,) = inside
     return tuple(location), ()
 
 

@@ -87,7 +87,7 @@ class Detect(BaseModel):
         return DetectorUse(name=self.use, options=dict(self.__pydantic_extra__ or {}))
 
     def states(self, finding: Finding) -> bool:
-        """Whether the finding is one that this use asked for: of the detector and, for patterns, of one of its packs."""
+        """Whether this use asked for such a finding: of the detector and, for patterns, of one of its packs."""
         if finding.detector != self.use:
             return False
         packs = self.requested.options.get("packs")
@@ -153,7 +153,7 @@ OnError: TypeAlias = Literal["review", "redact", "retry", "fallback", "safe_defa
 class Policy(_Model):
     """One policy file."""
 
-    apiVersion: Literal["governance/v1"] = Field(description="The version of this language.")  # noqa: N815
+    apiVersion: Literal["governance/v1"] = Field(description="The version of this language.")
     kind: Literal["Policy"] = Field(description="What the file holds.")
     id: PolicyId = Field(description="`family.name`, unique in the set: what decisions, cases and evidence refer to.")
     title: Line = Field(description="What it is about, in a few words, as reviewers see it.")
@@ -176,7 +176,7 @@ class Policy(_Model):
     then: Then = Field(description="What happens then.")
     on_error: OnError = Field(
         default="review",
-        description="What happens when the condition or a detector fails: human review, or an action with human review.",
+        description="What happens when the condition or a detector fails: human review, or an action and review.",
     )
     controls: dict[str, list[Line]] = Field(default={}, description="Controls of outside frameworks that it serves.")
     exceptions: list[Exemption] = Field(default=[], description="Approved exceptions, each with an end.")

@@ -18,7 +18,7 @@ from governance.policy.problems import Problem
 LARGEST = 256 * 1024
 DEEPEST = 40
 
-Value: TypeAlias = "None | bool | int | float | str | dt.date | list[Value] | dict[str, Value]"
+Value: TypeAlias = "bool | int | float | str | dt.date | list[Value] | dict[str, Value] | None"
 Path: TypeAlias = "tuple[str | int, ...]"
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "timestamp", "seq", "map")}
 
@@ -105,15 +105,13 @@ class Source:
         before = self.text[:position]
         return Place(before.count("\n") + 1, position - (before.rfind("\n") + 1) + 1)
 
-    def _value_at(self, path: Path) -> Value:
-        value = self.value
+    def _value_at(self, path: Path) -> object:
+        value: object = self.value
         for step in path:
-            if isinstance(value, dict) and isinstance(step, str) and step in value:
-                value = value[step]
-            elif isinstance(value, list) and isinstance(step, int) and step < len(value):
-                value = value[step]
-            else:
+            inside = child(value, step)
+            if inside is None:
                 return None
+            (value,) = inside
         return value
 
     def problem(self, place: Place, rule: str, message: str, hint: str = "") -> Problem:
@@ -122,6 +120,15 @@ class Source:
         return Problem(
             file=self.file, line=place.line, column=place.column, rule=rule, message=message, hint=hint, source=line
         )
+
+
+def child(value: object, step: str | int) -> tuple[object] | None:
+    """The value under a key or number, or None where there is none."""
+    if isinstance(value, dict) and isinstance(step, str) and step in value:
+        return (value[step],)
+    if isinstance(value, list) and isinstance(step, int) and step < len(value):
+        return (value[step],)
+    return None
 
 
 def read(file: str, raw: bytes) -> tuple[Source, list[Problem]]:
@@ -136,7 +143,6 @@ def read(file: str, raw: bytes) -> tuple[Source, list[Problem]]:
         before = raw[: error.start]
         place = Place(before.count(b"\n") + 1, len(before) - (before.rfind(b"\n") + 1) + 1)
         return empty, [empty.problem(place, "syntax", "the file is not UTF-8", "Save it as UTF-8.")]
-    # YAML treats these as line ends; so that lines are counted as an editor counts them, they are not taken.
     bare = Source(file, text, None, {}, {})
     builder = _Builder(bare)
     try:
@@ -228,7 +234,7 @@ class _Builder:
     def _resolved(self, event: yaml.ScalarEvent) -> Value:
         tag = event.tag
         if tag is None or tag == "!":
-            tag = self._resolver.resolve(yaml.ScalarNode, event.value, event.implicit)
+            tag = self._resolver.resolve(yaml.ScalarNode, event.value, event.implicit)  # type: ignore[no-untyped-call]
         if tag not in _TAGS:
             self._stop(event, f"the tag {tag} is not allowed")
         node = yaml.ScalarNode(tag, event.value)
@@ -270,6 +276,8 @@ class _Builder:
 
 def _place(event: yaml.Event) -> Place:
     start, end = event.start_mark, event.end_mark
+    if start is None or end is None:
+        return Place(1, 1)
     style = (event.style or "") if isinstance(event, yaml.ScalarEvent) else None
     return Place(start.line + 1, start.column + 1, style, start.index, end.index)
 

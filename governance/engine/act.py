@@ -1,0 +1,83 @@
+"""What a decision means for an application that waits for it: redacted messages, or a stated answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from governance.domain.calls import Call, Message
+from governance.domain.content import Part, PartKind
+from governance.domain.decisions import Action, Decision, Outcome, PolicyStatus
+from governance.domain.findings import Finding
+from governance.policy.policy import PolicySet
+
+Redact = Callable[[str, Sequence[Finding]], str]
+"""Takes out of a text what the findings point at: `governance.privacy.redaction.Redactor.redact`."""
+
+BLOCKED = (
+    "This request was stopped by a policy of the organisation. If you think that is wrong, please contact support."
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Consequence:
+    """`redacted` are the call's messages (input, then output) without what the redacting policies found; None where
+    nothing is to be redacted. `safe_response` is what the application is to say instead, or None."""
+
+    redacted: tuple[Message, ...] | None = None
+    safe_response: str | None = None
+
+
+def consequence(
+    decision: Decision,
+    policy_set: PolicySet,
+    call: Call,
+    parts: Sequence[Part],
+    findings: Sequence[Finding],
+    redact: Redact,
+) -> Consequence:
+    """What the application is to do. `parts` and `findings` are those that the decision was made of."""
+    acting = [
+        outcome
+        for outcome in decision.policies
+        if outcome.status is PolicyStatus.ENFORCE and outcome.outcome is not Outcome.EXCEPTED
+    ]
+    redacting = [outcome for outcome in acting if outcome.action is Action.REDACT]
+    redacted: tuple[Message, ...] | None = None
+    if redacting:
+        redacted = _redacted(
+            call,
+            parts,
+            [findings[index] for outcome in redacting for index in _read(outcome.findings, findings)],
+            redact,
+        )
+    response: str | None = None
+    if decision.action in (Action.SAFE_DEFAULT, Action.BLOCK):
+        response = BLOCKED
+        for outcome in acting:
+            policy = policy_set.get(outcome.policy)
+            if outcome.action is decision.action and policy is not None and policy.then.safe_response:
+                response = policy.then.safe_response
+                break
+    return Consequence(redacted=redacted, safe_response=response)
+
+
+def _read(indexes: Sequence[int], findings: Sequence[Finding]) -> Sequence[int]:
+    """The findings an outcome names. One that failed names none: then everything found is taken out."""
+    return indexes or range(len(findings))
+
+
+def _redacted(call: Call, parts: Sequence[Part], findings: Sequence[Finding], redact: Redact) -> tuple[Message, ...]:
+    """The call's messages, those without a finding as they were."""
+    by_part: dict[tuple[PartKind, int], list[Finding]] = {}
+    for finding in findings:
+        if finding.part is not None and finding not in by_part.setdefault((finding.part, finding.index), []):
+            by_part[finding.part, finding.index].append(finding)
+    # `parts_of` gives one part a message, input first, then output, in the order of the call.
+    messages = [*call.input, *call.output]
+    result = []
+    for part, message in zip(parts, messages, strict=False):
+        found = by_part.get((part.kind, part.index))
+        text = redact(message.text, found) if found else message.text
+        result.append(Message(role=message.role, text=text, type=message.type))
+    return tuple(result)
