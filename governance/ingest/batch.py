@@ -22,3 +22,22 @@ class Batch:
 
 
 MAX_PROBLEMS = 20
+
+
+class Problems:
+    """Counts what could not be taken and keeps the first distinct reasons."""
+
+    __slots__ = ("_kept", "count")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._kept: dict[str, None] = {}
+
+    def add(self, sentence: str) -> None:
+        self.count += 1
+        if len(self._kept) < MAX_PROBLEMS:
+            self._kept.setdefault(sentence)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        return tuple(self._kept)

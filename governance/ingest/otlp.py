@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from governance.ingest.batch import Batch
+import json
+from collections.abc import Iterable
+
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+from governance.domain.calls import Call, ContentEvent
+from governance.errors import BadInput
+from governance.ingest import wire_json, wire_protobuf
+from governance.ingest.batch import Batch, Problems
+from governance.ingest.body import Media, media_of, unpacked
+from governance.ingest.interpret import Source, call_of, event_name, event_of, is_content_event, problem_of_ids
+from governance.ingest.records import LogRecord, SpanRecord
+from governance.ingest.text import clipped, storable
 
 
 def decode_traces(
@@ -10,26 +23,107 @@ def decode_traces(
 ) -> Batch:
     """An ExportTraceServiceRequest. `limit` is in bytes, after decompression. `system`, when given (an API key bound
     to a system), is the system of every call. BadInput when undecodable, TooLarge over the limit."""
-    raise NotImplementedError
+    data, media = _opened(body, content_type, content_encoding, limit)
+    if not data:
+        return Batch()
+    return traces(wire_protobuf.spans(data) if media is Media.PROTOBUF else wire_json.spans(wire_json.parsed(data)), system)
 
 
 def decode_logs(
     body: bytes, content_type: str, content_encoding: str = "", *, limit: int, system: str = ""
 ) -> Batch:
-    """An ExportLogsServiceRequest: content events of gen_ai.* log records. As `decode_traces`."""
-    raise NotImplementedError
+    """An ExportLogsServiceRequest: content events of gen_ai.* log records. As `decode_traces`. Other log records are
+    an application's own log: accepted, and not kept."""
+    data, media = _opened(body, content_type, content_encoding, limit)
+    if not data:
+        return Batch()
+    return logs(wire_protobuf.logs(data) if media is Media.PROTOBUF else wire_json.logs(wire_json.parsed(data)), system)
+
+
+def traces(spans: Iterable[SpanRecord], system: str) -> Batch:
+    """The calls of span records; a span that cannot be identified is rejected, with the reason."""
+    calls: list[Call] = []
+    problems = Problems()
+    source: Source | None = None
+    origin = None
+    for index, span in enumerate(spans):
+        if problem := problem_of_ids(span.trace_id, span.span_id):
+            problems.add(f"Span {index} ({clipped(storable(span.name), 60)!r}) {problem}.")
+            continue
+        if source is None or span.origin is not origin:
+            origin = span.origin
+            source = Source(origin, system)
+        calls.append(call_of(span, source))
+    return Batch(calls=tuple(calls), rejected=problems.count, problems=problems.sentences)
+
+
+def logs(records: Iterable[LogRecord], system: str) -> Batch:
+    """The content events of log records; one that no span can be found for is rejected, with the reason."""
+    events: list[ContentEvent] = []
+    problems = Problems()
+    source: Source | None = None
+    origin = None
+    for index, record in enumerate(records):
+        if not is_content_event(record):
+            continue
+        if problem := problem_of_ids(record.trace_id, record.span_id):
+            problems.add(f"Log record {index} ({clipped(storable(event_name(record)), 60)!r}) {problem}.")
+            continue
+        if source is None or record.origin is not origin:
+            origin = record.origin
+            source = Source(origin, system)
+        if (event := event_of(record, source)) is not None:
+            events.append(event)
+    return Batch(content_events=tuple(events), rejected=problems.count, problems=problems.sentences)
+
+
+def _opened(body: bytes, content_type: str, content_encoding: str, limit: int) -> tuple[bytes, Media]:
+    media = media_of(content_type)
+    if media is None:
+        raise BadInput(
+            f"Content-Type {clipped(storable(content_type), 60)!r} is not understood.",
+            advice="Send application/x-protobuf or application/json.",
+        )
+    return unpacked(body, content_encoding, limit=limit), media
 
 
 def empty_response(content_type: str) -> tuple[bytes, str]:
     """Body and content type of a full success, in the encoding of the request."""
-    raise NotImplementedError
+    return (b"{}", Media.JSON.value) if media_of(content_type) is Media.JSON else (b"", Media.PROTOBUF.value)
 
 
 def partial_success(kind: str, rejected: int, message: str, content_type: str) -> tuple[bytes, str]:
     """Body and content type of a partial success; `kind` is "traces" or "logs"."""
-    raise NotImplementedError
+    message = storable(message)
+    if media_of(content_type) is Media.JSON:
+        name = "rejectedSpans" if kind == "traces" else "rejectedLogRecords"
+        document = {"partialSuccess": {name: str(rejected), "errorMessage": message}}
+        return json.dumps(document).encode(), Media.JSON.value
+    if kind == "traces":
+        traces_response = ExportTraceServiceResponse()
+        traces_response.partial_success.rejected_spans = rejected
+        traces_response.partial_success.error_message = message
+        return traces_response.SerializeToString(), Media.PROTOBUF.value
+    logs_response = ExportLogsServiceResponse()
+    logs_response.partial_success.rejected_log_records = rejected
+    logs_response.partial_success.error_message = message
+    return logs_response.SerializeToString(), Media.PROTOBUF.value
 
 
 def error_status(code: int, message: str, content_type: str) -> tuple[bytes, str]:
-    """Body and content type of an error: a google.rpc.Status with a google.rpc.Code `code`."""
-    raise NotImplementedError
+    """Body and content type of an error: a google.rpc.Status {int32 code = 1; string message = 2} with a
+    google.rpc.Code (3 INVALID_ARGUMENT, 8 RESOURCE_EXHAUSTED, 14 UNAVAILABLE, 16 UNAUTHENTICATED ...)."""
+    message = storable(message)
+    if media_of(content_type) is Media.JSON:
+        return json.dumps({"code": code, "message": message}).encode(), Media.JSON.value
+    text = message.encode()
+    return b"\x08" + _varint(code) + b"\x12" + _varint(len(text)) + text, Media.PROTOBUF.value
+
+
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)

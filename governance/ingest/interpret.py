@@ -1,0 +1,415 @@
+"""Records to calls and content events: one walk over the attributes, then the conventions in their order."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from governance.domain.calls import Call, CallKind, ContentEvent, EndUser, Release, Usage
+from governance.ingest.bodies import error_of
+from governance.ingest.bounds import bounded
+from governance.ingest import conventions
+from governance.ingest.conventions import gen_ai, general, mcp, openinference, openllmetry, others, vercel
+from governance.ingest.flattened import gathered
+from governance.ingest.records import STATUS_ERROR, STATUS_OK, Attributes, LogRecord, Origin, SpanEvent, SpanRecord
+from governance.ingest.text import as_integer, as_json, as_text, as_texts, clipped, identity, label, storable, structure
+from governance.ingest.transcript import Transcript
+
+TABLE = conventions.table()
+CONTENT = frozenset(
+    name for convention in conventions.ORDER for name, field in convention.FIELDS.items() if not field
+)
+UNKNOWN_SYSTEM = "unknown"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EARLIEST = 946_684_800_000_000_000  # 2000-01-01
+_LATEST = 4_102_444_800_000_000_000  # 2100-01-01
+_LONGEST = 366 * 86_400 * 1_000_000_000
+_SPAN_LENGTH, _TRACE_LENGTH = 16, 32
+_HEX = frozenset("0123456789abcdef")
+_RESOURCE = frozenset(
+    {"deployment.environment.name", "deployment.environment", "service.namespace", "service.instance.id"}
+    | {"cloud.provider", "cloud.region", "host.name", "k8s.namespace.name", "k8s.cluster.name", "k8s.deployment.name"}
+    | {"vcs.ref.head.revision", "openinference.project.name"}
+)
+_VECTOR_STORES = frozenset(
+    {"pinecone", "chroma", "chromadb", "qdrant", "weaviate", "milvus", "marqo", "lancedb", "vectara", "faiss"}
+)
+_COLLECTION = ("db.collection.name", "db.qdrant.collection", "db.milvus.search.collection_name", "db.namespace")
+
+
+class Source:
+    """What a resource and a scope say of all their records: made once for each."""
+
+    __slots__ = ("attributes", "release", "system")
+
+    def __init__(self, origin: Origin, system: str) -> None:
+        resource = origin.resource
+        self.system = system or system_of(resource)
+        revision = resource.get("service.version") or resource.get("vcs.ref.head.revision")
+        self.release = label(revision, 200)
+        kept: Attributes = {"resource." + key: resource[key] for key in resource if key in _RESOURCE}
+        if origin.scope:
+            kept["otel.scope.name"] = origin.scope
+        if origin.scope_version:
+            kept["otel.scope.version"] = origin.scope_version
+        self.attributes = bounded(kept)
+
+
+def system_of(resource: Attributes) -> str:
+    """`service.name` (the SDK's placeholder `unknown_service...` is no name), else the OpenInference project."""
+    for name in ("service.name", "openinference.project.name", "project.name"):
+        value = identity(resource.get(name), 200)
+        if value and not value.startswith("unknown_service"):
+            return value
+    return UNKNOWN_SYSTEM
+
+
+def problem_of_ids(trace_id: str, span_id: str) -> str:
+    """Why a record cannot be identified, or ""."""
+    for what, value, length in (("trace id", trace_id, _TRACE_LENGTH), ("span id", span_id, _SPAN_LENGTH)):
+        if not value:
+            return f"has no {what}"
+        if len(value) != length or not _HEX.issuperset(value):
+            return f"has a {what} that is not {length} hex digits: {clipped(storable(value), 40)!r}"
+        if value.strip("0") == "":
+            return f"has a {what} of zeros only"
+    return ""
+
+
+def call_of(span: SpanRecord, source: Source) -> Call:
+    """The call a span is. Its ids have been checked; nothing else in it can make this fail."""
+    fields: dict[str, Any] = {}
+    ranks: dict[str, int] = {}
+    rest: Attributes = {}
+    lookup = TABLE.get
+    for key, value in span.attributes.items():
+        hit = lookup(key)
+        if hit is None:
+            rest[key] = value
+        elif value is not None and value != "":
+            field, rank = hit
+            known = ranks.get(field)
+            if known is None or rank < known:
+                fields[field] = value
+                ranks[field] = rank
+    notes: list[str] = []
+    events = span.events
+    lists = gathered(rest) if rest else {}
+    transcript = Transcript()
+    if metadata := structure(fields.get("metadata")):
+        rest["metadata"] = metadata
+        if isinstance(metadata, dict):
+            for key, field in general.METADATA.items():
+                if metadata.get(key) and not isinstance(metadata[key], (dict, list)):
+                    fields.setdefault(field, metadata[key])
+    kind = _kind(fields, rest, lists, span.name)
+    _read(span, kind, fields, rest, lists, events, transcript)
+
+    requested, responded = fields.get("request_model"), fields.get("response_model")
+    model = label(responded or requested, 200)
+    if responded and requested and requested != responded:
+        rest["gen_ai.request.model"] = requested
+    definitions = fields.get("tool_definitions") or _schemas(lists)
+    if definitions:
+        rest["gen_ai.tool.definitions"] = definitions
+    started, duration = _times(span, notes)
+    parent = span.parent_span_id
+    if parent and (len(parent) != _SPAN_LENGTH or not _HEX.issuperset(parent) or parent.strip("0") == ""):
+        if parent.strip("0"):
+            notes.append("parent span id is not 16 hex digits")
+        parent = ""
+    reasons = as_texts(fields.get("finish_reasons")) if "finish_reasons" in fields else transcript.finish_reasons
+    if not transcript.captured:
+        _put_back(span.attributes, rest)
+    kept = [event for event in events if event.name not in gen_ai.EVENTS and event.name not in _READ_EVENTS]
+    if kept:
+        rest["events"] = [_event(event, span.start) for event in kept]
+    if notes:
+        rest["governance.notes"] = notes
+    return Call(
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        parent_span_id=parent,
+        kind=kind,
+        name=label(span.name, 200),
+        system=source.system,
+        release=_release(source.release, model if kind in _MODEL_KINDS else "", fields, rest, kind, definitions),
+        session_id=identity(fields.get("session"), 200),
+        user=EndUser(id=identity(fields.get("user"), 200), role=_role(fields.get("role"))),
+        started_at=started,
+        duration_ms=duration,
+        model=model,
+        provider=label(fields.get("provider"), 100),
+        usage=Usage(
+            input_tokens=as_integer(fields.get("input_tokens")),
+            output_tokens=as_integer(fields.get("output_tokens")),
+            cached_tokens=as_integer(fields.get("cached_tokens")),
+        ),
+        error=_error(span, fields),
+        finish_reasons=tuple(label(reason, 60) for reason in reasons),
+        content_captured=transcript.captured,
+        input=transcript.inputs,
+        output=tuple(transcript.output),
+        documents=tuple(transcript.documents),
+        tool_calls=transcript.tool_calls(),
+        attributes={**bounded(rest), **source.attributes} if rest else source.attributes,
+    )
+
+
+def event_of(record: LogRecord, source: Source) -> ContentEvent | None:
+    """The content event a log record is; None when it is none, or carries nothing (content capture is off)."""
+    name = event_name(record)
+    transcript = Transcript()
+    attributes = record.attributes
+    if name in gen_ai.EVENTS:
+        content = attributes.get("gen_ai.event.content")
+        gen_ai.read_event(name, record.body if content is None else content, attributes, transcript)
+    inputs, calls = transcript.inputs, transcript.tool_calls()
+    reasons: list[str] = transcript.finish_reasons
+    if not reasons and "gen_ai.response.finish_reasons" in attributes:
+        reasons = list(as_texts(attributes["gen_ai.response.finish_reasons"]))
+    if not (inputs or calls or transcript.output or transcript.documents or reasons or name in _JUDGEMENTS):
+        return None
+    fields: dict[str, Any] = {}
+    rest: Attributes = {}
+    for key, value in attributes.items():
+        hit = TABLE.get(key)
+        field = hit[0] if hit else ""
+        if field in ("provider", "session", "user", "role"):
+            fields.setdefault(field, value)
+        elif key not in _EVENT_CONTENT:
+            rest[key] = value
+    if name in _JUDGEMENTS and record.body is not None:
+        rest["body"] = record.body
+    return ContentEvent(
+        trace_id=record.trace_id,
+        span_id=record.span_id,
+        system=source.system,
+        at=EPOCH + timedelta(microseconds=record.time // 1000) if _EARLIEST <= record.time < _LATEST else EPOCH,
+        name=label(name, 200),
+        provider=label(fields.get("provider"), 100),
+        session_id=identity(fields.get("session"), 200),
+        user=EndUser(id=identity(fields.get("user"), 200), role=_role(fields.get("role"))),
+        input=inputs,
+        output=tuple(transcript.output),
+        documents=tuple(transcript.documents),
+        tool_calls=calls,
+        finish_reasons=tuple(label(reason, 60) for reason in reasons),
+        attributes=bounded(rest) if rest else {},
+    )
+
+
+def event_name(record: LogRecord) -> str:
+    """A log record's event name, of the field or of the older attribute; "" for an ordinary log line."""
+    return record.event_name or as_text(record.attributes.get("event.name"))
+
+
+def is_content_event(record: LogRecord) -> bool:
+    """Whether a log record is one of ours to read: all others are an application's own log."""
+    name = event_name(record)
+    return name in gen_ai.EVENTS or name in _JUDGEMENTS
+
+
+_MODEL_KINDS = frozenset({CallKind.LLM, CallKind.EMBEDDING, CallKind.RETRIEVAL, CallKind.AGENT, CallKind.OTHER})
+_READ_EVENTS = frozenset({"db.query.result", "db.search.result"})
+_JUDGEMENTS = frozenset({"gen_ai.evaluation.result"})
+_EVENT_CONTENT = frozenset(
+    {"gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions", "gen_ai.retrieval.documents"}
+    | {"gen_ai.event.content", "gen_ai.prompt", "gen_ai.completion", "event.name"}
+)
+
+
+def _read(
+    span: SpanRecord,
+    kind: CallKind,
+    fields: dict[str, Any],
+    rest: Attributes,
+    lists: dict[str, list[Any]],
+    events: list[SpanEvent],
+    transcript: Transcript,
+) -> None:
+    """Content, from the conventions in their order: structured first, whole bodies last."""
+    if kind is CallKind.TOOL:
+        arguments = next((fields[k] for k in ("tool_arguments", "input.value", "tool.parameters") if k in fields), None)
+        result = next((fields[k] for k in ("tool_result", "output.value") if k in fields), None)
+        if "tool_name" in fields or arguments is not None or result is not None:
+            name = fields.get("tool_name") or _tool_name(span.name)
+            transcript.tool(fields.get("tool_id"), name, arguments, result)
+        for field in ("input.value", "output.value", "tool.parameters"):
+            fields.pop(field, None)
+    if fields or lists or events:
+        gen_ai.read(fields, rest, events, transcript)
+        openinference.read(fields, lists, transcript)
+        openllmetry.read(lists, events, transcript)
+        vercel.read(fields, transcript)
+        others.read(fields, kind, transcript)
+        if "prompt_variables" in fields:
+            variables = structure(fields["prompt_variables"])
+            for value in variables.values() if isinstance(variables, dict) else ():
+                gen_ai.read_variable(value, transcript)
+            rest["llm.prompt_template.variables"] = variables
+        gen_ai.read_late(fields, transcript)
+        openllmetry.read_late(fields, kind, span.name, transcript)
+        openinference.read_late(fields, kind, transcript)
+
+
+def _kind(fields: dict[str, Any], rest: Attributes, lists: dict[str, list[Any]], name: str) -> CallKind:
+    """By what the conventions say, else by what there is."""
+    for field, kinds in _KINDS:
+        value = fields.get(field)
+        if isinstance(value, str) and (kind := kinds.get(value.lower())):
+            return CallKind(kind)
+    if isinstance(operation := fields.get("vercel_operation"), str):
+        return CallKind(vercel.kind_of(operation))
+    if isinstance(method := fields.get("mcp_method"), str):
+        return CallKind(mcp.KINDS.get(method, "other"))
+    if not fields and not lists:
+        return CallKind.RETRIEVAL if _is_vector_query(rest) else CallKind.OTHER
+    if "tool_name" in fields and ("tool_arguments" in fields or "tool_result" in fields):
+        return CallKind.TOOL
+    if "embedding.embeddings" in lists:
+        return CallKind.EMBEDDING
+    if "retrieval.documents" in lists or "gen_ai.retrieval.documents" in fields or _is_vector_query(rest):
+        return CallKind.RETRIEVAL
+    model = fields.get("response_model") or fields.get("request_model")
+    if model:
+        return CallKind.EMBEDDING if "embed" in as_text(model).lower() else CallKind.LLM
+    if _SPOKEN & lists.keys() or _SPOKEN & fields.keys():
+        return CallKind.LLM
+    return CallKind.OTHER
+
+
+_KINDS = (
+    ("operation", gen_ai.KINDS),
+    ("openinference_kind", openinference.KINDS),
+    ("request_type", openllmetry.REQUEST_KINDS),
+    ("traceloop_kind", openllmetry.KINDS),
+    ("langfuse_kind", others.KINDS),
+    ("langsmith_kind", others.KINDS),
+)
+_SPOKEN = {"llm.input_messages", "llm.output_messages", "gen_ai.prompt", "gen_ai.completion", "gen_ai.input.messages"}
+
+
+def _is_vector_query(rest: Attributes) -> bool:
+    store = rest.get("db.system.name") or rest.get("db.system")
+    return isinstance(store, str) and (store.lower() in _VECTOR_STORES or "db.vector.query.top_k" in rest)
+
+
+def _tool_name(span_name: str) -> str:
+    return span_name.removeprefix("execute_tool ").removesuffix(".tool")
+
+
+def _times(span: SpanRecord, notes: list[str]) -> tuple[datetime, float | None]:
+    """Start in UTC and duration in milliseconds. A time outside 2000 to 2100 is none; the start then is the end, the
+    first event with a time, or 1970: the same for a resend, which a clock would not be."""
+    start, end = span.start, span.end
+    if _EARLIEST <= start < _LATEST:
+        at = start
+        if not end:
+            notes.append("no end time")
+        elif end < start:
+            notes.append("end time is before the start time")
+        elif end >= _LATEST or end - start > _LONGEST:
+            notes.append(f"end time is not usable: {end} ns")
+        else:
+            return EPOCH + timedelta(microseconds=start // 1000), (end - start) / 1e6
+    else:
+        notes.append(f"start time is not usable: {start} ns" if start else "no start time")
+        times = (end, *(event.time for event in span.events))
+        at = next((time for time in times if _EARLIEST <= time < _LATEST), 0)
+    return EPOCH + timedelta(microseconds=at // 1000), None
+
+
+def _error(span: SpanRecord, fields: dict[str, Any]) -> str:
+    """`type: message` of a call that failed, at most 1,000 code points; "" for one that did not."""
+    exception = next((event.attributes for event in reversed(span.events) if event.name == "exception"), {})
+    kind = as_text(
+        fields.get("error_type") or exception.get("exception.type") or fields.get("exception_type")
+    )
+    if span.status != STATUS_ERROR and (span.status == STATUS_OK or not (kind or exception)):
+        return ""
+    message = span.status_message or as_text(exception.get("exception.message") or fields.get("exception_message"))
+    message = error_of(structure(message)) or message
+    short = kind.rpartition(".")[2]
+    if not short or short in message:
+        text = message or kind
+    else:
+        text = f"{kind}: {message}" if message else kind
+    return clipped(storable(text.strip()), 1000) or "error"
+
+
+def _role(value: Any) -> str:
+    return clipped(", ".join(as_texts(value)), 100)
+
+
+def _release(
+    name: str, model: str, fields: dict[str, Any], rest: Attributes, kind: CallKind, definitions: Any
+) -> Release:
+    prompt = "@".join(
+        part for part in (label(fields.get("prompt_name"), 120), label(fields.get("prompt_version"), 70)) if part
+    )
+    retrieval = label(fields.get("data_source"), 200)
+    if not retrieval and kind is CallKind.RETRIEVAL:
+        collection = next((label(rest[key], 120) for key in _COLLECTION if rest.get(key)), "")
+        store = label(rest.get("db.system.name") or rest.get("db.system"), 70)
+        retrieval = "/".join(part for part in (store, collection) if part)
+    tools = fingerprint_of_tools(definitions if isinstance(definitions, str) else as_json(definitions)) if definitions else ""
+    return Release(name=name, model=model, prompt_version=prompt, retrieval=retrieval, tools=tools)
+
+
+def _schemas(lists: dict[str, list[Any]]) -> list[Any]:
+    """Tool definitions that came flattened."""
+    found: list[Any] = []
+    for item in lists.get("llm.tools", ()):
+        tool = item.get("tool", item) if isinstance(item, dict) else item
+        found.append(structure(tool.get("json_schema", tool)) if isinstance(tool, dict) else tool)
+    found.extend(lists.get("llm.request.functions", ()))
+    return found
+
+
+@lru_cache(maxsize=256)
+def fingerprint_of_tools(definitions: str) -> str:
+    """First 16 hex digits of SHA-256 over the tools' names, descriptions and parameters, in the order of their names:
+    the same for every convention that sends the same tools."""
+    value = structure(definitions)
+    tools = value if isinstance(value, list) else [value]
+    plain = []
+    for tool in tools:
+        tool = structure(tool)
+        inner = tool.get("function", tool) if isinstance(tool, dict) else tool
+        if isinstance(inner, dict):
+            schema = next((inner[k] for k in _SCHEMAS if inner.get(k) is not None), None)
+            plain.append([as_text(inner.get("name")), as_text(inner.get("description")), structure(schema)])
+        else:
+            plain.append([as_text(tool), "", None])
+    plain.sort(key=lambda item: (item[0], item[1]))
+    try:
+        text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+    except (RecursionError, TypeError, ValueError):
+        text = definitions
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:16]
+
+
+_SCHEMAS = ("parameters", "input_schema", "inputSchema", "parametersJsonSchema", "json_schema")
+
+
+def _put_back(attributes: Attributes, rest: Attributes) -> None:
+    """Attributes that could have been content but were read as none stay attributes."""
+    for key in CONTENT:
+        if key in attributes and attributes[key] not in (None, "") and key not in _QUIET:
+            rest.setdefault(key, attributes[key])
+
+
+_QUIET = frozenset({"input.mime_type", "output.mime_type"})
+
+
+def _event(event: SpanEvent, start: int) -> dict[str, Any]:
+    out: dict[str, Any] = {"name": event.name}
+    if event.time >= start:
+        out["offset_ms"] = (event.time - start) / 1e6
+    if event.attributes:
+        out["attributes"] = event.attributes
+    return out

@@ -1,0 +1,122 @@
+"""Values of any type as texts, numbers and identities that every database can hold.
+
+PostgreSQL text refuses NUL, and UTF-8 refuses lone surrogates; both become U+FFFD, one code point for one, so that
+offsets into a text stay what they were. Everything here is total: no value of any type raises.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from typing import Any
+
+REPLACEMENT = "\ufffd"
+_SURROGATES = {code: REPLACEMENT for code in range(0xD800, 0xE000)}
+MAX_INTEGER = 2**53 - 1
+
+
+def storable(text: str) -> str:
+    """The text with NUL and lone surrogates as U+FFFD; its length in code points never changes."""
+    if "\0" in text:
+        text = text.replace("\0", REPLACEMENT)
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            text = text.translate(_SURROGATES)
+    return text
+
+
+def clipped(text: str, length: int) -> str:
+    """At most `length` code points, the last one an ellipsis where something is missing."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def identity(value: Any, length: int) -> str:
+    """A storable id of at most `length` code points; a longer one ends in a digest, so that distinct ids stay distinct."""
+    text = storable(as_text(value)).strip()
+    if len(text) <= length:
+        return text
+    return f"{text[: length - 17]}~{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+def label(value: Any, length: int) -> str:
+    """A storable short text such as a name or a model."""
+    return clipped(storable(as_text(value)).strip(), length)
+
+
+def as_text(value: Any) -> str:
+    """A string as it is, nothing as "", anything else as JSON."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    return as_json(value)
+
+
+def as_json(value: Any) -> str:
+    """Compact JSON, in the order of the keys as sent. Deeper than Python can walk: its shape only."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    except (RecursionError, ValueError, TypeError):
+        return f"[{type(value).__name__} that cannot be written as JSON]"
+
+
+def from_json(text: str) -> Any:
+    """The JSON value, or None when it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def structure(value: Any) -> Any:
+    """A list or object: as it is, or out of the JSON text it was sent as. Otherwise the value unchanged."""
+    if isinstance(value, str):
+        head = value.lstrip()[:1]
+        if head == "[" or head == "{":
+            parsed = from_json(value)
+            if parsed is not None:
+                return parsed
+    return value
+
+
+def as_integer(value: Any) -> int | None:
+    """A count: not negative, at most 2**53 - 1; also from a whole float or digits. Anything else is None."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        value = value.strip()
+        if not (value.isascii() and value.isdigit() and len(value) <= 16):
+            return None
+        value = int(value)
+    if isinstance(value, float):
+        if not value.is_integer():
+            return None
+        value = int(value)
+    if isinstance(value, int) and 0 <= value <= MAX_INTEGER:
+        return value
+    return None
+
+
+def as_number(value: Any) -> float | None:
+    """A finite number, also from its text; else None."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, (int, float, str)):
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            return None
+        return number if math.isfinite(number) else None
+    return None
+
+
+def as_texts(value: Any) -> tuple[str, ...]:
+    """A list of texts, also from a JSON list or one text."""
+    value = structure(value)
+    if isinstance(value, (list, tuple)):
+        return tuple(text for item in value if (text := storable(as_text(item))))
+    text = storable(as_text(value))
+    return (text,) if text else ()

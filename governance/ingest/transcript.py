@@ -1,0 +1,536 @@
+"""What was said in a call, out of any of the message shapes that are in use.
+
+One reader for all of them, because producers mix them freely: OpenTelemetry parts, OpenAI chat and Responses items,
+Anthropic blocks, Gemini parts, Bedrock Converse blocks, LangChain's serialised messages, OpenInference and Vercel AI
+SDK objects. A shape nobody knows is kept as its JSON text under its own type: never lost, never an error.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from governance.domain.calls import Document, Message, ToolCall
+from governance.ingest.text import as_number, as_text, as_texts, clipped, from_json, identity, label, storable, structure
+
+MAX_DEPTH = 24
+_ROLES = {"human": "user", "ai": "assistant", "model": "assistant", "bot": "assistant", "aimessagechunk": "assistant"}
+_TOOL_ROLES = frozenset({"tool", "function"})
+_CALL_TYPES = frozenset(
+    {"tool_call", "tool_use", "tool-call", "function_call", "function", "server_tool_call", "server_tool_use"}
+    | {"mcp_call", "custom_tool_call", "toolCall"}
+)
+_RESULT_TYPES = frozenset(
+    {"tool_call_response", "tool_result", "tool-result", "function_call_output", "server_tool_call_response"}
+    | {"tool_call_result", "custom_tool_call_output", "mcp_call_output", "tool_response"}
+)
+_TEXT_TYPES = frozenset({"text", "input_text", "output_text", "plain_text", "markdown"})
+_REASONING_TYPES = frozenset({"reasoning", "thinking", "reasoning_content", "summary_text", "reasoning_text"})
+_MEDIA_TYPES = {
+    "image_url": "image",
+    "input_image": "image",
+    "image": "image",
+    "input_audio": "audio",
+    "audio": "audio",
+    "audio_url": "audio",
+    "input_file": "file",
+    "file": "file",
+    "document": "file",
+    "uri": "uri",
+    "blob": "blob",
+    "video": "video",
+    "video_url": "video",
+    "media": "media",
+}
+
+
+class Transcript:
+    """Collects the messages and tool calls of one call, each side from the first source that has it.
+
+    A tool call is one entry however often history repeats it; a tool's result joins its call by id, else by name. A
+    result whose call is unknown stays an input message of role "tool".
+    """
+
+    __slots__ = ("_by_id", "_heard", "_answered", "calls", "documents", "finish_reasons", "input", "output", "system")
+
+    def __init__(self) -> None:
+        self.input: list[Message] = []
+        self.output: list[Message] = []
+        self.calls: list[list[Any]] = []  # [id, name, arguments, result or None]
+        self.documents: list[Document] = []
+        self.finish_reasons: list[str] = []
+        self.system: list[Message] = []
+        self._by_id: dict[str, list[Any]] = {}
+        self._heard = False
+        self._answered = False
+
+    @property
+    def inputs(self) -> tuple[Message, ...]:
+        """System instructions that came apart first, unless the messages repeat them."""
+        said = {m.text for m in self.input if m.role in ("system", "developer")} if self.system else ()
+        return (*(m for m in self.system if m.text not in said), *self.input)
+
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        return tuple(ToolCall(id=c[0], name=c[1], arguments=c[2], result=c[3]) for c in self.calls)
+
+    @property
+    def captured(self) -> bool:
+        """Whether there is any content: a tool's bare name or a document's bare id is none."""
+        return bool(
+            self.input
+            or self.system
+            or self.output
+            or any(call[2] or call[3] is not None for call in self.calls)
+            or any(document.text for document in self.documents)
+        )
+
+    @property
+    def heard(self) -> bool:
+        return self._heard
+
+    @property
+    def answered(self) -> bool:
+        return self._answered
+
+    def hear(self, value: Any, role: str = "user") -> None:
+        """Input messages, from the first source that has any."""
+        if not self._heard and value not in (None, "", [], {}):
+            before = len(self.calls)
+            self.messages(self.input, value, role)
+            self._heard = bool(self.input) or len(self.calls) > before
+
+    def answer(self, value: Any) -> None:
+        """Output messages, from the first source that has any."""
+        if not self._answered and value not in (None, "", [], {}):
+            before = len(self.calls)
+            self.messages(self.output, value, "assistant")
+            self._answered = bool(self.output) or len(self.calls) > before
+
+    def settle_input(self) -> None:
+        """What was read into `input` is the input: no further source is asked."""
+        self._heard = True
+
+    def settle_output(self) -> None:
+        self._answered = True
+
+    def instruct(self, value: Any) -> None:
+        """System instructions, from the first source that has any."""
+        if not self.system and value not in (None, "", [], {}):
+            value = structure(value)
+            if isinstance(value, (str, dict)) and not (isinstance(value, dict) and "role" in value):
+                value = [value]
+            if isinstance(value, list):
+                for part in value:
+                    if isinstance(part, dict) and "role" in part:
+                        self.message(self.system, part, "system")
+                    else:
+                        self._content(self.system, part, "system", 0)
+
+    def say(self, target: list[Message], role: str, text: str, type: str = "text") -> None:
+        if text:
+            target.append(Message(role=role, text=storable(text), type=type))
+
+    def call(self, id: Any, name: Any, arguments: Any) -> None:
+        """A tool was asked for. The same id with the same name and arguments is the same call."""
+        key, name, arguments = identity(id, 200), label(name, 200), storable(as_text(arguments))
+        known = self._by_id.get(key) if key else None
+        if known is not None and (not name or not known[1] or known[1] == name):
+            if not arguments or not known[2] or _same(known[2], arguments):
+                known[1] = known[1] or name
+                known[2] = known[2] or arguments
+                return
+        entry: list[Any] = [key, name, arguments, None]
+        self.calls.append(entry)
+        if key:
+            self._by_id[key] = entry
+
+    def result(self, target: list[Message], id: Any, name: Any, value: Any) -> None:
+        """A tool gave something back: joined to its call, or kept as a message where the call is not known."""
+        text = storable(_flat(value))
+        key, name = identity(id, 200), label(name, 200)
+        entry = self._by_id.get(key) if key else None
+        if entry is None and name and not key:
+            entry = next((c for c in self.calls if c[1] == name and c[3] is None), None)
+        if entry is not None and (entry[3] is None or entry[3] == text):
+            entry[3] = text
+            entry[1] = entry[1] or name
+        elif text:
+            target.append(Message(role="tool", text=text))
+
+    def tool(self, id: Any, name: Any, arguments: Any, result: Any) -> None:
+        """A tool's own span: call and result together."""
+        self.call(id, name, arguments)
+        if result is not None:
+            entry = self._by_id.get(identity(id, 200)) or self.calls[-1]
+            entry[3] = storable(_flat(result))
+
+    # -- messages ----------------------------------------------------------------------------------------------
+
+    def messages(self, target: list[Message], value: Any, role: str) -> None:
+        """Messages as a list, one message, a text, or the JSON text of these. `role` is for what names none."""
+        self._messages(target, structure(value), role, 0)
+
+    def _messages(self, target: list[Message], value: Any, role: str, depth: int) -> None:
+        if isinstance(value, list) and depth < MAX_DEPTH:
+            for item in value:
+                if isinstance(item, dict):
+                    self.message(target, item, role, depth)
+                else:
+                    self._messages(target, item, role, depth + 1)
+        elif isinstance(value, dict):
+            self.message(target, value, role, depth)
+        elif value is not None:
+            self.say(target, role, as_text(value))
+
+    def message(self, target: list[Message], message: dict[str, Any], role: str, depth: int = 0) -> None:
+        """One message object of any shape."""
+        message = _unwrapped(message)
+        type = message.get("type")
+        said = message.get("role")
+        if said is None and isinstance(type, str):
+            if type.lower() in ("human", "ai", "system", "tool", "function", "chat", "aimessagechunk", "developer"):
+                said = type
+            elif type != "message":  # an item of its own: a Responses item, or a part beside messages
+                self._part(target, message, role, depth)
+                return
+        if isinstance(said, str) and said:
+            role = _ROLES.get(said.lower(), said) if len(said) <= 40 else label(said, 40)
+        if (reason := message.get("finish_reason") or message.get("stop_reason")) and isinstance(reason, str):
+            self.finish_reasons.append(label(reason, 60))
+        content = message.get("parts")
+        if content is None:
+            content = message.get("contents")
+        if content is None:
+            content = message.get("content")
+        if role.lower() in _TOOL_ROLES and not _is_result_list(content):
+            id = message.get("tool_call_id") or message.get("toolCallId") or message.get("call_id") or message.get("id")
+            self.result(target, id, message.get("name") or message.get("tool_name"), content)
+            return
+        before = len(target) + len(self.calls)
+        if isinstance(reasoning := message.get("reasoning_content") or message.get("reasoning"), str):
+            self.say(target, role, reasoning, "reasoning")
+        self._content(target, content, role, depth)
+        if isinstance(refusal := message.get("refusal"), str):
+            self.say(target, role, refusal, "refusal")
+        if isinstance(audio := message.get("audio"), dict):
+            self._part(target, {"type": "audio", **audio}, role, depth)
+        calls = message.get("tool_calls") or message.get("toolCalls") or message.get("toolInvocations")
+        for call in structure(calls) if isinstance(structure(calls), list) else ():
+            self.request(call)
+        if function := message.get("function_call") or message.get("function_call_name"):
+            if isinstance(function, dict):
+                self.request(function)
+            else:
+                self.call("", function, message.get("function_call_arguments_json"))
+        if content is None and len(target) + len(self.calls) == before and "content" not in message:
+            rest = {k: v for k, v in message.items() if k not in _ENVELOPE and v not in (None, "", [], {})}
+            if "text" in rest and isinstance(rest["text"], str):
+                self.say(target, role, rest["text"])
+            elif rest:
+                self.say(target, role, as_text(rest), "unknown")
+
+    def request(self, call: Any) -> None:
+        """A tool call object of any shape."""
+        call = structure(call)
+        if not isinstance(call, dict):
+            if call:
+                self.call("", "", call)
+            return
+        inner = call.get("tool_call")
+        if isinstance(inner, dict):  # OpenInference nests it
+            call = inner
+        function = call.get("function")
+        if not isinstance(function, dict):
+            function = call
+        id = next((call[k] for k in ("id", "call_id", "toolCallId", "toolUseId", "tool_call_id") if call.get(k)), "")
+        name = next((function[k] for k in ("name", "toolName", "tool_name") if function.get(k)), "")
+        if not name and isinstance(call.get("function"), str):
+            name = call["function"]
+        arguments = next(
+            (function[k] for k in ("arguments", "args", "input", "parameters", "server_tool_call") if k in function), None
+        )
+        self.call(id, name, arguments)
+        for key in ("result", "output", "response"):  # invocations that carry their result
+            if call.get(key) is not None and call is not function or (call.get(key) is not None and "state" in call):
+                self.result(self.input, id, name, call[key])
+                break
+
+    # -- parts -------------------------------------------------------------------------------------------------
+
+    def _content(self, target: list[Message], content: Any, role: str, depth: int) -> None:
+        if isinstance(content, str):
+            self.say(target, role, content)
+        elif isinstance(content, list):
+            if depth >= MAX_DEPTH:
+                self.say(target, role, as_text(content), "unknown")
+                return
+            for part in content:
+                if isinstance(part, dict):
+                    self._part(target, part, role, depth + 1)
+                elif part is not None:
+                    self._content(target, part, role, depth + 1)
+        elif isinstance(content, dict):
+            self._part(target, content, role, depth + 1)
+        elif content is not None:
+            self.say(target, role, as_text(content))
+
+    def _part(self, target: list[Message], part: dict[str, Any], role: str, depth: int) -> None:
+        type = part.get("type")
+        if type == "text":  # nearly all of them
+            text = part.get("content")
+            if text is None:
+                text = part.get("text")
+            if isinstance(text, str):
+                self.say(target, role, text)
+                return
+        if depth >= MAX_DEPTH:
+            self.say(target, role, as_text(part), "unknown")
+            return
+        if isinstance(inner := part.get("message_content"), dict):  # OpenInference nests it
+            self._part(target, inner, role, depth + 1)
+            return
+        if not isinstance(type, str) or not type:
+            self._untyped(target, part, role, depth)
+            return
+        kind = type.lower() if type != "toolCall" else type
+        if kind in _TEXT_TYPES:
+            self.say(target, role, _text_of(part))
+        elif kind in _REASONING_TYPES:
+            self.say(target, role, _reasoning_of(part), "reasoning")
+        elif kind == "refusal":
+            self.say(target, role, as_text(part.get("refusal") or part.get("content")), "refusal")
+        elif kind in _CALL_TYPES:
+            self.request(part)
+            if part.get("output") is not None:
+                self.result(target, part.get("id") or part.get("call_id"), part.get("name"), part["output"])
+        elif kind in _RESULT_TYPES:
+            value = next(
+                (
+                    part[k]
+                    for k in ("response", "result", "output", "content", "server_tool_call_response")
+                    if part.get(k) is not None
+                ),
+                None,
+            )
+            ids = ("id", "tool_call_id", "tool_use_id", "call_id", "toolCallId")
+            id = next((part[k] for k in ids if part.get(k)), "")
+            if kind == "function_call_output":
+                id = part.get("call_id") or id
+            self.result(target, id, part.get("name") or part.get("toolName"), value)
+        elif kind in _MEDIA_TYPES:
+            self._media(target, part, role, _MEDIA_TYPES[kind], type)
+        elif kind in ("message", "chat"):
+            self.message(target, part, role, depth + 1)
+        else:
+            text = part.get("content") if isinstance(part.get("content"), str) else part.get("text")
+            if isinstance(text, str) and text and set(part) <= {"type", "content", "text", "id"}:
+                self.say(target, role, text, label(type, 60))
+            else:
+                rest = {key: value for key, value in part.items() if key != "type"}
+                self.say(target, role, f"[{label(type, 60)}] {as_text(rest)}", label(type, 60))
+
+    def _untyped(self, target: list[Message], part: dict[str, Any], role: str, depth: int) -> None:
+        """Gemini's and Bedrock's parts say by their key what they are."""
+        if isinstance(part.get("text"), str):
+            self.say(target, role, part["text"], "reasoning" if part.get("thought") is True else "text")
+        elif isinstance(call := part.get("functionCall") or part.get("function_call") or part.get("toolUse"), dict):
+            self.request(call)
+        elif isinstance(
+            result := part.get("functionResponse") or part.get("function_response") or part.get("toolResult"), dict
+        ):
+            value = result.get("response") if "response" in result else result.get("content")
+            self.result(target, result.get("id") or result.get("toolUseId"), result.get("name"), value)
+        elif isinstance(data := part.get("inlineData") or part.get("inline_data"), dict):
+            self._media(target, data, role, "blob", "blob")
+        elif isinstance(data := part.get("fileData") or part.get("file_data"), dict):
+            self._media(target, data, role, "file", "file")
+        elif isinstance(part.get("reasoningContent"), dict):
+            self.say(target, role, _reasoning_of(part["reasoningContent"]), "reasoning")
+        elif isinstance(part.get("image"), dict):
+            self._media(target, part["image"], role, "image", "image")
+        elif "parts" in part or "role" in part or "content" in part or "kwargs" in part:
+            self.message(target, part, role, depth + 1)
+        elif part:
+            self.say(target, role, f"[unknown] {as_text(part)}", "unknown")
+
+    def _media(self, target: list[Message], part: dict[str, Any], role: str, kind: str, type: str) -> None:
+        """What is no text, as a bracketed description: its place where it has one, its size where it came inline."""
+        if kind in ("uri", "blob", "file", "media") and isinstance(part.get("modality"), str) and part["modality"]:
+            kind = label(part["modality"], 20)
+        fields = (
+            ("image_url", "url", "uri", "file_uri", "fileUri", "file_id", "image", "audio", "audio_url", "input_audio")
+            + ("source", "file", "file_data", "data", "content", "filename", "title", "name", "video_url", "id", "bytes")
+        )
+        place, size = "", 0
+        queue: list[Any] = [part]
+        for _ in range(6):
+            if not queue:
+                break
+            found = queue.pop(0)
+            if isinstance(found, dict):
+                queue.extend(found[k] for k in fields if found.get(k))
+                continue
+            text = as_text(found)
+            if text.startswith("data:"):
+                size = size or max(0, len(text) - text.find(",") - 1) * 3 // 4
+            elif len(text) <= 2048 and ("/" in text[:64] or "." in text[-8:] or len(text) < 128) and not place:
+                place = text
+            elif len(text) > 128:
+                size = size or len(text) * 3 // 4
+        mime = next((part[k] for k in ("mime_type", "mimeType", "media_type", "mediaType") if part.get(k)), "")
+        detail = place or (f"{size} bytes inline" if size else "")
+        words = " ".join(w for w in (label(mime, 100), detail) if w)
+        text = f"[{kind}: {words}]" if words else f"[{kind}]"
+        transcript = part.get("transcript")
+        if not isinstance(transcript, str):
+            inner = part.get("audio") if isinstance(part.get("audio"), dict) else {}
+            transcript = inner.get("transcript") if isinstance(inner, dict) else None
+        if isinstance(transcript, str) and transcript:
+            text = f"{text} {transcript}"
+        self.say(target, role, text, label(type, 60))
+
+    # -- documents ---------------------------------------------------------------------------------------------
+
+    def retrieved(self, value: Any) -> None:
+        """Documents as a list of objects or texts, or the JSON text of it."""
+        value = structure(value)
+        if isinstance(value, dict):
+            inner = next((value[k] for k in ("documents", "results", "matches", "chunks", "nodes") if k in value), value)
+            value = inner if isinstance(inner, list) else [value]
+        if not isinstance(value, list):
+            value = [value] if value else []
+        for item in value:
+            if (document := document_of(item)) is not None:
+                self.documents.append(document)
+
+
+def document_of(value: Any) -> Document | None:
+    """A document object of any shape; a text is a document without an id. None for nothing."""
+    value = structure(value)
+    if isinstance(value, str):
+        return Document(text=storable(value)) if value else None
+    if not isinstance(value, dict):
+        return None
+    inner = value.get("document")
+    if isinstance(inner, dict):  # OpenInference and some stores nest it
+        value = {**value, **inner}
+    kwargs = value.get("kwargs")
+    if isinstance(kwargs, dict):  # LangChain's serialised form
+        value = {**value, **kwargs, "id": kwargs.get("id")}
+    metadata = structure(value.get("metadata"))
+    if not isinstance(metadata, dict):
+        metadata = {}
+    text = next((value[k] for k in _DOCUMENT_TEXT if value.get(k) not in (None, "")), "")
+    id = next((value[k] for k in _DOCUMENT_ID if value.get(k) not in (None, "")), None)
+    if id is None:
+        id = next((metadata[k] for k in (*_DOCUMENT_ID, "source", "file_name", "title") if metadata.get(k)), "")
+    score = next((s for k in _DOCUMENT_SCORE if (s := as_number(value.get(k))) is not None), None)
+    if score is None:
+        score = next((s for k in _DOCUMENT_SCORE if (s := as_number(metadata.get(k))) is not None), None)
+    labels: list[str] = []
+    for source in (value, metadata):
+        for key in _DOCUMENT_LABELS:
+            if source.get(key):
+                labels.extend(clipped(text_, 100) for text_ in as_texts(source[key]))
+        if labels:
+            break
+    if not (text or id or score is not None or labels):
+        return None
+    return Document(
+        id=identity(id, 200), text=storable(_flat(text)), score=score, labels=tuple(dict.fromkeys(labels))
+    )
+
+
+_DOCUMENT_TEXT = ("content", "page_content", "pageContent", "text", "chunk", "snippet", "body", "document", "passage")
+_DOCUMENT_ID = ("id", "document_id", "documentId", "doc_id", "chunk_id", "node_id", "uri", "url")
+_DOCUMENT_SCORE = ("score", "relevance_score", "relevanceScore", "similarity", "_score")
+_DOCUMENT_LABELS = ("labels", "label", "data_labels", "classification", "sensitivity", "sensitivity_label")
+_ENVELOPE = frozenset(
+    {"role", "type", "name", "id", "index", "finish_reason", "stop_reason", "status", "message", "tool_calls"}
+    | {"refusal", "annotations", "audio", "function_call", "response_metadata", "additional_kwargs", "usage_metadata"}
+    | {"invalid_tool_calls", "example", "tool_call_chunks", "example", "model", "usage", "toolCalls", "logprobs"}
+    | {"parts", "contents", "tool_call_id", "toolCallId", "cache_control", "object", "reasoning", "reasoning_content"}
+)
+
+
+def _same(first: str, second: str) -> bool:
+    """Whether two argument texts say the same: producers differ in white space."""
+    if first == second:
+        return True
+    if len(first) > 100_000 or first[:1] != "{" or second[:1] != "{":
+        return False
+    parsed = from_json(first)
+    return parsed is not None and bool(parsed == from_json(second))
+
+
+def _unwrapped(message: dict[str, Any]) -> dict[str, Any]:
+    """A message out of what frameworks put around it."""
+    if "lc" in message or "kwargs" in message:
+        kwargs = message.get("kwargs")
+        if isinstance(kwargs, dict):
+            names = message.get("id")
+            name = names[-1] if isinstance(names, list) and names else ""
+            kind = kwargs.get("type") or (as_text(name).removesuffix("Chunk").removesuffix("Message").lower() or None)
+            return {**kwargs, "type": kind}
+    if isinstance(inner := message.get("message"), dict):
+        outer = {k: message[k] for k in ("finish_reason", "index") if k in message}
+        extra = {k: message[k] for k in ("tool_calls",) if k in message and k not in inner}
+        return {**outer, **extra, **_unwrapped(inner)}
+    if isinstance(inner := message.get("data"), dict) and isinstance(message.get("type"), str) and "content" in inner:
+        return {**inner, "type": message["type"]}
+    if isinstance(inner := message.get("content"), dict) and ("parts" in inner or "role" in inner):
+        return {**{k: v for k, v in message.items() if k != "content"}, **inner}
+    return message
+
+
+def _is_result_list(content: Any) -> bool:
+    """Whether a tool message's content is made of parts that name their own call ids."""
+    if not isinstance(content, list):
+        return False
+    for part in content:
+        if isinstance(part, dict):
+            if part.get("type") in _RESULT_TYPES or "toolResult" in part:
+                return True
+            if "functionResponse" in part or "function_response" in part:
+                return True
+    return False
+
+
+def _text_of(part: dict[str, Any]) -> str:
+    for key in ("text", "content", "value", "input_text", "output_text"):
+        value = part.get(key)
+        if isinstance(value, str):
+            return value
+        if isinstance(value, dict) and isinstance(value.get("value"), str):
+            return str(value["value"])
+        if value is not None:
+            return as_text(value)
+    return ""
+
+
+def _reasoning_of(part: dict[str, Any]) -> str:
+    for key in ("content", "thinking", "text", "reasoning", "summary", "reasoningText"):
+        value = part.get(key)
+        if value:
+            return _flat(value)
+    return ""
+
+
+def _flat(value: Any) -> str:
+    """A tool's result or a document as one text: its text parts joined, anything else as JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict) and isinstance(value.get("text"), str) and set(value) <= {"type", "text", "annotations"}:
+        return str(value["text"])
+    if isinstance(value, list) and value:
+        texts = []
+        for part in value:
+            if isinstance(part, str):
+                texts.append(part)
+            elif isinstance(part, dict) and isinstance(text := part.get("text", part.get("content")), str):
+                texts.append(text)
+            elif isinstance(part, dict) and "json" in part:
+                texts.append(as_text(part["json"]))
+            else:
+                return as_text(value)
+        return "\n".join(texts)
+    return as_text(value)
