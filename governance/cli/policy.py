@@ -1,0 +1,185 @@
+"""`governance policy`: lint, test, list and show policies, for a terminal or a pipeline. Needs no database."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from governance.bootstrap import running
+from governance.cli.output import JsonFlag, emit, plain, table
+from governance.detectors import registry
+from governance.engine.trial import Trial, trials
+from governance.errors import BadInput, NotFound
+from governance.policy.load import Loaded, examine, load
+from governance.policy.policy import Policy, PolicySet
+from governance.policy.problems import Level
+from governance.policy.schema import schema_text
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+
+Folder = Annotated[
+    Path | None, typer.Argument(help="Folder of policies; default: the one in force.", metavar="[FOLDER]")
+]
+FolderOption = Annotated[Path | None, typer.Option("--policies", help="Folder of policies; default: the one in force.")]
+
+
+@app.callback()
+def policy() -> None:
+    """Lint, test, list and show policies."""
+
+
+@app.command()
+def lint(folder: Folder = None, as_json: JsonFlag = False) -> int:
+    """Say everything that is wrong with the policy files, with places and hints. Exit 1 if there is anything."""
+    where = folder or running().policies_dir
+    loaded = examine(where)
+
+    def human() -> None:
+        for problem in loaded.problems:
+            typer.echo(plain(problem.render()) + "\n")
+        typer.echo(_verdict(loaded, where))
+
+    emit(
+        {
+            "folder": str(where),
+            "policies": len(loaded.files),
+            "digest": loaded.policy_set.digest if loaded.policy_set else None,
+            "problems": [problem.document() for problem in loaded.problems],
+        },
+        human,
+        as_json=as_json,
+    )
+    return 1 if loaded.problems else 0
+
+
+def _verdict(loaded: Loaded, folder: Path) -> str:
+    errors = sum(problem.level is Level.ERROR for problem in loaded.problems)
+    warnings = len(loaded.problems) - errors
+    if loaded.policy_set is not None and not warnings:
+        policy_set = loaded.policy_set
+        return f"{len(policy_set.policies)} policies in {folder}, nothing wrong. Set {policy_set.digest[:12]}."
+    return f"{_count(errors, 'error')}, {_count(warnings, 'warning')} in {folder}."
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+@app.command("test")
+def test_(
+    folder: Folder = None,
+    only: Annotated[str, typer.Option("--policy", help="Only this policy's tests.")] = "",
+    as_json: JsonFlag = False,
+) -> int:
+    """Run the tests that policies carry. Exit 1 if one fails, or if a `todo` test passes."""
+    where = folder or running().policies_dir
+    policy_set = load(where)
+    if only:
+        _policy(policy_set, only)
+    results = list(trials(policy_set, lambda uses: registry.build(uses, access_policies=where / "access"), only=only))
+    emit([_trial(result) for result in results], lambda: _show_trials(results), as_json=as_json)
+    return 0 if all(result.passed for result in results) else 1
+
+
+def _trial(result: Trial) -> dict[str, object]:
+    return {
+        "policy": result.policy,
+        "test": result.name,
+        "expected": result.expected,
+        "got": result.got,
+        "todo": result.todo,
+        "passed": result.passed,
+        "reason": result.reason,
+    }
+
+
+def _show_trials(results: list[Trial]) -> None:
+    for result in results:
+        if result.passed:
+            continue
+        if result.todo:
+            typer.echo(f"PASSES {result.policy}: {plain(result.name)}: it is `todo`, but passes now: make it `expect`")
+        else:
+            words = f"expected {result.expected}, got {result.got}"
+            typer.echo(f"FAILED {result.policy}: {plain(result.name)}: {words}. {plain(result.reason)}".rstrip())
+    passed = sum(result.passed and not result.todo for result in results)
+    todo = sum(result.passed and result.todo for result in results)
+    failed = sum(not result.passed for result in results)
+    typer.echo(f"{passed} passed, {failed} failed, {todo} to do.")
+
+
+@app.command("list")
+def list_(folder: FolderOption = None, as_json: JsonFlag = False) -> None:
+    """List the policies."""
+    policy_set = load(folder or running().policies_dir)
+    emit(
+        {"digest": policy_set.digest, "policies": [_row(one) for one in policy_set.policies]},
+        lambda: _show_list(policy_set),
+        as_json=as_json,
+    )
+
+
+def _row(one: Policy) -> dict[str, object]:
+    return {
+        "id": one.id,
+        "title": one.title,
+        "owner": one.owner,
+        "status": one.status.value,
+        "severity": one.severity.value,
+        "action": one.then.action.value,
+        "queue": one.then.queue,
+        "tests": len(one.tests),
+        "controls": one.controls,
+    }
+
+
+def _show_list(policy_set: PolicySet) -> None:
+    table(
+        ["Policy", "Status", "Severity", "Action", "Queue", "Title"],
+        [
+            [one.id, one.status.value, one.severity.value, one.then.action.value, one.then.queue or None, one.title]
+            for one in policy_set.policies
+        ],
+    )
+    typer.echo(f"\n{len(policy_set.policies)} policies. Set {policy_set.digest[:12]}.")
+
+
+@app.command()
+def show(identifier: str, folder: FolderOption = None, as_json: JsonFlag = False) -> None:
+    """Show one policy: its file, or with --json what was understood of it."""
+    where = folder or running().policies_dir
+    loaded = examine(where)
+    file = loaded.files.get(identifier)
+    if loaded.policy_set is None:
+        load(where)
+    if loaded.policy_set is None or file is None:
+        known = ", ".join(loaded.files)
+        raise NotFound(f"There is no policy {identifier[:80]!r}.", advice=f"There are: {known}.")
+    found = _policy(loaded.policy_set, identifier)
+    emit(found.document(), lambda: _show_file(where, file), as_json=as_json)
+
+
+def _show_file(folder: Path, file: str) -> None:
+    try:
+        text = (folder / file).read_text("utf-8")
+    except OSError as error:
+        raise BadInput(f"{file} cannot be read: {error.strerror}.") from None
+    typer.echo(f"# {file}")
+    typer.echo(plain(text), nl=False)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of policy files, for editors that complete and check them."""
+    sys.stdout.write(schema_text())
+
+
+def _policy(policy_set: PolicySet, identifier: str) -> Policy:
+    found = policy_set.get(identifier)
+    if found is None:
+        known = ", ".join(one.id for one in policy_set.policies)
+        raise NotFound(f"There is no policy {identifier[:80]!r}.", advice=f"There are: {known}.")
+    return found
