@@ -7,12 +7,18 @@ from alembic import context
 from governance.store.tables import metadata
 
 connection = context.config.attributes["connection"]
+_OTHERS = ("search_text", "procrastinate")  # made by SQL of their own
+
+
+def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
+    return kind != "table" or not str(name).startswith(_OTHERS)
+
+
 context.configure(
     connection=connection,
     target_metadata=metadata,
-    render_as_batch=connection.dialect.name == "sqlite",
     compare_type=True,
-    include_name=lambda name, kind, _parents: not (kind == "table" and str(name).startswith(("search_text", "procrastinate"))),
+    include_name=_is_ours,
 )
 with context.begin_transaction():
     context.run_migrations()

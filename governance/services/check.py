@@ -13,7 +13,8 @@ from governance.domain.calls import Call
 from governance.domain.content import Content, Part
 from governance.domain.decisions import Action, Decision, Severity
 from governance.domain.findings import DetectorFailure, Examination, Finding
-from governance.privacy.redaction import Redactor
+
+Redact = Callable[[str, Sequence[Finding]], str]
 
 ATTEMPTS = 3
 UNCHECKED_QUEUE = "security"
@@ -102,10 +103,10 @@ class Checker(Protocol):
 class CheckService:
     """Detectors and policies over recorded calls. `policy_set` is the digest of the set that decides."""
 
-    def __init__(self, store: CheckStore, checker: Checker, redactor: Redactor, *, policy_set: str) -> None:
+    def __init__(self, store: CheckStore, checker: Checker, redact: Redact, *, policy_set: str) -> None:
         self._store = store
         self._checker = checker
-        self._redactor = redactor
+        self._redact = redact
         self._policy_set = policy_set
 
     def run(
@@ -145,7 +146,7 @@ class CheckService:
                 continue
             done.add(message_id)
             examination = outcome.examinations[content]
-            text = redacted[content] = self._redactor.redact(content.text, examination.findings)
+            text = redacted[content] = self._redact(content.text, examination.findings)
             messages.append(ExaminedMessage(message_id=message_id, examination=examination, redacted=text))
         return CheckedCall(
             loaded=loaded,
@@ -174,13 +175,13 @@ class CheckService:
         """About 300 characters of the part, redacted, from a little before the finding."""
         known = examination or loaded.known.get(part.content) or NOTHING
         text = part.content.text
-        before = self._redactor.redact(text[: finding.start], [f for f in known.findings if f.end <= finding.start])
-        whole = self._redactor.redact(text, known.findings)
+        before = self._redact(text[: finding.start], [f for f in known.findings if f.end <= finding.start])
+        whole = self._redact(text, known.findings)
         start = max(0, len(before) - 60)
         return ("…" if start else "") + whole[start : start + 300]
 
     def _redact_known(self, content: Content, loaded: LoadedCall) -> str:
-        return self._redactor.redact(content.text, loaded.known.get(content, NOTHING).findings)
+        return self._redact(content.text, loaded.known.get(content, NOTHING).findings)
 
     def _unchecked(self, loaded: LoadedCall, why: str) -> CheckedCall:
         decision = Decision(

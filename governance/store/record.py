@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from governance.domain.calls import Call, CallKind, ContentEvent, EndUser, Release, Usage
 from governance.domain.content import Content, Part, PartKind, parts_of
@@ -113,9 +113,9 @@ class CallWriter:
         for attempt in range(_ATTEMPTS):
             try:
                 return self._write(batches, careful=attempt > 0)
-            except IntegrityError:
+            except (IntegrityError, OperationalError) as error:
                 self.forget()
-                if attempt == _ATTEMPTS - 1:
+                if attempt == _ATTEMPTS - 1 or not _is_race(error):
                     raise
             except BaseException:
                 self.forget()
@@ -128,6 +128,7 @@ class CallWriter:
         self._ids = iter(range(first, first + most))
         if careful:
             with self._database.write() as transaction:
+                take_turns(transaction.connection)
                 receipts, rows = self._build(transaction.connection, batches)
                 self._store(transaction, rows)
         else:
@@ -176,7 +177,7 @@ class CallWriter:
         for batch in batches:
             receipt = Receipt()
             for call in batch.calls:
-                self._add_call(call, rows, stored, receipt, now)
+                self._add_call(connection, call, rows, stored, receipt, now)
             for events in _by_span(batch.content_events).values():
                 self._add_content(connection, events, rows, stored, receipt, now)
             receipts.append(receipt)
@@ -293,6 +294,7 @@ class CallWriter:
 
     def _add_call(
         self,
+        connection: sa.Connection,
         call: Call,
         rows: _Rows,
         stored: dict[tuple[bytes, bytes], _Stored],
@@ -327,7 +329,7 @@ class CallWriter:
             receipt.new += 1
             receipt.call_ids.append(there.id)
         else:
-            self._conflict(call, digest, there, rows, now)
+            self._conflict(connection, call, digest, there, rows, now)
             receipt.conflicts += 1
 
     def _row(
@@ -444,11 +446,15 @@ class CallWriter:
         there.parts = frame
         rows.to_check[there.id] = None
 
-    def _conflict(self, call: Call, digest: bytes, there: _Stored, rows: _Rows, now: int) -> None:
+    def _conflict(
+        self, connection: sa.Connection, call: Call, digest: bytes, there: _Stored, rows: _Rows, now: int
+    ) -> None:
         conversation = there.conversation
         assert conversation is not None
-        known = any(row[1] == there.id and row[2] == digest for row in rows.conflicts)
-        if known:
+        if any(row[1] == there.id and row[2] == digest for row in rows.conflicts):
+            return
+        same = (t.call_conflict.c.call_id == there.id) & (t.call_conflict.c.digest == digest)
+        if connection.execute(sa.select(t.call_conflict.c.id).where(same)).first() is not None:
             return
         number = next(self._ids)
         body = conversation.key.seal(_whole(call), b"conflict:%d" % number)
@@ -523,6 +529,17 @@ class CallWriter:
 
 
 _NO_RELEASE = Release()
+
+
+def take_turns(connection: sa.Connection) -> None:
+    """Makes writers that met once wait for each other; on SQLite they do anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7035203)")
+
+
+def _is_race(error: IntegrityError | OperationalError) -> bool:
+    """Two writers met: on a unique key, or (PostgreSQL, SQLSTATE 40P01 and 40001) in a deadlock."""
+    return isinstance(error, IntegrityError) or getattr(error.orig, "sqlstate", "") in ("40P01", "40001")
 
 
 def _most_ids(batches: Sequence[Recordable]) -> int:

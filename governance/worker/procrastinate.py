@@ -17,11 +17,6 @@ STALLED_SECONDS = 60
 _LOST_AFTER = 60_000_000
 
 
-def schema() -> str:
-    """Procrastinate's own tables and functions, for the migration."""
-    return procrastinate.schema.SchemaManager.get_schema()
-
-
 class ProcrastinateLoop:
     """The counterpart of `loop.Loop`: the same calls, the same outcome."""
 
