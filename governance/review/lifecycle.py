@@ -112,9 +112,7 @@ def claim(case: Standing, *, by: int, lease: bytes, now: datetime, until: dateti
         assert case.lease_until is not None, "a live lease has an end"
         raise Held(case.claimed_by, case.lease_until)
     since = case.claimed_at if state is CaseState.CLAIMED else now
-    return replace(
-        case, state=CaseState.CLAIMED, claimed_by=by, claimed_at=since, lease=lease, lease_until=until
-    )
+    return replace(case, state=CaseState.CLAIMED, claimed_by=by, claimed_at=since, lease=lease, lease_until=until)
 
 
 def renew(case: Standing, *, by: int, lease: bytes, now: datetime, until: datetime) -> Standing:
@@ -169,7 +167,9 @@ def _holding(case: Standing, by: int, lease: bytes, now: datetime) -> None:
         assert case.lease_until is not None, "a live lease has an end"
         raise Held(case.claimed_by, case.lease_until)
     if case.lease != lease:
-        raise Conflict("You went on with this case in another window.", advice="Finish it there, or claim it again here.")
+        raise Conflict(
+            "You went on with this case in another window.", advice="Finish it there, or claim it again here."
+        )
 
 
 def _waiting(case: Standing) -> None:

@@ -72,7 +72,8 @@ class CedarPermissions:
     ) -> bool:
         named = {system, bound_to, *(binding.system for binding in bindings)}
         entities: list[dict[str, Any]] = [
-            {"uid": _system(name), "attrs": {}, "parents": [_system("")] if name else []} for name in sorted({"", *named})
+            {"uid": _system(name), "attrs": {}, "parents": [_system("")] if name else []}
+            for name in sorted({"", *named})
         ]
         principal = {"type": _PRINCIPALS[kind], "id": "actor"}
         attributes: dict[str, Any]

@@ -79,9 +79,7 @@ class Authority:
         own = bool(context and context.get("own_work"))
         if own and self.may(actor, permission, system=system, context={**(context or {}), "own_work": False}):
             message = f"You may not {WORDS[permission]} where it is your own work."
-            raise Denied(
-                message, wanted=permission, subject=subject, system=system, advice="Ask a colleague to do it."
-            )
+            raise Denied(message, wanted=permission, subject=subject, system=system, advice="Ask a colleague to do it.")
         where = f" of {system}" if system else ""
         raise Denied(
             f"You may not {WORDS[permission]}{where}.",
@@ -148,7 +146,13 @@ class Authority:
             raise
 
     def event(
-        self, kind: EventKind, actor: Actor, subject: str = "", *, system: str = "", data: Mapping[str, Json] | None = None
+        self,
+        kind: EventKind,
+        actor: Actor,
+        subject: str = "",
+        *,
+        system: str = "",
+        data: Mapping[str, Json] | None = None,
     ) -> Event:
         """An event of now. An operator at the command line has no number of their own, so their account is named."""
         facts = dict(data or {})

@@ -105,9 +105,7 @@ class KeyService:
         if known is not None and now - known[1] < REMEMBERED:
             return known[0]
         key = self._verified(secret, hashed, now)
-        actor = Actor(
-            kind=ActorKind.KEY, id=key.id, name=f"API key {key.prefix}", scopes=key.scopes, system=key.system
-        )
+        actor = Actor(kind=ActorKind.KEY, id=key.id, name=f"API key {key.prefix}", scopes=key.scopes, system=key.system)
         self._note_use(key, now)
         with self._lock:
             if len(self._known) >= _MOST:

@@ -30,7 +30,11 @@ class NewAccount:
 
 class PeopleService:
     def __init__(
-        self, authority: Authority, *, group_roles: Mapping[str, str] | None = None, hasher: PasswordHasher | None = None
+        self,
+        authority: Authority,
+        *,
+        group_roles: Mapping[str, str] | None = None,
+        hasher: PasswordHasher | None = None,
     ) -> None:
         """`group_roles` maps a group of the identity provider to a role; a group named as a role needs no entry."""
         self._authority = authority
@@ -209,7 +213,9 @@ class PeopleService:
         if account.person.issuer != LOCAL:
             raise BadInput("This person signs in elsewhere.", advice="Their password is changed there.")
 
-    def _set_password(self, tx: Transaction, actor: Actor, principal_id: int, hashed: str, *, must_change: bool) -> None:
+    def _set_password(
+        self, tx: Transaction, actor: Actor, principal_id: int, hashed: str, *, must_change: bool
+    ) -> None:
         tx.people.set_password(principal_id, hashed, must_change=must_change)
         closed = tx.sessions.close_all(principal_id, self._authority.clock())
         tx.append(

@@ -155,9 +155,7 @@ class ReportService:
             records = tx.reports.recent(systems, before=before, limit=limit)
         return [self._read(record) for record in records]
 
-    def _store(
-        self, tx: Transaction, actor: Actor, report: NewReport, body: bytes, digest: bytes, receipt: str
-    ) -> str:
+    def _store(self, tx: Transaction, actor: Actor, report: NewReport, body: bytes, digest: bytes, receipt: str) -> str:
         now = self._authority.clock()
         system, trace_id, call_id = self._subject(tx, actor, report)
         case_id = self._case(tx, report, system, trace_id, call_id, now)

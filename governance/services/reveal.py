@@ -29,9 +29,7 @@ class RevealService:
         self._originals = originals
         self._lasts = lasts
 
-    def reveal(
-        self, actor: Actor, reason: str, *, case_id: int | None = None, call_id: int | None = None
-    ) -> Revealed:
+    def reveal(self, actor: Actor, reason: str, *, case_id: int | None = None, call_id: int | None = None) -> Revealed:
         """The original of a case's call, of another call in its trace, or (without a case) of any call.
 
         A reviewer needs the case, and must hold it. Raises `BadInput` without a reason, `Denied`, `NotFound`.

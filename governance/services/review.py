@@ -231,9 +231,7 @@ class ReviewService:
                 tx.reports.attach_call(case.id, call_id)
                 return
 
-    def _event(
-        self, kind: EventKind, actor: Actor, case: Case, data: dict[str, Json] | None = None
-    ) -> Event:
+    def _event(self, kind: EventKind, actor: Actor, case: Case, data: dict[str, Json] | None = None) -> Event:
         return self._authority.event(kind, actor, f"case:{case.id}", system=case.system, data=data)
 
 
@@ -242,7 +240,7 @@ def open_for_decision(
     decision: Decision,
     *,
     decision_id: int,
-    call_id: int,
+    call_id: int | None,
     system: str,
     excerpt: str,
     at: datetime,
@@ -250,7 +248,8 @@ def open_for_decision(
     """Opens the case that a decision asks for, in the transaction that stores the decision; gives its id, or None.
 
     A call has at most one undecided case of flagged kind. A further decision (more content came, a new policy set)
-    joins it and can only make it more severe; the same decision again changes nothing. `excerpt` is redacted text.
+    joins it and can only make it more severe; the same decision again changes nothing. `excerpt` is redacted text;
+    `call_id` is None for an inline check of what is no call yet.
     """
     draft = draft_for_decision(decision, excerpt)
     if draft is None:
@@ -259,14 +258,22 @@ def open_for_decision(
 
 
 def _open_or_join(
-    tx: Transaction, draft: CaseDraft, *, decision_id: int, call_id: int, system: str, at: datetime
+    tx: Transaction, draft: CaseDraft, *, decision_id: int, call_id: int | None, system: str, at: datetime
 ) -> int:
-    known = tx.cases.of_decision(decision_id)
+    known = tx.cases.of_decision(decision_id, call_id) if call_id is not None else None
     if known is not None:
         return known
     for _ in range(_ATTEMPTS):
         opened = tx.cases.open(draft, system=system, call_id=call_id, decision_id=decision_id, reports=0, at=at)
         if opened is not None:
+            data: dict[str, Json] = {
+                "decision": decision_id,
+                "queue": draft.queue,
+                "severity": str(draft.severity),
+                "policy": draft.policy,
+            }
+            if call_id is not None:
+                data["call"] = call_id
             tx.append(
                 Event(
                     kind=EventKind.CASE_OPENED,
@@ -274,16 +281,11 @@ def _open_or_join(
                     actor=SERVICE.reference,
                     subject=f"case:{opened}",
                     system=system,
-                    data={
-                        "call": call_id,
-                        "decision": decision_id,
-                        "queue": draft.queue,
-                        "severity": draft.severity,
-                        "policy": draft.policy,
-                    },
+                    data=data,
                 )
             )
             return opened
+        assert call_id is not None, "only a call's cases can collide"
         standing = tx.cases.open_for(call_id, draft.kind)
         if standing is not None:
             due = min(standing.case.due_at, draft.due(at))

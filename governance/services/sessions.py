@@ -115,9 +115,7 @@ class SessionService:
             if account is not None and wrong_password:
                 locked = tx.people.failed(account.person.id, limit=FAILURES, lock_until=now + LOCK)
             subject = f"person:{account.person.id}" if account else ""
-            tx.append(
-                self._authority.event(EventKind.SIGN_IN_FAILED, SERVICE, subject, data={"locked": locked})
-            )
+            tx.append(self._authority.event(EventKind.SIGN_IN_FAILED, SERVICE, subject, data={"locked": locked}))
         raise Unauthenticated(
             "Wrong name or password.", advice=f"After {FAILURES} wrong attempts an account waits 15 minutes."
         )

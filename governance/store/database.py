@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +19,10 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 
 from governance.domain.events import Event
 from governance.errors import Misconfigured
+from governance.store.cases import SqlCases
 from governance.store.ids import IdAllocator
+from governance.store.people import SqlKeys, SqlPeople, SqlSessions
+from governance.store.reports import SqlReports, SqlReveals
 
 
 class AuditWriter(Protocol):
@@ -39,6 +43,34 @@ class Transaction:
 
     def append(self, event: Event) -> None:
         self.events.append(event)
+
+    def take(self) -> int:
+        """A fresh id for a row of this transaction."""
+        return self.ids.take_within(self.connection)
+
+    @cached_property
+    def cases(self) -> SqlCases:
+        return SqlCases(self)
+
+    @cached_property
+    def people(self) -> SqlPeople:
+        return SqlPeople(self)
+
+    @cached_property
+    def sessions(self) -> SqlSessions:
+        return SqlSessions(self)
+
+    @cached_property
+    def keys(self) -> SqlKeys:
+        return SqlKeys(self)
+
+    @cached_property
+    def reports(self) -> SqlReports:
+        return SqlReports(self)
+
+    @cached_property
+    def reveals(self) -> SqlReveals:
+        return SqlReveals(self)
 
 
 class Database:
@@ -65,8 +97,15 @@ class Database:
                 connection.rollback()
 
     @contextmanager
+    def look(self) -> Iterator[Transaction]:
+        """The repositories over a snapshot, for reading: nothing that is done in it stays."""
+        with self.read() as connection:
+            yield Transaction(connection, self.ids)
+
+    @contextmanager
     def write(self) -> Iterator[Transaction]:
         """Commits once at the end; an exception undoes everything, the audit events included."""
+        self.ids.prepare()
         with self.engine.connect() as connection:
             begin(connection)
             transaction = Transaction(connection, self.ids)
