@@ -7,12 +7,13 @@ Protocols and are attributes of `Transaction`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
+from governance.audit.note import Signer
 from governance.domain.calls import Call
 from governance.domain.events import Event
 from governance.domain.people import Actor, ApiKey, Permission, Person, RoleBinding, Scope
