@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 
 
 class CallKind(StrEnum):
@@ -89,10 +90,15 @@ class Release:
     @property
     def fingerprint(self) -> str:
         """First 16 hex digits of SHA-256 over the parts' canonical JSON; "" when nothing is known."""
-        parts = [self.name, self.model, self.prompt_version, self.retrieval, self.tools]
-        if not any(parts):
-            return ""
-        return hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()[:16]
+        return _fingerprint(self)
+
+
+@lru_cache(maxsize=1024)
+def _fingerprint(release: Release) -> str:
+    parts = [release.name, release.model, release.prompt_version, release.retrieval, release.tools]
+    if not any(parts):
+        return ""
+    return hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import to_json
+
 from governance.domain.calls import Document, Message, ToolCall
 from governance.domain.content import Content, ContentKind, Part, PartKind
 
@@ -69,7 +71,7 @@ def entry(part: Part, message_id: int) -> list[Any]:
 
 
 def encode(entries: Iterable[list[Any]]) -> str:
-    return json.dumps(list(entries), separators=(",", ":"))
+    return to_json(list(entries)).decode()
 
 
 def decode(text: str) -> list[StoredPart]:

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import sqlalchemy as sa
+from pydantic_core import to_json
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from governance.domain.calls import Call, CallKind, ContentEvent, EndUser, Release, Usage
@@ -274,23 +275,24 @@ class CallWriter:
         return conversation
 
     def _messages(
-        self, pieces: Sequence[Part], conversation: _Conversation, call_id: int, rows: _Rows
-    ) -> tuple[list[list[Any]], bytes]:
-        """Stores what this conversation has not yet; gives the frame's entries and the commitment to all of it."""
+        self,
+        pieces: Sequence[Part],
+        digests: Sequence[bytes],
+        conversation: _Conversation,
+        call_id: int,
+        rows: _Rows,
+    ) -> list[list[Any]]:
+        """Stores what this conversation has not yet; gives the frame's entries."""
         entries = []
-        digests = []
-        key = conversation.key
-        for part in pieces:
-            content = part.content
-            digest = key.digest(_content_bytes(content))[:16]
-            digests.append(digest)
-            number = conversation.seen.get(digest)
+        seen, key = conversation.seen, conversation.key
+        for part, digest in zip(pieces, digests, strict=True):
+            number = seen.get(digest)
             if number is None:
-                number = conversation.seen[digest] = next(self._ids)
-                sealed = key.seal(content.text.encode(), b"message:%d" % number)
+                number = seen[digest] = next(self._ids)
+                sealed = key.seal(part.content.text.encode(), b"message:%d" % number)
                 rows.messages.append((number, conversation.id, digest, call_id, sealed))
             entries.append(parts.entry(part, number))
-        return entries, key.digest(b"".join(digests))
+        return entries
 
     def _add_call(
         self,
@@ -308,11 +310,11 @@ class CallWriter:
         if there is None:
             conversation = self._conversation(call, rows, now)
             number = next(self._ids)
-            entries, commitment = self._messages(pieces, conversation, number, rows)
-            digest = _span_digest(call, pieces, attributes, conversation.key)
-            frame = parts.encode(entries)
+            digests = _digests(pieces, conversation.key)
+            frame = parts.encode(self._messages(pieces, digests, conversation, number, rows))
+            digest = _span_digest(call, pieces, digests, attributes, conversation.key)
             rows.calls.append(self._row(call, key, number, conversation, frame, attributes, digest, now))
-            rows.events.append(self._recorded(call, number, commitment))
+            rows.events.append(self._recorded(call, number, _commitment(digests, conversation.key)))
             rows.to_check[number] = None
             stored[key] = _Stored(number, conversation, digest, 0, frame, len(rows.calls) - 1)
             receipt.new += 1
@@ -321,11 +323,12 @@ class CallWriter:
         if there.conversation is None:  # erased: what it was cannot be told any more, and must not come back
             receipt.repeated += 1
             return
-        digest = _span_digest(call, pieces, attributes, there.conversation.key)
+        digests = _digests(pieces, there.conversation.key)
+        digest = _span_digest(call, pieces, digests, attributes, there.conversation.key)
         if digest == there.span_digest:
             receipt.repeated += 1
         elif there.span_digest is None:
-            self._join_span(call, pieces, attributes, digest, there, rows)
+            self._join_span(call, pieces, digests, attributes, digest, there, rows)
             receipt.new += 1
             receipt.call_ids.append(there.id)
         else:
@@ -399,6 +402,7 @@ class CallWriter:
         self,
         call: Call,
         pieces: Sequence[Part],
+        digests: Sequence[bytes],
         attributes: bytes | None,
         digest: bytes,
         there: _Stored,
@@ -407,7 +411,7 @@ class CallWriter:
         """The span of a call whose content came first, as log records: the span's facts, and content not there yet."""
         conversation = there.conversation
         assert conversation is not None
-        entries, commitment = self._messages(pieces, conversation, there.id, rows)
+        entries = self._messages(pieces, digests, conversation, there.id, rows)
         frame = parts.encode(_merged(there.parts, entries))
         update = dict(
             zip(
@@ -429,7 +433,7 @@ class CallWriter:
             update.pop(unchanged)
         update["content_captured"] = int(frame != "[]")
         self._replace(there, update, frame, rows)
-        rows.events.append(self._recorded(call, there.id, commitment))
+        rows.events.append(self._recorded(call, there.id, _commitment(digests, conversation.key)))
         there.span_digest = digest
 
     def _replace(self, there: _Stored, values: dict[str, Any], frame: str, rows: _Rows) -> None:
@@ -496,16 +500,17 @@ class CallWriter:
             return
         assert there.conversation is not None
         conversation = there.conversation
-        digests = {conversation.key.digest(_log_bytes(event)): event for event in events}
+        received = {conversation.key.digest(_log_bytes(event)): event for event in events}
         written = connection.execute(sa.select(t.call_log.c.digest).where(t.call_log.c.call_id == there.id))
         known = {bytes(row.digest) for row in written} | {row[1] for row in rows.logs if row[0] == there.id}
-        fresh = {digest: event for digest, event in digests.items() if digest not in known}
+        fresh = {digest: event for digest, event in received.items() if digest not in known}
         receipt.repeated += len(events) - len(fresh)
         if not fresh:
             return
         rows.logs.extend((there.id, digest, microseconds(event.at)) for digest, event in fresh.items())
-        added = _call_of(list(fresh.values()))
-        entries, commitment = self._messages(list(parts_of(added)), conversation, there.id, rows)
+        pieces = list(parts_of(_call_of(list(fresh.values()))))
+        digests = _digests(pieces, conversation.key)
+        entries = self._messages(pieces, digests, conversation, there.id, rows)
         merged = _merged(there.parts, entries, repeats=there.span_digest is None)
         frame = parts.encode(merged)
         if frame != there.parts:
@@ -522,7 +527,7 @@ class CallWriter:
                     "call": there.id,
                     "trace": call.trace_id,
                     "span": call.span_id,
-                    "content": commitment.hex(),
+                    "content": _commitment(digests, conversation.key).hex(),
                 },
             )
         )
@@ -598,14 +603,26 @@ def _attributes(call: Call) -> bytes | None:
     if not call.attributes and not call.finish_reasons:
         return None
     body = {"attributes": dict(call.attributes), "finish_reasons": call.finish_reasons}
-    return json.dumps(body, separators=(",", ":"), default=str).encode()
+    return to_json(body)
 
 
-def _span_digest(call: Call, pieces: Sequence[Part], attributes: bytes | None, key: ContentKey) -> bytes:
+def _digests(pieces: Sequence[Part], key: ContentKey) -> list[bytes]:
+    """By which equal content of a conversation is known: 16 bytes a part."""
+    return [key.digest(_content_bytes(part.content))[:16] for part in pieces]
+
+
+def _commitment(digests: Sequence[bytes], key: ContentKey) -> bytes:
+    """What an audit leaf says of the content: binding, and unguessable without the conversation's key."""
+    return key.digest(b"".join(digests))
+
+
+def _span_digest(
+    call: Call, pieces: Sequence[Part], digests: Sequence[bytes], attributes: bytes | None, key: ContentKey
+) -> bytes:
     """Keyed digest of all that a span says: equal for a resend, different for other content under the same ids."""
     head = (
         call.parent_span_id,
-        call.kind.value,
+        call.kind,
         call.name,
         call.system,
         call.release.fingerprint,
@@ -620,12 +637,9 @@ def _span_digest(call: Call, pieces: Sequence[Part], attributes: bytes | None, k
         call.usage.output_tokens,
         call.usage.cached_tokens,
         call.error,
+        [(part.kind, part.reference, part.score) for part in pieces],
     )
-    body = [json.dumps(head).encode(), attributes or b""]
-    body.extend(
-        f"{part.kind}\0{part.reference}\0{part.score}\0".encode() + _content_bytes(part.content) for part in pieces
-    )
-    return key.digest(b"\xff".join(body))  # no UTF-8 text holds the byte ff
+    return key.digest(b"\xff".join([to_json(head), attributes or b"", *digests]))
 
 
 def _merged(frame: str, entries: Sequence[list[Any]], *, repeats: bool = False) -> list[list[Any]]:

@@ -173,7 +173,9 @@ message = Table(
     metadata,
     _id(),
     Column("conversation_id", Id, ForeignKey("conversation.id"), nullable=False),
-    Column("digest", LargeBinary(16), nullable=False, comment="HMAC-SHA-256/128 under the conversation's key."),
+    Column(
+        "digest", LargeBinary(16), nullable=False, comment="Keyed BLAKE2b of the content, under the conversation's key."
+    ),
     Column("call_id", Id, nullable=False, comment="The call it first came with."),
     Column(
         "body",
@@ -512,7 +514,7 @@ daily_figure = Table(
         "calls", BigInteger, nullable=False, comment="Calls with a decision in force, or that could not be decided."
     ),
     Column("flagged", BigInteger, nullable=False),
-    Column("failed", BigInteger, nullable=False, comment="Could not be decided; a person looks instead."),
+    Column("failed", BigInteger, nullable=False, comment="Ended with an error."),
     Column("uncaptured", BigInteger, nullable=False, comment="Came without content."),
     Column("input_tokens", BigInteger, nullable=False),
     Column("output_tokens", BigInteger, nullable=False),
