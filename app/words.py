@@ -168,6 +168,17 @@ def share(part: float, whole: float) -> str:
     return f"{part / whole:.1%}" if whole else "no calls"
 
 
+def interval(part: int, whole: int) -> str:
+    """'96% (88 to 99)': a share and its 95% Wilson score interval (Wilson 1927), as people read it."""
+    if not whole:
+        return "not measured"
+    z = 1.96
+    p = part / whole
+    centre = (p + z * z / (2 * whole)) / (1 + z * z / whole)
+    half = z * ((p * (1 - p) + z * z / (4 * whole)) / whole) ** 0.5 / (1 + z * z / whole)
+    return f"{p:.0%} ({max(0.0, centre - half) * 100:.0f} to {min(1.0, centre + half) * 100:.0f})"
+
+
 def span(seconds: float) -> str:
     """A length of time as people say it: '25 min', '5 h', '3 d'."""
     minutes = abs(seconds) / 60

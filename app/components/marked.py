@@ -5,7 +5,7 @@ The component's data is JSON; no part of it is ever parsed as HTML or Markdown. 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -16,7 +16,7 @@ Level = Literal["critical", "high", "note", "hidden", "shown"]
 
 @dataclass(frozen=True, kw_only=True)
 class Turn:
-    """One speaker's text. `kind` is "document" for what was retrieved or handed over, "folded" for text not yet shown."""
+    """One speaker's text. `kind` is "document" (retrieved or handed over), "tool", "folded" (not shown yet) or ""."""
 
     who: str
     note: str = ""
@@ -59,6 +59,9 @@ mark:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset:
 .hidden { background: var(--st-gray-background-color); color: var(--st-gray-text-color); border-radius: 3px;
   padding: 1px 5px; font-size: .92em; }
 .shown { border-bottom: 1px dashed var(--st-orange-color); }
+.pair { display: grid; grid-template-columns: minmax(84px, 34%) 1fr; gap: 10px; padding: 5px 4px; font-size: 12.5px;
+  border-top: 1px solid var(--st-border-color); } .pair:first-child { border-top: 0; }
+.pair > :first-child { color: var(--st-gray-text-color); } .pair > * { overflow-wrap: anywhere; unicode-bidi: isolate; }
 @media (max-width: 520px) { .turn { grid-template-columns: 1fr; gap: 4px; } }
 """
 _JS = """
@@ -83,6 +86,10 @@ const pieces = (into, text, spans, pick, current) => {
   into.append(chars.slice(at).join("")) }
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector("#t"), pick = id => setTriggerValue("picked", id)
+  if (data.pairs) {
+    root.replaceChildren(...data.pairs.map(([what, value]) => {
+      const row = el("div", "pair"); row.append(el("span", "", what), el("span", "", value)); return row }))
+    return }
   root.replaceChildren(...data.turns.map((t, i) => {
     const kind = ["document", "tool", "folded"].includes(t.kind) ? " " + t.kind : ""
     const row = el("div", "turn" + kind), who = el("div", "who", t.who), said = el("div", "said")
@@ -91,6 +98,11 @@ export default function ({ data, parentElement, setTriggerValue }) {
     row.append(who, said); return row })) }
 """
 _view = st.components.v2.component("governance_marked", html='<div id="t"></div>', css=_CSS, js=_JS)
+
+
+def pairs(rows: Mapping[str, str], *, key: str) -> None:
+    """Label and value, one a line, like `ui.facts`, for values that came with calls."""
+    _view(data={"pairs": list(rows.items())}, key=key, on_picked_change=lambda: None)
 
 
 def transcript(turns: Sequence[Turn], marks: Sequence[Mark] = (), *, current: str = "", key: str) -> str:

@@ -1,0 +1,141 @@
+"""The figures behind Overview and Queue: read together, kept for a short while, shared by all sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import streamlit as st
+
+from app import posture, session, words
+from governance.domain.people import Actor, Permission
+from governance.domain.review import CaseState
+from governance.store.queries import Systems, cases, health, systems
+
+SECONDS = 15
+_BEFORE = 90
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    loads: Sequence[cases.Load]
+    days: Sequence[systems.Day]
+    trends: Sequence[posture.Trend]
+    detectors: Sequence[health.Detector]
+    workers: Sequence[health.Worker]
+    waiting: int
+    audit: health.AuditLog
+    today: int
+    deviations: Sequence[posture.Deviation]
+
+
+def start_of_day(now: datetime) -> datetime:
+    return now.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def end_of_day(now: datetime) -> datetime:
+    return (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+@st.cache_data(ttl=SECONDS, show_spinner=False, max_entries=64)
+def _loads(source: str, visible: Systems, until: datetime) -> list[cases.Load]:
+    return session.read(cases.load, visible, session.application().clock(), until)
+
+
+def loads(visible: Systems, now: datetime) -> list[cases.Load]:
+    """All open cases that the person may see, counted; at most `SECONDS` old."""
+    return _loads(session.source(), visible, end_of_day(now).astimezone(UTC))
+
+
+@st.cache_data(ttl=60, show_spinner=False, max_entries=64)
+def _days(source: str, visible: Systems, today: int) -> tuple[list[systems.Day], list[posture.Trend]]:
+    days = session.read(systems.days, visible, today - _BEFORE)
+    return days, posture.trends(days, today)
+
+
+@st.cache_data(ttl=SECONDS, show_spinner=False, max_entries=4)
+def _health(source: str) -> tuple[list[health.Detector], list[health.Worker], int, health.AuditLog]:
+    since = session.application().clock() - timedelta(days=7)
+    with session.application().database.read() as connection:
+        return (
+            health.detectors(connection),
+            health.workers(connection),
+            health.waiting(connection),
+            health.audit_log(connection, since),
+        )
+
+
+def overview(visible: Systems, now: datetime) -> Overview:
+    """All that Overview shows."""
+    today = int(now.timestamp() // 86400)
+    counted = loads(visible, now)
+    days, trends = _days(session.source(), visible, today)
+    detectors, workers, waiting, state = _health(session.source())
+    return Overview(
+        loads=counted,
+        days=days,
+        trends=trends,
+        detectors=detectors,
+        workers=workers,
+        waiting=waiting,
+        audit=state,
+        today=today,
+        deviations=posture.deviations(
+            loads=counted,
+            trends=trends,
+            detectors=detectors,
+            workers=workers,
+            waiting=waiting,
+            verified_at=state.verified_at,
+            verified=state.verified,
+            unsealed=state.unsealed,
+            now=now,
+        ),
+    )
+
+
+def needs(state: Overview, who: Actor, may: Callable[..., bool], now: datetime) -> list[posture.Deviation]:
+    """What this person should see to: their own work first, then what is out of the ordinary."""
+    found: list[posture.Deviation] = []
+    mine = sum(load.cases for load in state.loads if load.state is CaseState.CLAIMED and load.held_by == who.id)
+    if mine:
+        found.append(
+            posture.Deviation(
+                what=f"You hold {words.count(mine, 'case')}.",
+                detail="A claim ends by itself when its time is up.",
+                note="Your work",
+                page="queue",
+                query=(("view", "Mine"),),
+                link="Go on",
+            )
+        )
+    if may(Permission.APPROVE_VERDICT):
+        waiting = sum(
+            load.cases for load in state.loads if load.state is CaseState.APPROVAL and load.verdict_by != who.id
+        )
+        if waiting:
+            found.append(
+                posture.Deviation(
+                    what=f"{words.count(waiting, 'severe verdict waits', 'severe verdicts wait')} for a second person.",
+                    detail="Others decided; you may approve or return.",
+                    note="Second approval",
+                    page="queue",
+                    query=(("view", "Second approval"),),
+                    link="Approve or return",
+                )
+            )
+    if may(Permission.DECIDE_ESCALATION):
+        escalated = sum(load.cases for load in state.loads if load.state is CaseState.ESCALATED)
+        if escalated:
+            found.append(
+                posture.Deviation(
+                    what=f"{words.count(escalated, 'case was', 'cases were')} escalated.",
+                    detail="Only a senior may decide.",
+                    note="Escalated",
+                    page="queue",
+                    query=(("view", "Escalated"),),
+                    link="Decide",
+                )
+            )
+    return [*found, *state.deviations]

@@ -1,0 +1,341 @@
+"""Are we in control? Figures, what is out of the ordinary, and what needs this person now."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from app import figures, posture, session, words
+from app.components import ui
+from governance.domain.people import Permission
+from governance.domain.review import CaseKind, CaseState
+
+session.need(Permission.READ_CALLS)
+now = session.now()
+names = session.system_names()
+visible = session.visible()
+shown = {number: name for number, name in names.items() if visible is None or number in visible}
+state = figures.overview(visible, now)
+
+if not shown:
+    with ui.header("No calls yet", "This page shows whether your GenAI systems are under control"):
+        pass
+    with ui.notice(
+        "Send the first call",
+        "Point an OpenTelemetry exporter at this address, with an API key from Admin.  \n"
+        "Or load the sample traffic of three systems.",
+        "sensors",
+    ):
+        pass
+    address = session.application().settings.public_url or "http://127.0.0.1:8501"
+    st.code(
+        f"export OTEL_EXPORTER_OTLP_ENDPOINT={address}\n"
+        "export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\n"
+        'export OTEL_EXPORTER_OTLP_HEADERS="Authorization=Bearer <key>"\n\n'
+        "governance key create --scope ingest      # makes a key\n"
+        "governance demo                           # or: sample traffic",
+        language=None,
+    )
+    st.stop()
+
+
+def page_link(page: str, label: str, query: dict[str, str]) -> None:
+    """A link, unless the page is not for this person."""
+    needed = {"audit": Permission.READ_AUDIT, "admin": Permission.MANAGE_ACCESS}.get(page, Permission.READ_CALLS)
+    if session.may(needed):
+        st.page_link(
+            f"views/{page}.py", label=label, icon=":material/arrow_forward:", icon_position="right", query_params=query
+        )
+
+
+ALL = "All systems"
+labels = {words.name(name): name for name in shown.values()}
+asked = st.query_params.get("system", "")
+chosen = asked if asked in labels.values() else ""
+with ui.header(
+    posture.title(state.deviations),
+    f"{now:%A %-d %B %Y, %H:%M} · figures are less than a minute old",
+):
+    if len(shown) > 1:
+        options = [ALL, *labels.values()]
+        st.session_state.setdefault("overview_system", chosen or ALL)
+
+        def keep() -> None:
+            picked = st.session_state["overview_system"]
+            if picked == ALL:
+                st.query_params.pop("system", None)
+            else:
+                st.query_params["system"] = picked
+
+        st.selectbox(
+            "System", options, key="overview_system", on_change=keep, label_visibility="collapsed", width=190
+        )
+        chosen = "" if st.session_state["overview_system"] == ALL else st.session_state["overview_system"]
+
+loads = [load for load in state.loads if not chosen or load.system == chosen]
+days = [day for day in state.days if not chosen or day.system == chosen]
+trends = [trend for trend in state.trends if not chosen or trend.system == chosen]
+
+open_cases = sum(load.cases for load in loads)
+critical = sum(load.cases for load in loads if load.severity == 4)
+late = sum(load.cases for load in loads if load.when == "overdue")
+late_critical = sum(load.cases for load in loads if load.when == "overdue" and load.severity == 4)
+week = [day for day in days if day.day > state.today - 7]
+flagged, calls = sum(day.flagged for day in week), sum(day.calls for day in week)
+before = [day for day in days if state.today - 35 < day.day <= state.today - 7]
+usual = words.share(sum(day.flagged for day in before), sum(day.calls for day in before))
+reports = sum(load.cases for load in loads if load.kind is CaseKind.REPORT)
+late_reports = sum(load.cases for load in loads if load.kind is CaseKind.REPORT and load.when == "overdue")
+working = [d for d in state.detectors if not posture.fails(d)]
+
+with st.grid(6, min_column_width=138, border=True, row_height=112):
+    st.metric("Open cases", f"{open_cases:,}", f"{critical} critical", delta_color="off", delta_arrow="off")
+    st.metric(
+        "Past deadline",
+        late,
+        f"{late_critical} critical" if late else "none late",
+        delta_color="red" if late else "off",
+        delta_arrow="off",
+    )
+    unusual = any(trend.unusual for trend in trends)
+    st.metric(
+        "Calls flagged, 7 d",
+        words.share(flagged, calls),
+        f"usual {usual}" if before else f"of {calls:,} calls",
+        delta_color="orange" if unusual else "off",
+        delta_arrow="up" if unusual else "off",
+    )
+    st.metric(
+        "Open reports",
+        reports,
+        f"{late_reports} late" if late_reports else "none late",
+        delta_color="red" if late_reports else "off",
+        delta_arrow="off",
+    )
+    st.metric(
+        "Detectors working",
+        f"{len(working)} of {len(state.detectors)}" if state.detectors else "None yet",
+        words.count(len(state.detectors) - len(working), "fails", "fail")
+        if len(working) < len(state.detectors)
+        else "no failures",
+        delta_color="orange" if len(working) < len(state.detectors) else "off",
+        delta_arrow="off",
+    )
+    audit = state.audit
+    st.metric(
+        "Audit log",
+        "Broken" if audit.verified is False else "Intact" if audit.verified else "Sealed",
+        f"verified {words.ago(audit.verified_at, now)}" if audit.verified_at else "not verified yet",
+        delta_color="red" if audit.verified is False else "green" if audit.verified else "orange",
+        delta_arrow="off",
+    )
+
+grid = st.grid(3, min_column_width=280, border=True)
+trend_cell, needs_cell = grid.cell(column_span=2), grid.cell(row_span=2)
+deadline_cell = grid.cell(column_span=2)
+detector_cell, log_cell, traffic_cell = grid.cell(), grid.cell(), grid.cell()
+
+
+@st.cache_data(show_spinner=False, max_entries=100)
+def trend_spec(trend: posture.Trend, top: float, first: int, last: int, theme: str) -> dict[str, Any]:
+    t = ui.tones()
+    rows = [
+        {
+            "Day": pd.Timestamp(day, unit="D"),
+            "Rate": rate,
+            "Calls": calls,
+            "low": trend.low,
+            "high": trend.high,
+            "odd": day in trend.odd,
+        }
+        for day, rate, calls in trend.days
+    ]
+    ends = [
+        {"year": at.year, "month": at.month, "date": at.day}
+        for at in (pd.Timestamp(first, unit="D"), pd.Timestamp(last, unit="D"))
+    ]
+    base = alt.Chart().encode(
+        x=alt.X(
+            "Day:T",
+            title=None,
+            scale=alt.Scale(domain=ends),
+            axis=alt.Axis(format="%-d %b", values=ends, labelFlush=True),
+        )
+    )
+
+    def y(field: str) -> alt.Y:
+        return alt.Y(
+            f"{field}:Q",
+            title=None,
+            scale=alt.Scale(domain=[0, top]),
+            axis=alt.Axis(format=".0%" if top >= 0.04 else ".1%", values=[0, top / 2, top], grid=True, gridColor=t["soft"]),
+        )
+
+    layers = []
+    if trend.low is not None:
+        layers.append(base.mark_area(color=t["soft"]).encode(y=y("low"), y2="high:Q"))
+    layers.append(
+        base.mark_line(color=t["gray"], strokeWidth=1.6).encode(
+            y=y("Rate"),
+            tooltip=[
+                alt.Tooltip("Day:T", format="%-d %b"),
+                alt.Tooltip("Rate:Q", format=".1%", title="Flagged"),
+                alt.Tooltip("Calls:Q", format=","),
+            ],
+        )
+    )
+    if len(rows) < 3:
+        layers.append(base.mark_point(filled=True, size=42, opacity=1, color=t["gray"]).encode(y=y("Rate")))
+    odd = base.mark_point(filled=True, size=42, opacity=1, color=t["orange"]).encode(y=y("Rate"))
+    layers.append(odd.transform_filter("datum.odd"))
+    return ui.spec(alt.layer(*layers, data=pd.DataFrame(rows)), 148)
+
+
+@st.cache_data(show_spinner=False, max_entries=100)
+def deadline_spec(counts: tuple[tuple[str, str, int], ...], theme: str) -> dict[str, Any]:
+    t = ui.tones()
+    order, when = [words.SEVERITY[rank] for rank in (4, 3, 2, 1)], ["Overdue", "Due today", "Later"]
+    data = pd.DataFrame(counts, columns=["Severity", "When", "Cases"])
+    base = (
+        alt.Chart(data)
+        .transform_filter("datum.Cases > 0")
+        .transform_calculate(k="indexof(['Overdue','Due today','Later'], datum.When)")
+        .encode(y=alt.Y("Severity:N", sort=order, scale=alt.Scale(domain=order), title=None, axis=alt.Axis(labelPadding=10, labelFontSize=12.5)))
+    )
+    bars = base.mark_bar(height=16, stroke=t["background"], strokeWidth=1.5).encode(
+        x=alt.X("Cases:Q", title=None, axis=None, stack="zero"),
+        order="k:Q",
+        tooltip=["Severity", "When", "Cases"],
+        color=alt.Color(
+            "When:N",
+            scale=alt.Scale(domain=when, range=[t["red"], t["orange"], t["border"]]),
+            legend=alt.Legend(
+                orient="top", title=None, labelColor=t["quiet"], labelFontSize=12, symbolType="square", offset=2
+            ),
+        ),
+    )
+    total = (
+        alt.Chart(data.groupby("Severity", as_index=False).Cases.sum())
+        .mark_text(align="left", dx=6, color=t["text"], fontSize=12.5)
+        .encode(y=alt.Y("Severity:N", sort=order), x="Cases:Q", text="Cases:Q")
+    )
+    return ui.spec(bars + total, 136)
+
+
+with ui.panel("Needs you now", cell=needs_cell):
+    urgent = figures.needs(state, session.actor(), session.may, now)
+    for one in urgent[:6]:
+        with st.container(gap="xxsmall"):
+            st.markdown(f"**{one.what}** {one.detail}")
+            with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+                st.caption(one.note, width="content")
+                page_link(one.page, one.link, dict(one.query))
+    if not urgent:
+        st.markdown(":green[:material/check_circle:] **Nothing waits for you.**")
+        st.caption("What is late, unusual or waits for your approval appears here.")
+
+with ui.panel(
+    "Share of calls flagged each day",
+    "shaded: usual range" if any(trend.low is not None for trend in trends) else "a usual range after 7 days",
+    trend_cell,
+):
+    visible_trends = sorted(trends, key=lambda trend: (not trend.unusual, -sum(n for *_r, n in trend.days)))[:3]
+    peak = max((rate for trend in visible_trends for _d, rate, _n in trend.days), default=0.0)
+    highest = max([peak, *(trend.high or 0 for trend in visible_trends)])
+    top = next((step for step in (0.02, 0.04, 0.1, 0.2, 0.4, 0.6, 1.0) if step >= highest), 1.0)
+    days_shown = [day for trend in visible_trends for day, *_rest in trend.days]
+    if not visible_trends:
+        st.caption("The first figures appear once a call was checked.")
+    else:
+        for column, trend in zip(st.columns(len(visible_trends), wrap=False), visible_trends, strict=True):
+            with column, st.container(gap="xsmall"):
+                said = f" :orange[:material/trending_up: above usual]" if trend.unusual else ""
+                st.caption(words.name(trend.system, 28) + said)
+                ui.chart(
+                    trend_spec(trend, top, min(days_shown), max(days_shown), ui.theme()),
+                    f"Share of calls flagged each day, {words.name(trend.system)}; "
+                    + ("above its usual range" if trend.unusual else "within its usual range"),
+                )
+        if len(trends) > 3:
+            st.caption(f"The 3 of {len(trends)} systems that are unusual or largest. Choose a system above for another.")
+
+with ui.panel("Open cases and their deadlines", f"{open_cases:,} open", deadline_cell):
+    when = {"overdue": "Overdue", "today": "Due today", "later": "Later"}
+    counts = tuple(
+        (words.SEVERITY[rank], label, sum(load.cases for load in loads if load.severity == rank and load.when == key))
+        for rank in (4, 3, 2, 1)
+        for key, label in when.items()
+    )
+    if open_cases:
+        ui.chart(
+            deadline_spec(counts, ui.theme()),
+            "Open cases by severity: "
+            + ", ".join(
+                f"{sum(n for s, _w, n in counts if s == name)} {name.lower()} of which "
+                f"{sum(n for s, w, n in counts if s == name and w == 'Overdue')} overdue"
+                for name in (words.SEVERITY[rank] for rank in (4, 3, 2, 1))
+            ),
+        )
+    else:
+        st.markdown(":green[:material/task_alt:] **No case is open.**")
+        st.caption("A call that a policy sends to review, or a reported answer, opens one.")
+
+with ui.panel(
+    "Detectors",
+    f"since {words.day(session.local(min(d.since for d in state.detectors)), now)}" if state.detectors else "",
+    detector_cell,
+):
+    if state.detectors:
+        listed = state.detectors[:5]
+        ui.table(
+            [
+                {
+                    "Detector": words.detector(d.name),
+                    "Answered": f"{posture.answered(d):.1%}" if d.failed else "100%",
+                    "State": ":orange-badge[Fails]" if posture.fails(d) else ":gray[Working]",
+                }
+                for d in listed
+            ]
+        )
+        missed = sum(d.failed for d in state.detectors)
+        st.caption(
+            f"{words.count(missed, 'text')} that a detector missed went to review; none passed unchecked."
+            if missed
+            else "Each text was answered. What a detector cannot answer goes to review."
+        )
+    else:
+        st.caption("Each detector's answers and failures appear here once calls are checked.")
+
+with ui.panel("Audit log", words.count(audit.size, "entry", "entries"), log_cell):
+    ui.facts(
+        {
+            "Signed": f"{words.ago(session.local(audit.sealed_at), now)}, "
+            + ("nothing waiting" if not audit.unsealed else f"{audit.unsealed:,} waiting")
+            if audit.sealed_at
+            else "Not yet",
+            "Verified": ":red[:material/error: Does not verify]"
+            if audit.verified is False
+            else f":green[:material/check:] Whole log, {words.moment(session.local(audit.verified_at), now)}"
+            if audit.verified_at
+            else ":orange[Not yet]",
+            "Reveals": f"{audit.reveals:,} in 7 days, each with a reason" if audit.reveals else "None in 7 days",
+        }
+    )
+    page_link("audit", "Open the audit trail", {})
+
+with ui.panel("Traffic", "7 days", traffic_cell):
+    uncaptured, failed = sum(day.uncaptured for day in week), sum(day.failed for day in week)
+    ui.facts(
+        {
+            "Checked": words.count(calls, "call"),
+            "Without content": f":orange[{uncaptured:,}, shown as such]" if uncaptured else "None",
+            "With an error": f"{failed:,}" if failed else "None",
+            "Waiting": f":orange[{words.count(state.waiting, 'call')}]" if state.waiting else "None",
+            "Tokens": f"{sum(d.input_tokens for d in week):,} in, {sum(d.output_tokens for d in week):,} out",
+        }
+    )
+    page_link("calls", "Open calls", {})

@@ -1,0 +1,312 @@
+"""What should be reviewed next? Open cases, the most urgent first."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app import acts, figures, session, words
+from app.components import ui
+from governance.domain.people import Permission
+from governance.domain.review import CaseState
+from governance.store.queries import cases, people
+from governance.store.queries.cases import CaseFilter, CaseRow, Load
+
+PAGE = 100
+
+session.need(Permission.READ_CASES)
+me = session.actor()
+now = session.now()
+names = session.system_names()
+visible = session.visible(Permission.READ_CASES)
+loads = figures.loads(visible, now)
+
+
+def total(loads: list[Load], **want: Any) -> int:
+    return sum(load.cases for load in loads if all(getattr(load, field) == value for field, value in want.items()))
+
+
+open_cases = total(loads)
+queues = sorted({load.queue for load in loads if load.queue})
+COUNTS: dict[str, int] = {
+    "All open": open_cases,
+    "Mine": total(loads, state=CaseState.CLAIMED, held_by=me.id),
+    "Overdue": total(loads, when="overdue"),
+    **{words.queue(queue): total(loads, queue=queue) for queue in queues},
+    "Reported by users": total(loads, reported=True),
+    "Escalated": total(loads, state=CaseState.ESCALATED),
+    "Second approval": total(loads, state=CaseState.APPROVAL),
+}
+
+
+def chosen_filter(view: str, find: str, only: list[str], severities: list[str]) -> CaseFilter:
+    """The filter that the view and the fields stand for."""
+    systems = visible
+    if only:
+        asked = tuple(number for number, name in names.items() if name in only)
+        systems = asked if visible is None else tuple(number for number in asked if number in visible)
+    ranks = tuple(rank for rank, word in words.SEVERITY.items() if word in severities)
+    return CaseFilter(
+        systems=systems,
+        held_by=me.id if view == "Mine" else None,
+        overdue_at=session.application().clock() if view == "Overdue" else None,
+        queue=next((queue for queue in queues if words.queue(queue) == view), ""),
+        reported=view == "Reported by users",
+        state={"Escalated": "escalated", "Second approval": "approval"}.get(view, ""),
+        severities=ranks,
+        words=find,
+    )
+
+
+def work_note() -> str:
+    """'you decided 12 today, median 3 min', for those who decide."""
+    done = session.read(cases.work, me.id, figures.start_of_day(now).astimezone(UTC))
+    if not done.decided:
+        return ""
+    severe = f", {done.severe} severe" if done.severe else ""
+    return f"you decided {done.decided} today{severe}, median {words.span(done.median_seconds)}"
+
+
+reviews = session.may(Permission.CLAIM_CASE) or session.may(Permission.DECIDE_ESCALATION)
+titles = [words.count(open_cases, "open case") if open_cases else "No case is open"]
+late = COUNTS["Overdue"]
+note = [f"{late} past the deadline" if late else "none past the deadline"] if open_cases else []
+if reviews and (did := work_note()):
+    note.append(did)
+if not session.may(Permission.DECIDE_CASE) and not reviews:
+    note.append("you read cases; reviewers decide them")
+
+with ui.header(titles[0], " · ".join(note).capitalize() if note else "Cases that policies or users ask a person to look at"):
+    why_not = "" if reviews and open_cases else "No case is open" if reviews else "Reviewers claim cases; your role reads them"
+    if st.button(
+        "Start reviewing",
+        type="primary",
+        icon=":material/play_arrow:",
+        shortcut="S",
+        disabled=bool(why_not),
+        help=why_not or None,
+    ):
+        acts.go_on()
+session.told()
+
+with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+    # Not bind=: a bound address carries the label, and the label carries a count.
+    asked = st.query_params.get("view", "")
+    st.session_state.setdefault("view", asked if asked in COUNTS else "All open")
+    if st.session_state["view"] not in COUNTS:
+        st.session_state["view"] = "All open"
+
+    def keep() -> None:
+        st.query_params["view"] = st.session_state["view"]
+        st.session_state.pop("queue_after", None)
+
+    def restart() -> None:
+        st.session_state.pop("queue_after", None)
+
+    view = st.pills(
+        "View",
+        list(COUNTS),
+        required=True,
+        key="view",
+        on_change=keep,
+        label_visibility="collapsed",
+        format_func=lambda name: f"{name} :gray[{COUNTS[name]}]",
+    )
+    with st.container(horizontal=True, width="content"):
+        find = st.text_input(
+            "Search",
+            key="find",
+            bind="query-params",
+            placeholder="Case number or word",
+            icon=":material/search:",
+            label_visibility="collapsed",
+            width=210,
+            on_change=restart,
+        )
+        with st.popover("Filter", icon=":material/filter_list:"):
+            shown_systems = [name for number, name in names.items() if visible is None or number in visible]
+            only = st.multiselect("System", shown_systems, key="of", bind="query-params", on_change=restart)
+            severities = st.multiselect(
+                "Severity",
+                [words.SEVERITY[rank] for rank in (4, 3, 2, 1)],
+                key="severity",
+                bind="query-params",
+                on_change=restart,
+            )
+
+narrowed = bool(find or only or severities)
+after = st.session_state.get("queue_after")
+rows, next_page = session.read(cases.page, chosen_filter(view, find, only, severities), after=after, limit=PAGE)
+
+
+def show_all() -> None:
+    st.session_state.update(view="All open", find="", of=[], severity=[])
+    st.session_state.pop("queue_after", None)
+    st.query_params.pop("view", None)
+
+
+EMPTY = {
+    "Second approval": (
+        "No verdict waits for a second person",
+        "Severe verdicts appear here until somebody other than their author approves them.",
+    ),
+    "Mine": ("You hold no case", "Start reviewing, and the case you hold appears here."),
+    "Overdue": ("No case is past its deadline", "Cases that were not decided in time appear here."),
+    "Escalated": ("No case is escalated", "What a reviewer hands to a senior appears here."),
+    "Reported by users": ("No reported answer is open", "Answers that users said were wrong appear here."),
+}
+if not rows:
+    if open_cases and (narrowed or view not in EMPTY):
+        title, text, icon = "No case fits these filters", "There are open cases outside this view.", "search_off"
+    elif open_cases:
+        title, text, icon = *EMPTY[view], "task_alt"
+    else:
+        title, text, icon = (
+            "Nothing to review",
+            "A call that a policy sends to review, or an answer that a user reports, opens a case here.",
+            "task_alt",
+        )
+    with ui.notice(title, text, icon):
+        if open_cases:
+            st.button(f"Show all {words.count(open_cases, 'open case')}", icon=":material/inbox:", on_click=show_all)
+    st.stop()
+
+
+def first_reason(case: CaseRow) -> str:
+    """Why this case comes first, in a sentence."""
+    reasons = []
+    if case.state is CaseState.CLAIMED and case.held_by == me.id:
+        reasons.append("you already hold it")
+    if case.severity == 4:
+        reasons.append("it is critical")
+    if case.due_at < now:
+        reasons.append(f"it is {words.due(case.due_at, now)}")
+    if case.reports:
+        reasons.append(f"{words.count(case.reports, 'person', 'people')} reported the answer")
+    if not reasons:
+        reasons.append("it has the highest severity and the nearest deadline")
+    return "First because " + ", and ".join(reasons) + "."
+
+
+if view == "All open" and not narrowed and after is None and reviews:
+    first = acts.next_case()
+    if first is not None:
+        with st.container(
+            border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
+        ):
+            with st.container(gap="xxsmall", width="content"):
+                st.caption("Next for you")
+                st.markdown(
+                    f"**Case {first.id}: {words.name(first.title)}** &ensp;{ui.severity(first.severity)} "
+                    f"{ui.due_badge(first.due_at, now)}"
+                )
+                st.caption(first_reason(first))
+            st.page_link(
+                "views/case.py",
+                label="Open",
+                icon=":material/arrow_forward:",
+                icon_position="right",
+                query_params={"id": str(first.id)},
+            )
+
+held = {row.held_by for row in rows if row.held_by is not None}
+holders = session.read(people.names, held) if held else {}
+
+
+def holder(case: CaseRow) -> str:
+    if case.state is CaseState.CLAIMED and case.lease_until is not None and case.lease_until > now:
+        return "You" if case.held_by == me.id else holders.get(case.held_by or 0, "")
+    return {CaseState.ESCALATED: "Escalated", CaseState.APPROVAL: "2nd person"}.get(case.state, "")
+
+
+frame = pd.DataFrame(
+    [
+        {
+            "Case": case.id,
+            "Severity": case.severity,
+            "Deadline": case.due_at,
+            "Why": case.title,
+            "Excerpt": "folded until you open it" if case.severity == 4 and acts.harmful(case.policy) else case.excerpt,
+            "System": case.system,
+            "Reports": case.reports,
+            "Opened": case.opened_at,
+            "Held by": holder(case),
+        }
+        for case in rows
+    ]
+)
+tone = ui.tones()
+
+
+def weight(kind: str) -> str:
+    return f"color: {tone[kind]}; font-weight: 600" if kind else ""
+
+
+styled = (
+    frame.style.format(
+        {
+            "Deadline": lambda at: words.due(at.to_pydatetime(), now),
+            "Severity": lambda rank: words.SEVERITY[rank],
+            "Opened": lambda at: words.ago(at.to_pydatetime(), now),
+            "Reports": lambda number: str(number or ""),
+        }
+    )
+    .map(
+        lambda at: weight({"red": "redText", "orange": "orangeText"}.get(ui.due_tone(at.to_pydatetime(), now), "")),
+        subset=["Deadline"],
+    )
+    .map(lambda rank: weight({4: "redText", 3: "orangeText"}.get(rank, "")), subset=["Severity"])
+)
+column = st.column_config
+picked = st.dataframe(
+    styled,
+    hide_index=True,
+    key="cases",
+    on_select="rerun",
+    selection_mode="single-cell",
+    height="content",
+    row_height=34,
+    alt="Open cases, most urgent first",
+    column_config={
+        "Case": column.NumberColumn(width=58, format="%d"),
+        "Severity": column.Column(width=74, alignment="left"),
+        "Deadline": column.Column(width=94),
+        "Why": column.TextColumn("Why it was flagged", width=286),
+        "Excerpt": column.TextColumn("Excerpt, redacted", width=200),
+        "System": column.Column(width=116),
+        "Reports": column.Column(width=62, help="How many people reported this answer"),
+        "Opened": column.Column(width=82),
+        "Held by": column.Column(width=76),
+    },
+)
+cells = picked.selection.cells
+if cells:
+    st.switch_page("views/case.py", query_params={"id": str(rows[cells[0][0]].id)})
+
+with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+    st.caption(
+        f"{words.count(len(rows), 'case')} shown, by severity, then deadline · choose a row to open it",
+        width="content",
+    )
+    with st.container(horizontal=True, width="content"):
+
+        def turn(to: cases.After | None) -> None:
+            if to is None:
+                st.session_state.pop("queue_after", None)
+            else:
+                st.session_state["queue_after"] = to
+
+        if after is not None:
+            st.button("First page", icon=":material/first_page:", type="tertiary", on_click=turn, args=(None,))
+        if next_page is not None:
+            st.button(
+                "Next",
+                icon=":material/arrow_forward:",
+                icon_position="right",
+                type="tertiary",
+                on_click=turn,
+                args=(next_page,),
+            )
