@@ -143,8 +143,9 @@ class Gate(Protocol):
     def welcome(self, claims: Mapping[str, Any]) -> SignedIn:
         """A person whom the issuer vouches for, by verified ID token claims. Raises `Refused`."""
 
-    def change_password(self, token: str, old: str, new: str) -> None:
-        """Raises `Unauthenticated` when `old` is wrong, `BadInput` when `new` is too weak."""
+    def change_password(self, token: str, old: str, new: str) -> SignedIn:
+        """Ends all sessions and opens a new one. Raises `Unauthenticated` when `old` is wrong, `BadInput` when `new`
+        is too weak."""
 
     def sign_out(self, token: str) -> None: ...
 
@@ -378,8 +379,7 @@ class SignIn:
         except GovernanceError as error:
             self._throttle.failed(address)
             return signin.local_page(target, error=str(error), user=user, status=401)
-        on = f"/signin/password?next={quote(target, safe='')}" if opened.must_change_password else target
-        response = RedirectResponse(on, 303, {"Cache-Control": "no-store"})
+        response = RedirectResponse(target, 303, {"Cache-Control": "no-store"})
         previous = self._cookies.token(request)
         if previous:
             await anyio.to_thread.run_sync(self._gate.sign_out, previous)
@@ -402,11 +402,13 @@ class SignIn:
             self._gate.change_password, self._cookies.token(request), form.get("password", ""), form.get("new", "")
         )
         try:
-            await anyio.to_thread.run_sync(change)
+            opened = await anyio.to_thread.run_sync(change)
         except GovernanceError as error:
             self._throttle.failed(_address(request))
             return signin.password_page(target, error=str(error), status=400)
-        return RedirectResponse(target, 303, {"Cache-Control": "no-store"})
+        response = RedirectResponse(target, 303, {"Cache-Control": "no-store"})
+        self._cookies.open(response, opened.token)
+        return response
 
     async def sign_out(self, request: Request) -> Response:
         """Closes the session. A link on another site only gets as far as a question."""

@@ -8,20 +8,32 @@ from __future__ import annotations
 
 import importlib
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from governance.errors import Misconfigured
+from governance.errors import BadInput, Misconfigured, Tampered
 from governance.services.ports import Clock
 from governance.settings import Settings, load
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from governance.audit.note import Signer
+    from governance.detectors.runner import Runner
+    from governance.engine.check import Checker
+    from governance.policy.policy import PolicySet
     from governance.privacy.keys import KeyRing
+    from governance.review.permissions import CedarPermissions
+    from governance.services.authorise import Authority
+    from governance.services.keys import KeyService
+    from governance.services.people import PeopleService
+    from governance.services.record import Recorder
+    from governance.services.review import ReviewService
+    from governance.services.sessions import SessionService
     from governance.store.database import Database
+    from governance.store.jobs import JobQueue
 
 PACKAGE = Path(__file__).parent
 
@@ -124,12 +136,141 @@ class Application:
         return engine
 
     @cached_property
+    def signer(self) -> Signer:
+        from governance.audit.note import Signer
+
+        return Signer.from_seed(self.settings.log_origin, self.signing_seed)
+
+    @cached_property
     def database(self) -> Database:
+        """The database with its audit log. Raises `Misconfigured`, also for keys that are lost or another's."""
+        from governance.store.audit_log import SqlAuditLog
         from governance.store.database import Database
 
-        return Database(self.engine)
+        self._refuse_lost_keys()
+        return Database(self.engine, SqlAuditLog(self.signer, self.clock))
+
+    def _refuse_lost_keys(self) -> None:
+        """A new key beside old data would make that data unreadable, or the log a different one: never silently."""
+        from governance.store.queries import keys
+
+        with self.engine.connect() as connection:
+            wrapped = keys.any_wrapped(connection)
+            note = keys.latest_note(connection)
+        if wrapped is not None:
+            if not self.settings.key_encryption_key.get_secret_value():
+                self._need(self.data_dir / "key-encryption.key", "key-encryption key", "GOVERNANCE_KEY_ENCRYPTION_KEY")
+            self.key_ring.unwrap(wrapped)
+        if note is not None:
+            if not self.settings.signing_key.get_secret_value():
+                self._need(self.data_dir / "signing.key", "signing key", "GOVERNANCE_SIGNING_KEY")
+            try:
+                self.signer.verifier.open(note)
+            except (BadInput, Tampered):
+                raise Misconfigured(
+                    "The signing key or the log's name does not fit this database's audit log.",
+                    advice="Restore the key (GOVERNANCE_SIGNING_KEY) and GOVERNANCE_LOG_ORIGIN that it was made with.",
+                ) from None
+
+    @staticmethod
+    def _need(file: Path, name: str, setting: str) -> None:
+        if not file.exists():
+            raise Misconfigured(
+                f"The {name} is missing: there is data made with it, but no {file}.",
+                advice=f"Restore that file from the backup, or set {setting}.",
+            )
+
+    # Who may
+
+    @cached_property
+    def permissions(self) -> CedarPermissions:
+        from governance.review.permissions import CedarPermissions
+
+        return CedarPermissions.load(self.policies_dir, resource("policies"))
+
+    @cached_property
+    def authority(self) -> Authority:
+        from governance.services.authorise import Authority
+
+        return Authority(self.database, self.permissions, self.clock)
+
+    @cached_property
+    def sessions(self) -> SessionService:
+        from governance.services.sessions import SessionService
+
+        return SessionService(self.authority, lasts=timedelta(hours=self.settings.session_hours))
+
+    @cached_property
+    def people(self) -> PeopleService:
+        from governance.services.people import PeopleService
+
+        try:
+            return PeopleService(self.authority, group_roles=self.settings.role_map)
+        except ValueError as error:
+            raise Misconfigured(f"GOVERNANCE_ROLE_MAP: {error}.", advice="See docs/settings.md.") from None
+
+    @cached_property
+    def keys(self) -> KeyService:
+        from governance.services.keys import KeyService
+
+        return KeyService(self.authority)
+
+    # Human review
+
+    @cached_property
+    def review(self) -> ReviewService:
+        from governance.services.review import ReviewService
+
+        return ReviewService(self.authority, lease=timedelta(minutes=self.settings.lease_minutes))
+
+    # Calls
+
+    @cached_property
+    def jobs(self) -> JobQueue:
+        """The queue of calls to check: a table on SQLite, Procrastinate on PostgreSQL."""
+        from governance.store.jobs import ProcrastinateQueue, TableQueue
+
+        return ProcrastinateQueue() if self.database.dialect == "postgresql" else TableQueue(self.database.ids)
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        from governance.services.record import Recorder
+        from governance.store.record import CallWriter
+
+        return Recorder(CallWriter(self.database, self.key_ring, self.jobs, self.clock))
+
+    @cached_property
+    def policy_set(self) -> PolicySet:
+        """The policies of `policies_dir`. Raises `PolicyErrors` with every mistake."""
+        from governance.policy.load import load as load_policies
+
+        return load_policies(self.policies_dir)
+
+    @cached_property
+    def runner(self) -> Runner:
+        """The detectors that the policies ask for."""
+        from governance.detectors import registry
+
+        return registry.build(self.policy_set.detector_uses(), access_policies=self._access_dir)
+
+    @property
+    def _access_dir(self) -> Path:
+        """Where `data.cedar` is: beside the policies, else in the package."""
+        own = self.policies_dir / "access"
+        return own if (own / "data.cedar").is_file() else resource("policies") / "access"
+
+    @cached_property
+    def checker(self) -> Checker:
+        """Detectors and policies together."""
+        from governance.engine.check import Checker
+        from governance.engine.decide import Engine
+
+        return Checker(self.runner, Engine(self.policy_set, clock=self.clock))
 
     def close(self) -> None:
+        """Commits what waits, then lets go of the database."""
+        if "recorder" in self.__dict__:
+            self.recorder.close()
         if "engine" in self.__dict__:
             self.engine.dispose()
 

@@ -22,3 +22,8 @@ def any_wrapped(connection: sa.Connection) -> bytes | None:
 def latest_note(connection: sa.Connection) -> str | None:
     """The audit log's latest signed checkpoint; None for an empty log."""
     return connection.execute(sa.select(t.audit_head.c.checkpoint).where(t.audit_head.c.size > 0)).scalar()
+
+
+def log_size(connection: sa.Connection) -> int:
+    """How many events are sealed."""
+    return connection.execute(sa.select(t.audit_head.c.size)).scalar() or 0

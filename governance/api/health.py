@@ -1,0 +1,147 @@
+"""`/healthz` (alive), `/readyz` (can serve) and `/metrics` (Prometheus): open to anybody, and without any content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+import structlog
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from governance.api.metrics import Metrics
+from governance.errors import GovernanceError
+from governance.store import audit_log, migrate
+from governance.store.queries import health, keys
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from governance.bootstrap import Application
+
+WORKER_SILENT = timedelta(seconds=20)
+SEAL_LAG_SECONDS = 30.0
+_LOG = structlog.get_logger("governance.health")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """One thing that must be well. `detail` is a sentence of ours, never a driver's."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+def readiness(application: Application) -> list[Check]:
+    """All checks, the first that fails hiding none of the others but those that need the database."""
+    try:
+        with application.database.read() as connection:
+            found = [Check(name="database", ok=True, detail="answers")]
+            found.append(_migrations(connection))
+            if found[-1].ok:
+                found += [_worker(application, connection), _sealing(application, connection), _detectors(connection)]
+            return found
+    except GovernanceError as error:
+        return [Check(name="database", ok=False, detail=error.message)]
+    except Exception as error:
+        _LOG.error("readiness.database", error=type(error).__name__)
+        return [Check(name="database", ok=False, detail="does not answer")]
+
+
+def _migrations(connection: sa.Connection) -> Check:
+    current = migrate.current(connection) == migrate.head()
+    return Check(name="migrations", ok=current, detail="current" if current else "run: governance db upgrade")
+
+
+def _worker(application: Application, connection: sa.Connection) -> Check:
+    workers = health.workers(connection)
+    if not workers:
+        return Check(name="worker", ok=False, detail="no worker has started")
+    silent = application.clock() - workers[0].seen_at
+    return Check(name="worker", ok=silent <= WORKER_SILENT, detail=f"last seen {int(silent.total_seconds())} s ago")
+
+
+def _sealing(application: Application, connection: sa.Connection) -> Check:
+    lag = audit_log.seal_lag(connection, application.clock())
+    return Check(name="sealing", ok=lag <= SEAL_LAG_SECONDS, detail=f"{lag:.1f} s behind")
+
+
+def _detectors(connection: sa.Connection) -> Check:
+    """A detector that has never answered, only failed, is not there: its policies answer `on_error`."""
+    dead = [one.name for one in health.detectors(connection) if one.failed and not one.answered - one.failed > 0]
+    return Check(name="detectors", ok=not dead, detail=f"failing: {', '.join(dead)}" if dead else "answer")
+
+
+class _Gauges(Collector):
+    """Figures read from the database at each scrape."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        checks = readiness(self._application)
+        ready = GaugeMetricFamily("governance_ready", "1 where the check passes.", labels=["check"])
+        for check in checks:
+            ready.add_metric([check.name], float(check.ok))
+        yield ready
+        if not checks[0].ok or len(checks) < 3:
+            return
+        now = self._application.clock()
+        with self._application.database.read() as connection:
+            yield GaugeMetricFamily(
+                "governance_calls_waiting", "Calls not checked yet, up to 10000.", value=health.waiting(connection)
+            )
+            yield GaugeMetricFamily(
+                "governance_seal_lag_seconds",
+                "Age of the oldest unsealed audit event.",
+                value=audit_log.seal_lag(connection, now),
+            )
+            yield GaugeMetricFamily(
+                "governance_audit_log_size", "Sealed audit events.", value=keys.log_size(connection)
+            )
+            workers = health.workers(connection)
+            failures = GaugeMetricFamily("governance_detector_failures", "Texts not examined.", labels=["detector"])
+            for detector in health.detectors(connection):
+                failures.add_metric([detector.name], detector.failed)
+            yield failures
+        if workers:
+            yield GaugeMetricFamily(
+                "governance_worker_silent_seconds",
+                "Since the latest heartbeat of any worker.",
+                value=(now - workers[0].seen_at).total_seconds(),
+            )
+
+
+def health_routes(application: Application, metrics: Metrics) -> list[Route]:
+    """Routes for the root of the server, beside /v1."""
+    metrics.registry.register(_Gauges(application))
+
+    async def healthz(_: Request) -> Response:
+        return PlainTextResponse("ok\n", headers={"Cache-Control": "no-store"})
+
+    async def readyz(_: Request) -> Response:
+        checks = await anyio.to_thread.run_sync(readiness, application)
+        ready = all(check.ok for check in checks)
+        body = {
+            "status": "ready" if ready else "not ready",
+            "checks": {check.name: {"ok": check.ok, "detail": check.detail} for check in checks},
+        }
+        return JSONResponse(body, 200 if ready else 503, {"Cache-Control": "no-store"})
+
+    async def figures(_: Request) -> Response:
+        text = await anyio.to_thread.run_sync(generate_latest, metrics.registry)
+        return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"})
+
+    return [
+        Route("/healthz", healthz, methods=["GET"]),
+        Route("/readyz", readyz, methods=["GET"]),
+        Route("/metrics", figures, methods=["GET"]),
+    ]

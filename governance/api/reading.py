@@ -1,0 +1,232 @@
+"""Reading over HTTP: calls, cases, decisions with redacted texts in keyset pages; the log's checkpoint for everybody."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import anyio.to_thread
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from governance.api.access import key_holder
+from governance.domain.people import Actor, Scope
+from governance.errors import BadInput, NotFound
+from governance.store import calls as call_store
+from governance.store.queries import calls, cases, keys, systems
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from governance.bootstrap import Application
+    from governance.store.queries import Systems
+
+T = TypeVar("T")
+_LARGEST = 2**53 - 1
+# Ids are strings in our answers, because 64-bit numbers are not safe in every JSON reader; both are taken.
+Number = Annotated[int, Field(ge=0, le=_LARGEST)]
+PathNumber = Annotated[int, Path(ge=0, le=_LARGEST)]
+After = Annotated[str | None, Query(max_length=200, description="`next` of the page before.")]
+Limit = Annotated[int, Query(ge=1, le=200)]
+
+
+class Page(BaseModel):
+    """`next` goes into `after` for the following page; None at the end."""
+
+    items: list[dict[str, Any]]
+    next: str | None
+
+
+def router(application: Application) -> APIRouter:
+    """`GET /calls`, `/cases`, `/decisions` (scope `read`), and `/audit/checkpoint` (public)."""
+    routes = APIRouter(tags=["Reading"])
+
+    async def read(request: Request, query: Callable[[sa.Connection, Systems], T]) -> T:
+        """Runs a query for the systems that the key sees."""
+        actor = await key_holder(application, request, Scope.READ)
+
+        def run() -> T:
+            with application.database.read() as connection:
+                return query(connection, visible(connection, actor))
+
+        return await anyio.to_thread.run_sync(run)
+
+    @routes.get("/calls", response_model=Page, summary="Calls, newest first")
+    async def list_calls(
+        request: Request,
+        trace_id: Annotated[str, Query(pattern="^[0-9a-fA-F]{32}$")] | None = None,
+        status: Literal["recorded", "checked", "failed"] | None = None,
+        system: Annotated[str, Query(max_length=200)] | None = None,
+        flagged: bool = False,
+        after: After = None,
+        limit: Limit = 50,
+    ) -> Page:
+        """With `trace_id`, the calls of one trace, oldest first."""
+
+        def query(connection: sa.Connection, seen: Systems) -> Page:
+            narrowed = _narrowed(connection, seen, system)
+            if trace_id is not None:
+                steps = calls.trace(connection, trace_id.lower(), narrowed)
+                found = call_store.read_calls(connection, [step.id for step in steps])
+                return Page(items=[one for one in found if status in (None, one["status"])], next=None)
+            want = calls.CallFilter(systems=narrowed, status=status or "", flagged=flagged)
+            page = calls.page(connection, want, after=_position(after, 2), limit=limit)
+            documents = call_store.read_calls(connection, [row.id for row in page.rows])
+            return Page(items=documents, next=_cursor(page.next))
+
+        return await read(request, query)
+
+    @routes.get("/calls/{call_id}", summary="One call")
+    async def one_call(request: Request, call_id: PathNumber) -> dict[str, Any]:
+        """The call with its texts redacted, its findings, decisions and cases."""
+
+        def query(connection: sa.Connection, seen: Systems) -> dict[str, Any]:
+            if calls.find(connection, call_id, seen) is None:
+                raise NotFound("There is no such call.")
+            return call_store.read_call(connection, call_id)
+
+        return await read(request, query)
+
+    @routes.get("/cases", response_model=Page, summary="Open cases, the most urgent first")
+    async def list_cases(
+        request: Request,
+        queue: Annotated[str, Query(max_length=40)] | None = None,
+        state: Literal["open", "claimed", "escalated", "approval"] | None = None,
+        system: Annotated[str, Query(max_length=200)] | None = None,
+        after: After = None,
+        limit: Limit = 50,
+    ) -> Page:
+        """By severity, then deadline."""
+
+        def query(connection: sa.Connection, seen: Systems) -> Page:
+            narrowed = _narrowed(connection, seen, system)
+            want = cases.CaseFilter(systems=narrowed, queue=queue or "", state=state or "")
+            position = _position(after, 3)
+            rows, following = cases.page(connection, want, after=position, limit=limit)
+            return Page(items=[case_document(row) for row in rows], next=_cursor(following))
+
+        return await read(request, query)
+
+    @routes.get("/cases/{case_id}", summary="One case")
+    async def one_case(request: Request, case_id: PathNumber) -> dict[str, Any]:
+        """The case and the verdicts given on it."""
+
+        def query(connection: sa.Connection, seen: Systems) -> dict[str, Any]:
+            return full_case(connection, case_id, seen)
+
+        return await read(request, query)
+
+    @routes.get("/decisions/{decision_id}", summary="One decision")
+    async def one_decision(request: Request, decision_id: PathNumber) -> dict[str, Any]:
+        """What the policies said, with the findings and the digest of the policy set."""
+
+        def query(connection: sa.Connection, seen: Systems) -> dict[str, Any]:
+            document = call_store.read_decision(connection, decision_id)
+            if document["call_id"] is None or calls.find(connection, int(document["call_id"]), seen) is None:
+                raise NotFound("There is no such decision.")
+            return document
+
+        return await read(request, query)
+
+    @routes.get(
+        "/audit/checkpoint",
+        summary="The latest signed checkpoint of the audit log",
+        response_class=PlainTextResponse,
+        tags=["Audit"],
+    )
+    async def checkpoint() -> Response:
+        """A signed note (C2SP tlog-checkpoint). Public: keep it elsewhere, and nobody can rewrite what came before."""
+
+        def latest() -> str:
+            with application.database.read() as connection:
+                return keys.latest_note(connection) or ""
+
+        note = await anyio.to_thread.run_sync(latest)
+        if not note:
+            raise NotFound("The audit log is empty.")
+        return PlainTextResponse(note)
+
+    return routes
+
+
+def visible(connection: sa.Connection, actor: Actor) -> Systems:
+    """The ids of the systems that a key sees; None is all. A bound key whose system sent nothing yet sees nothing."""
+    if not actor.system:
+        return None
+    return tuple(number for number, name in systems.names(connection).items() if name == actor.system)
+
+
+def _narrowed(connection: sa.Connection, seen: Systems, name: str | None) -> Systems:
+    """The seen systems, or of these only the one of that name."""
+    if name is None:
+        return seen
+    named = tuple(number for number, found in systems.names(connection).items() if found == name)
+    return named if seen is None else tuple(set(named) & set(seen))
+
+
+def case_document(row: cases.CaseRow) -> dict[str, Any]:
+    """A case as lists show it; its excerpt is redacted."""
+    return {
+        "id": row.id,
+        "kind": row.kind.value,
+        "state": row.state.value,
+        "queue": row.queue,
+        "severity": ("", "low", "medium", "high", "critical")[row.severity],
+        "title": row.title,
+        "excerpt": row.excerpt,
+        "system": row.system,
+        "call_id": None if row.call_id is None else str(row.call_id),
+        "decision_id": None if row.decision_id is None else str(row.decision_id),
+        "policy": row.policy,
+        "reports": row.reports,
+        "opened_at": _time(row.opened_at),
+        "due_at": _time(row.due_at),
+        "claimed_by": None if row.held_by is None else f"person:{row.held_by}",
+        "escalated": row.escalated,
+        "closed_at": None if row.closed_at is None else _time(row.closed_at),
+    }
+
+
+def full_case(connection: sa.Connection, case_id: int, seen: Systems = None) -> dict[str, Any]:
+    """A case with its verdicts. Raises `NotFound`, also for another system's."""
+    row = cases.find(connection, case_id, seen)
+    if row is None:
+        raise NotFound("There is no such case.")
+    return case_document(row) | {"verdicts": [_plain(one) for one in cases.verdicts(connection, case_id)]}
+
+
+def _plain(verdict: cases.VerdictRow) -> dict[str, Any]:
+    return {name: _time(value) if hasattr(value, "isoformat") else value for name, value in _fields(verdict)}
+
+
+def _fields(row: object) -> list[tuple[str, Any]]:
+    return [(name, getattr(row, name)) for name in row.__dataclass_fields__]  # type: ignore[attr-defined]
+
+
+def _time(at: Any) -> str:
+    return str(at.isoformat()).replace("+00:00", "Z")
+
+
+def _cursor(position: tuple[int, ...] | None) -> str | None:
+    if position is None:
+        return None
+    return base64.urlsafe_b64encode(json.dumps(position, separators=(",", ":")).encode()).decode().rstrip("=")
+
+
+def _position(cursor: str | None, length: int) -> Any:
+    """The keyset of a cursor. Raises `BadInput` for one that we did not give."""
+    if not cursor:
+        return None
+    try:
+        found = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
+        found = None
+    whole = isinstance(found, list) and len(found) == length
+    if not whole or not all(type(item) is int and abs(item) < 2**63 for item in found):
+        raise BadInput("after: not the `next` of a page.", advice="Leave it out for the first page.")
+    return tuple(found)

@@ -1,0 +1,100 @@
+"""An inline check: the call is recorded, checked at once and decided, and only then answered.
+
+It goes the way of every other call, so it has the same record, the same audit events and the same case. A worker may
+pick the call up at the same moment: there is one decision, and both see it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from governance.domain.calls import Call, ContentEvent, Message
+from governance.domain.content import Content
+from governance.domain.findings import Examination
+from governance.engine.act import consequence
+from governance.engine.check import NOTHING_KNOWN, Checked, Checker
+from governance.errors import Overloaded
+from governance.policy.policy import PolicySet
+from governance.services.check import CheckService, CheckStore, Redact
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OneCall:
+    """A batch of one."""
+
+    calls: Sequence[Call]
+    content_events: Sequence[ContentEvent] = ()
+
+
+class Receipt(Protocol):
+    @property
+    def call_ids(self) -> Sequence[int]: ...
+
+
+class Records(Protocol):
+    def record(self, batch: OneCall) -> Receipt: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InlineCheck:
+    """`decision` is the document of what was committed (docs/api.md); `messages` are the call's, without what a policy
+    has redacted; `safe_response` is what to say instead, or None."""
+
+    call_id: int
+    decision: Mapping[str, Any]
+    case_id: int | None
+    messages: Sequence[Message]
+    safe_response: str | None
+
+
+class _Listening:
+    """A checker that remembers what it said last."""
+
+    def __init__(self, checker: Checker) -> None:
+        self._checker = checker
+        self.said: Checked | None = None
+
+    def check(self, call: Call, known: Mapping[Content, Examination] = NOTHING_KNOWN) -> Checked:
+        self.said = self._checker.check(call, known)
+        return self.said
+
+
+class InlineService:
+    """Thread-safe. `new_store` makes a store for one check; `read_call` gives a call's document by its id."""
+
+    def __init__(
+        self,
+        records: Records,
+        new_store: Callable[[], CheckStore],
+        checker: Checker,
+        redact: Redact,
+        policies: PolicySet,
+        read_call: Callable[[int], Mapping[str, Any]],
+    ) -> None:
+        self._records = records
+        self._new_store = new_store
+        self._checker = checker
+        self._redact = redact
+        self._policies = policies
+        self._read_call = read_call
+
+    def check(self, call: Call) -> InlineCheck:
+        """Blocks until the decision is committed. Raises `Overloaded` when the call could not be recorded."""
+        (call_id,) = self._records.record(OneCall(calls=(call,))).call_ids
+        listening = _Listening(self._checker)
+        CheckService(self._new_store(), listening, self._redact, policy_set=self._policies.digest).run([call_id])
+        document = self._read_call(call_id)
+        if not document["decisions"]:
+            raise Overloaded("The check was not completed; the call is recorded.", advice="Ask again.")
+        # Nothing said: a worker was faster, with the same detectors and policies. Its decision stands.
+        said = listening.said or self._checker.check(call)
+        follows = consequence(said.decision, self._policies, call, said.parts, said.findings, self._redact)
+        return InlineCheck(
+            call_id=call_id,
+            decision=document["decisions"][0],
+            case_id=max(document["case_ids"], default=None),
+            messages=[*call.input, *call.output] if follows.redacted is None else follows.redacted,
+            safe_response=follows.safe_response,
+        )
