@@ -1,4 +1,4 @@
-"""Reading over HTTP: calls, cases, decisions with redacted texts in keyset pages; the log's checkpoint for everybody."""
+"""Reading over HTTP: calls, cases and decisions, redacted, in keyset pages; the log's checkpoint for everybody."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`POST /v1/reports`: a user of the governed application says that an answer was wrong, and can ask what became of it."""
+"""`POST /v1/reports`: a user of the application says that an answer was wrong, and can ask what became of it."""
 
 from __future__ import annotations
 

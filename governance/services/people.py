@@ -100,7 +100,7 @@ class PeopleService:
             self._set_password(tx, actor, principal_id, hashed, must_change=True)
         return password
 
-    def change_password(self, actor: Actor, current: str, new: str) -> None:
+    def change_password(self, actor: Actor, current: str, new: str) -> Person:
         """One's own. Raises `Unauthenticated` when `current` is wrong, `BadInput` when `new` is too weak.
 
         Every session of the person ends, this one too: open another."""
@@ -116,6 +116,7 @@ class PeopleService:
         hashed = self._hasher.hash(new)
         with self._authority.database.write() as tx:
             self._set_password(tx, actor, actor.id, hashed, must_change=False)
+        return account.person
 
     def ensure_administrator(self) -> tuple[str, str] | None:
         """On an installation without any person: makes the first one, with every role, so that a trial can begin at
