@@ -1,6 +1,6 @@
 """An application as people write it, run in the instrumentors' own environment: asks the model one question.
 
-`python application.py CONVENTION MODEL_URL QUESTION`, with the exporter set up by OTEL_* variables. Prints the trace's id.
+`python application.py CONVENTION MODEL_URL QUESTION`; OTEL_* variables set the exporter. Prints the trace id.
 """
 
 import sys
@@ -30,7 +30,7 @@ def main() -> None:
             model="gpt-4o-mini",
             messages=[{"role": "system", "content": "Answer briefly."}, {"role": "user", "content": question}],
         )
-        print(f"{span.get_span_context().trace_id:032x}")
+        sys.stdout.write(f"{span.get_span_context().trace_id:032x}\n")
     logs.shutdown()
     spans.shutdown()
 

@@ -160,7 +160,7 @@ def _wait(condition: Callable[[], bool], seconds: float, why: Callable[[], str])
 
 @pytest.fixture(scope="session")
 def ask(instrumented_python: Path, model_url: str, served: Served) -> Callable[[str, str], dict[str, Any]]:
-    """`ask(convention, question)`: lets the application ask, and gives the model call as our API has it, once checked."""
+    """`ask(convention, question)`: lets the application ask, gives its model call from our API once checked."""
     settings = {
         "openai-v2-events": {"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "true"},
         "openai-v2-span": {

@@ -1,4 +1,4 @@
-"""A real client under real instrumentors, exporting to a running server: the call arrives, is checked, and opens a case."""
+"""A real client under real instrumentors, exporting to a running server: calls arrive, are checked, and open cases."""
 
 from __future__ import annotations
 
