@@ -23,11 +23,13 @@ def bounded(attributes: Attributes) -> dict[str, object]:
     left_out = 0
     for key, value in attributes.items():
         if type(value) is str:
-            text = storable(value)
+            text = value if value.isascii() and "\0" not in value else storable(value)
             if len(text) > MAX_VALUE:
                 text = clipped(text, MAX_VALUE)
             size = len(text)
             kept: object = text
+        elif type(value) is float and math.isfinite(value):
+            kept, size = value, 8
         elif type(value) is int or type(value) is bool or value is None:
             kept, size = value, 8
         else:
@@ -41,7 +43,9 @@ def bounded(attributes: Attributes) -> dict[str, object]:
             left_out += 1
             continue
         room -= size
-        out[clipped(storable(key), MAX_KEY)] = kept
+        if len(key) > MAX_KEY or not key.isascii() or "\0" in key:
+            key = clipped(storable(key), MAX_KEY)
+        out[key] = kept
     if left_out:
         out["governance.attributes_left_out"] = left_out
     return out

@@ -13,7 +13,7 @@ from governance.ingest.bodies import error_of
 from governance.ingest.bounds import bounded
 from governance.ingest import conventions
 from governance.ingest.conventions import gen_ai, general, mcp, openinference, openllmetry, others, vercel
-from governance.ingest.flattened import gathered
+from governance.ingest.flattened import LISTS, gathered
 from governance.ingest.records import STATUS_ERROR, STATUS_OK, Attributes, LogRecord, Origin, SpanEvent, SpanRecord
 from governance.ingest.text import as_integer, as_json, as_text, as_texts, clipped, identity, label, storable, structure
 from governance.ingest.transcript import Transcript
@@ -84,31 +84,38 @@ def call_of(span: SpanRecord, source: Source) -> Call:
     fields: dict[str, Any] = {}
     ranks: dict[str, int] = {}
     rest: Attributes = {}
+    present = 0
+    flattened = False
     lookup = TABLE.get
     for key, value in span.attributes.items():
         hit = lookup(key)
         if hit is None:
             rest[key] = value
+            if not flattened and key.startswith(LISTS):
+                flattened = True
         elif value is not None and value != "":
-            field, rank = hit
+            field, rank, convention = hit
+            present |= convention
             known = ranks.get(field)
             if known is None or rank < known:
                 fields[field] = value
                 ranks[field] = rank
     notes: list[str] = []
     events = span.events
-    lists = gathered(rest) if rest else {}
+    lists = gathered(rest) if flattened else {}
     transcript = Transcript()
-    if metadata := structure(fields.get("metadata")):
+    if "metadata" in fields and (metadata := structure(fields["metadata"])):
         rest["metadata"] = metadata
         if isinstance(metadata, dict):
             for key, field in general.METADATA.items():
                 if metadata.get(key) and not isinstance(metadata[key], (dict, list)):
                     fields.setdefault(field, metadata[key])
-    kind = _kind(fields, rest, lists, span.name)
-    _read(span, kind, fields, rest, lists, events, transcript)
+    kind = _kind(fields, rest, lists)
+    _read(span, kind, present, fields, rest, lists, transcript)
 
     requested, responded = fields.get("request_model"), fields.get("response_model")
+    if not (requested or responded):
+        requested = openinference.requested_model(rest)
     model = label(responded or requested, 200)
     if responded and requested and requested != responded:
         rest["gen_ai.request.model"] = requested
@@ -122,11 +129,13 @@ def call_of(span: SpanRecord, source: Source) -> Call:
             notes.append("parent span id is not 16 hex digits")
         parent = ""
     reasons = as_texts(fields.get("finish_reasons")) if "finish_reasons" in fields else transcript.finish_reasons
-    if not transcript.captured:
+    captured = transcript.captured
+    if not captured and present:
         _put_back(span.attributes, rest)
-    kept = [event for event in events if event.name not in gen_ai.EVENTS and event.name not in _READ_EVENTS]
-    if kept:
-        rest["events"] = [_event(event, span.start) for event in kept]
+    if events:
+        kept = [event for event in events if event.name not in gen_ai.EVENTS and event.name not in _READ_EVENTS]
+        if kept:
+            rest["events"] = [_event(event, span.start) for event in kept]
     if notes:
         rest["governance.notes"] = notes
     return Call(
@@ -138,7 +147,7 @@ def call_of(span: SpanRecord, source: Source) -> Call:
         system=source.system,
         release=_release(source.release, model if kind in _MODEL_KINDS else "", fields, rest, kind, definitions),
         session_id=identity(fields.get("session"), 200),
-        user=EndUser(id=identity(fields.get("user"), 200), role=_role(fields.get("role"))),
+        user=_user(fields),
         started_at=started,
         duration_ms=duration,
         model=model,
@@ -150,7 +159,7 @@ def call_of(span: SpanRecord, source: Source) -> Call:
         ),
         error=_error(span, fields),
         finish_reasons=tuple(label(reason, 60) for reason in reasons),
-        content_captured=transcript.captured,
+        content_captured=captured,
         input=transcript.inputs,
         output=tuple(transcript.output),
         documents=tuple(transcript.documents),
@@ -192,7 +201,7 @@ def event_of(record: LogRecord, source: Source) -> ContentEvent | None:
         name=label(name, 200),
         provider=label(fields.get("provider"), 100),
         session_id=identity(fields.get("session"), 200),
-        user=EndUser(id=identity(fields.get("user"), 200), role=_role(fields.get("role"))),
+        user=_user(fields),
         input=inputs,
         output=tuple(transcript.output),
         documents=tuple(transcript.documents),
@@ -225,10 +234,10 @@ _EVENT_CONTENT = frozenset(
 def _read(
     span: SpanRecord,
     kind: CallKind,
+    present: int,
     fields: dict[str, Any],
     rest: Attributes,
     lists: dict[str, list[Any]],
-    events: list[SpanEvent],
     transcript: Transcript,
 ) -> None:
     """Content, from the conventions in their order: structured first, whole bodies last."""
@@ -240,28 +249,37 @@ def _read(
             transcript.tool(fields.get("tool_id"), name, arguments, result)
         for field in ("input.value", "output.value", "tool.parameters"):
             fields.pop(field, None)
-    if fields or lists or events:
+    events = span.events
+    if present & conventions.GEN_AI or events:
         gen_ai.read(fields, rest, events, transcript)
+    if present & conventions.OPENINFERENCE or lists:
         openinference.read(fields, lists, transcript)
+    if lists or events:
         openllmetry.read(lists, events, transcript)
+    if present & conventions.VERCEL:
         vercel.read(fields, transcript)
+    if present & conventions.OTHERS:
         others.read(fields, kind, transcript)
-        if "prompt_variables" in fields:
-            variables = structure(fields["prompt_variables"])
-            for value in variables.values() if isinstance(variables, dict) else ():
-                gen_ai.read_variable(value, transcript)
-            rest["llm.prompt_template.variables"] = variables
+    if "prompt_variables" in fields:
+        variables = structure(fields["prompt_variables"])
+        for value in variables.values() if isinstance(variables, dict) else ():
+            gen_ai.read_variable(value, transcript)
+        rest["llm.prompt_template.variables"] = variables
+    if present & conventions.GEN_AI:
         gen_ai.read_late(fields, transcript)
+    if present & conventions.OPENLLMETRY:
         openllmetry.read_late(fields, kind, span.name, transcript)
+    if present & conventions.OPENINFERENCE:
         openinference.read_late(fields, kind, transcript)
 
 
-def _kind(fields: dict[str, Any], rest: Attributes, lists: dict[str, list[Any]], name: str) -> CallKind:
+def _kind(fields: dict[str, Any], rest: Attributes, lists: dict[str, list[Any]]) -> CallKind:
     """By what the conventions say, else by what there is."""
     for field, kinds in _KINDS:
-        value = fields.get(field)
-        if isinstance(value, str) and (kind := kinds.get(value.lower())):
-            return CallKind(kind)
+        if field in fields:
+            value = fields[field]
+            if isinstance(value, str) and (kind := kinds.get(value.lower())) is not None:
+                return kind
     if isinstance(operation := fields.get("vercel_operation"), str):
         return CallKind(vercel.kind_of(operation))
     if isinstance(method := fields.get("mcp_method"), str):
@@ -282,13 +300,17 @@ def _kind(fields: dict[str, Any], rest: Attributes, lists: dict[str, list[Any]],
     return CallKind.OTHER
 
 
+def _by_name(kinds: dict[str, str]) -> dict[str, CallKind]:
+    return {name: CallKind(kind) for name, kind in kinds.items()}
+
+
 _KINDS = (
-    ("operation", gen_ai.KINDS),
-    ("openinference_kind", openinference.KINDS),
-    ("request_type", openllmetry.REQUEST_KINDS),
-    ("traceloop_kind", openllmetry.KINDS),
-    ("langfuse_kind", others.KINDS),
-    ("langsmith_kind", others.KINDS),
+    ("operation", _by_name(gen_ai.KINDS)),
+    ("openinference_kind", _by_name(openinference.KINDS)),
+    ("request_type", _by_name(openllmetry.REQUEST_KINDS)),
+    ("traceloop_kind", _by_name(openllmetry.KINDS)),
+    ("langfuse_kind", _by_name(others.KINDS)),
+    ("langsmith_kind", _by_name(others.KINDS)),
 )
 _SPOKEN = {"llm.input_messages", "llm.output_messages", "gen_ai.prompt", "gen_ai.completion", "gen_ai.input.messages"}
 
@@ -325,6 +347,8 @@ def _times(span: SpanRecord, notes: list[str]) -> tuple[datetime, float | None]:
 
 def _error(span: SpanRecord, fields: dict[str, Any]) -> str:
     """`type: message` of a call that failed, at most 1,000 code points; "" for one that did not."""
+    if span.status != STATUS_ERROR and not span.events and "error_type" not in fields and "exception_type" not in fields:
+        return ""
     exception = next((event.attributes for event in reversed(span.events) if event.name == "exception"), {})
     kind = as_text(
         fields.get("error_type") or exception.get("exception.type") or fields.get("exception_type")
@@ -341,22 +365,29 @@ def _error(span: SpanRecord, fields: dict[str, Any]) -> str:
     return clipped(storable(text.strip()), 1000) or "error"
 
 
-def _role(value: Any) -> str:
-    return clipped(", ".join(as_texts(value)), 100)
+def _user(fields: dict[str, Any]) -> EndUser:
+    role = clipped(", ".join(as_texts(fields["role"])), 100) if "role" in fields else ""
+    return EndUser(id=identity(fields.get("user"), 200), role=role)
 
 
 def _release(
     name: str, model: str, fields: dict[str, Any], rest: Attributes, kind: CallKind, definitions: Any
 ) -> Release:
-    prompt = "@".join(
-        part for part in (label(fields.get("prompt_name"), 120), label(fields.get("prompt_version"), 70)) if part
-    )
+    prompt = ""
+    if "prompt_name" in fields or "prompt_version" in fields:
+        names = (label(fields.get("prompt_name"), 120), label(fields.get("prompt_version"), 70))
+        prompt = "@".join(part for part in names if part)
     retrieval = label(fields.get("data_source"), 200)
     if not retrieval and kind is CallKind.RETRIEVAL:
         collection = next((label(rest[key], 120) for key in _COLLECTION if rest.get(key)), "")
         store = label(rest.get("db.system.name") or rest.get("db.system"), 70)
         retrieval = "/".join(part for part in (store, collection) if part)
     tools = fingerprint_of_tools(definitions if isinstance(definitions, str) else as_json(definitions)) if definitions else ""
+    return _one_release(name, model, prompt, retrieval, tools)
+
+
+@lru_cache(maxsize=1024)
+def _one_release(name: str, model: str, prompt: str, retrieval: str, tools: str) -> Release:
     return Release(name=name, model=model, prompt_version=prompt, retrieval=retrieval, tools=tools)
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 REPLACEMENT = "\ufffd"
 _SURROGATES = {code: REPLACEMENT for code in range(0xD800, 0xE000)}
+_OPENING = frozenset("[{")
+_decode = json.JSONDecoder().decode
 MAX_INTEGER = 2**53 - 1
 
 
@@ -35,7 +37,11 @@ def clipped(text: str, length: int) -> str:
 
 def identity(value: Any, length: int) -> str:
     """A storable id of at most `length` code points; a longer one ends in a digest, so that distinct ids stay distinct."""
-    text = storable(as_text(value)).strip()
+    if value is None:
+        return ""
+    text = (value if type(value) is str else as_text(value)).strip()
+    if not text.isascii() or "\0" in text:
+        text = storable(text)
     if len(text) <= length:
         return text
     return f"{text[: length - 17]}~{hashlib.sha256(text.encode()).hexdigest()[:16]}"
@@ -43,6 +49,10 @@ def identity(value: Any, length: int) -> str:
 
 def label(value: Any, length: int) -> str:
     """A storable short text such as a name or a model."""
+    if value is None:
+        return ""
+    if type(value) is str and len(value) <= length and value.isascii() and "\0" not in value:
+        return value.strip()
     return clipped(storable(as_text(value)).strip(), length)
 
 
@@ -66,19 +76,17 @@ def as_json(value: Any) -> str:
 def from_json(text: str) -> Any:
     """The JSON value, or None when it is none."""
     try:
-        return json.loads(text)
+        return _decode(text)
     except (ValueError, RecursionError):
         return None
 
 
 def structure(value: Any) -> Any:
     """A list or object: as it is, or out of the JSON text it was sent as. Otherwise the value unchanged."""
-    if isinstance(value, str):
-        head = value.lstrip()[:1]
-        if head == "[" or head == "{":
-            parsed = from_json(value)
-            if parsed is not None:
-                return parsed
+    if isinstance(value, str) and (value[:1] in _OPENING or value[:1].isspace() and value.lstrip()[:1] in _OPENING):
+        parsed = from_json(value)
+        if parsed is not None:
+            return parsed
     return value
 
 

@@ -93,14 +93,14 @@ class Transcript:
 
     def hear(self, value: Any, role: str = "user") -> None:
         """Input messages, from the first source that has any."""
-        if not self._heard and value not in (None, "", [], {}):
+        if not self._heard and value:
             before = len(self.calls)
             self.messages(self.input, value, role)
             self._heard = bool(self.input) or len(self.calls) > before
 
     def answer(self, value: Any) -> None:
         """Output messages, from the first source that has any."""
-        if not self._answered and value not in (None, "", [], {}):
+        if not self._answered and value:
             before = len(self.calls)
             self.messages(self.output, value, "assistant")
             self._answered = bool(self.output) or len(self.calls) > before
@@ -114,7 +114,7 @@ class Transcript:
 
     def instruct(self, value: Any) -> None:
         """System instructions, from the first source that has any."""
-        if not self.system and value not in (None, "", [], {}):
+        if not self.system and value:
             value = structure(value)
             if isinstance(value, (str, dict)) and not (isinstance(value, dict) and "role" in value):
                 value = [value]
@@ -183,13 +183,26 @@ class Transcript:
 
     def message(self, target: list[Message], message: dict[str, Any], role: str, depth: int = 0) -> None:
         """One message object of any shape."""
+        parts = message.get("parts")
+        if type(parts) is list and message.keys() <= _PLAIN and (said := message.get("role")) in _SAID:
+            for part in parts:
+                if type(part) is dict and part.get("type") == "text" and type(text := part.get("content")) is str:
+                    if text:
+                        target.append(Message(role=said, text=storable(text)))
+                elif isinstance(part, dict):
+                    self._part(target, part, said, depth + 1)
+                else:
+                    self._content(target, part, said, depth + 1)
+            if isinstance(reason := message.get("finish_reason"), str):
+                self.finish_reasons.append(label(reason, 60))
+            return
         message = _unwrapped(message)
-        type = message.get("type")
+        kind = message.get("type")
         said = message.get("role")
-        if said is None and isinstance(type, str):
-            if type.lower() in ("human", "ai", "system", "tool", "function", "chat", "aimessagechunk", "developer"):
-                said = type
-            elif type != "message":  # an item of its own: a Responses item, or a part beside messages
+        if said is None and isinstance(kind, str):
+            if kind.lower() in ("human", "ai", "system", "tool", "function", "chat", "aimessagechunk", "developer"):
+                said = kind
+            elif kind != "message":  # an item of its own: a Responses item, or a part beside messages
                 self._part(target, message, role, depth)
                 return
         if isinstance(said, str) and said:
@@ -450,6 +463,11 @@ _ENVELOPE = frozenset(
     | {"invalid_tool_calls", "example", "tool_call_chunks", "example", "model", "usage", "toolCalls", "logprobs"}
     | {"parts", "contents", "tool_call_id", "toolCallId", "cache_control", "object", "reasoning", "reasoning_content"}
 )
+
+
+# The schema's own message, which nearly all are: read without looking for anything else.
+_PLAIN = frozenset({"role", "parts", "finish_reason", "name"})
+_SAID = frozenset({"user", "assistant", "system"})
 
 
 def _same(first: str, second: str) -> bool:

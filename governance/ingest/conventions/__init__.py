@@ -11,12 +11,15 @@ from governance.ingest.conventions import gen_ai, general, mcp, openinference, o
 ORDER = (gen_ai, openinference, openllmetry, vercel, others, mcp, general)
 
 
-def table() -> dict[str, tuple[str, int]]:
-    """Attribute -> (field, rank); a lower rank wins."""
-    out: dict[str, tuple[str, int]] = {}
+def table() -> dict[str, tuple[str, int, int]]:
+    """Attribute -> (field, rank, convention's bit); a lower rank wins."""
+    out: dict[str, tuple[str, int, int]] = {}
     rank = 0
-    for convention in ORDER:
+    for place, convention in enumerate(ORDER):
         for name, field in convention.FIELDS.items():
-            out.setdefault(name, (field or name, rank))
+            out.setdefault(name, (field or name, rank, 1 << place))
             rank += 1
     return out
+
+
+GEN_AI, OPENINFERENCE, OPENLLMETRY, VERCEL, OTHERS, MCP, GENERAL = (1 << place for place in range(len(ORDER)))

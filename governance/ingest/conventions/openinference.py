@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from governance.ingest.bodies import plain_text, read_request, read_response
+from governance.ingest.records import Attributes
 from governance.ingest.text import as_text, structure
 from governance.ingest.transcript import Transcript
 
@@ -22,9 +23,6 @@ FIELDS = {
     "llm.token_count.prompt_details.cache_read": "cached_tokens",
     "llm.token_count.prompt_details.cache_input": "cached_tokens",
     "llm.finish_reason": "finish_reasons",
-    "session.id": "session",
-    "user.id": "user",
-    "metadata": "metadata",
     "llm.prompt_template.version": "prompt_version",
     "prompt.id": "prompt_name",
     "tool.name": "tool_name",
@@ -106,6 +104,17 @@ def read_value(transcript: Transcript, kind: str, given: Any, got: Any) -> None:
         if not (isinstance(value, dict) and read_response(transcript, value)):
             text = plain_text(value)
             transcript.answer(_raw(text if text is not None else value, got))
+
+
+def requested_model(rest: Attributes) -> str:
+    """The model that a call without an answer asked for; only its parameters say it."""
+    for name in ("llm.invocation_parameters", "embedding.invocation_parameters"):
+        parameters = structure(rest.get(name))
+        if isinstance(parameters, dict):
+            for key in ("model", "model_name", "modelId"):
+                if isinstance(parameters.get(key), str) and parameters[key]:
+                    return str(parameters[key])
+    return ""
 
 
 def _raw(value: Any, sent: Any) -> Any:
