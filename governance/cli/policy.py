@@ -69,7 +69,7 @@ def _count(number: int, what: str) -> str:
 
 
 @app.command("test")
-def test_(
+def run_tests(
     folder: Folder = None,
     only: Annotated[str, typer.Option("--policy", help="Only this policy's tests.")] = "",
     as_json: JsonFlag = False,

@@ -6,7 +6,6 @@ boolean result; evaluating gives exactly True or False, or raises: an error valu
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -150,7 +149,11 @@ class Condition:
     def holds(self, call: Message, findings: list[Message]) -> bool:
         """True or False; raises `ConditionFailed` for anything else."""
         activation = self._environment.Activation({"call": call, "findings": findings, **self._values})
-        result = self._expression.eval(activation)
+        try:
+            result = self._expression.eval(activation)
+        except RuntimeError as error:
+            # The iteration budget is exceeded: the one error that is raised, not returned.
+            raise ConditionFailed(str(error)[:200]) from None
         value = result.value()
         if value is True or value is False:
             return value
@@ -260,5 +263,5 @@ def _add(message: descriptor_pb2.DescriptorProto, name: str, kind: str, *, optio
 def paths_of(condition: str) -> list[str]:
     """The selections `call.x.y` and `params.x` that a condition reads, in order, each once; not those in strings."""
     bare = re.sub(r"""("(\\.|[^"\\])*"|'(\\.|[^'\\])*'|//[^\n]*)""", " ", condition)
-    found = re.findall(r"(?<![\w.])((?:call|params)(?:\.[a-z_][a-z0-9_]*)+)(?!\s*\()", bare)
-    return list(dict.fromkeys(itertools.chain(found)))
+    found = re.findall(r"(?<![\w.])((?:call|params)(?:\.[a-z_][a-z0-9_]*\b(?!\s*\())+)", bare)
+    return list(dict.fromkeys(found))
