@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from governance.domain.people import Role
 from governance.errors import Misconfigured
 
 
@@ -48,6 +49,21 @@ class Settings(BaseSettings):
     reveal_minutes: int = Field(default=5, ge=1, le=60, description="How long revealed original text stays visible.")
     max_body_mib: int = Field(default=20, ge=1, le=200, description="Largest request body after decompression, in MiB.")
     workers: int = Field(default=1, ge=1, le=64, description="Checking processes that `serve` starts.")
+
+    @field_validator("role_map", mode="before")
+    @classmethod
+    def _groups(cls, value: object) -> object:
+        """`group=role[,group=role...]` as it stands in the environment."""
+        if not isinstance(value, str):
+            return value
+        pairs = [pair.strip() for pair in value.split(",") if pair.strip()]
+        groups = {}
+        for pair in pairs:
+            group, _, role = (part.strip() for part in pair.rpartition("="))
+            if not group or role not in set(Role):
+                raise ValueError(f"{pair!r} is no group=role; roles are {', '.join(Role)}")
+            groups[group] = role
+        return groups
 
 
 def load(**overrides: object) -> Settings:
