@@ -179,7 +179,9 @@ class Archive:
         if size > 2**32:
             raise TooLarge("The package is over 4 GiB.")
         file.seek(0)
-        if file.read(4) != b"PK\x03\x04":
+        start = file.read(4)
+        file.seek(max(0, size - _END.size))
+        if start != b"PK\x03\x04" and file.read(4) != b"PK\x05\x06":
             raise BadInput("This is not an evidence package: it is no ZIP file.")
         at = total = 0
         while True:
