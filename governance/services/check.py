@@ -70,11 +70,17 @@ class Written:
 
 
 class CheckStore(Protocol):
-    """Where calls come from and decisions go. `save` skips what was decided meanwhile: one decision a revision."""
+    """Where calls come from and decisions go.
+
+    `save` skips what was decided meanwhile (one decision a revision) and gives what it wrote; `standing` gives what
+    was decided before, by whomever.
+    """
 
     def load(self, call_ids: Sequence[int]) -> Sequence[LoadedCall]: ...
 
     def save(self, checked: Sequence[CheckedCall], *, job: int | None = None) -> Sequence[Written]: ...
+
+    def standing(self, call_ids: Sequence[int]) -> Sequence[Written]: ...
 
 
 class Checked(Protocol):
@@ -117,7 +123,7 @@ class CheckService:
         attempt: int = 1,
         failed: Callable[[int, Exception], None] = lambda _id, _error: None,
     ) -> Sequence[Written]:
-        """Checks the calls that still wait; `failed` hears of each that could not be checked.
+        """Checks the calls that still wait, and gives what stands of all; `failed` hears of each that broke off.
 
         `attempt` beyond `ATTEMPTS` means that a process died over these calls: each goes to a person unexamined.
         """
@@ -133,7 +139,9 @@ class CheckService:
                 except Exception as error:
                     failed(loaded.id, error)
                     checked.append(self._unchecked(loaded, f"The check broke off ({type(error).__name__})."))
-        return self._store.save(checked, job=job)
+        written = list(self._store.save(checked, job=job))
+        decided = {item.call_id for item in written}
+        return written + list(self._store.standing([number for number in call_ids if number not in decided]))
 
     def _check(self, loaded: LoadedCall, call: Call) -> CheckedCall:
         outcome = self._checker.check(call, loaded.known)

@@ -188,7 +188,7 @@ class SqlCheckStore:
             return self._opener.open(connection, call_ids, detector_set=self._detector_set, waiting=True)
 
     def save(self, checked: Sequence[CheckedCall], *, job: int | None = None) -> list[Written]:
-        """Writes what nobody has decided meanwhile; gives for all of them what stands, in no particular order."""
+        """Writes what nobody has decided meanwhile, and gives it."""
         now = self._clock()
         first = self._database.ids.take(max(1, len(checked)))
         with self._database.write() as transaction:
@@ -217,8 +217,7 @@ class SqlCheckStore:
                 written.append(Written(call_id=item.loaded.id, decision_id=number, case_id=case))
             if job is not None:
                 connection.execute(t.check_job.delete().where(t.check_job.c.id == job))
-        others = {item.loaded.id for item in checked} - {item.call_id for item in written}
-        return written + self._standing(list(others))
+        return written
 
     def _waiting(self, connection: sa.Connection, call_ids: Sequence[int]) -> dict[int, tuple[Any, ...]]:
         """(revision, started_at, system, tokens ...) of the calls that still wait, locked until the commit."""
@@ -291,7 +290,8 @@ class SqlCheckStore:
             ],
         )
 
-    def _standing(self, call_ids: Sequence[int]) -> list[Written]:
+    def standing(self, call_ids: Sequence[int]) -> list[Written]:
+        """The newest decision and case of each call that has one."""
         if not call_ids:
             return []
         with self._database.read() as connection:

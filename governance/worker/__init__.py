@@ -1,0 +1,79 @@
+"""The checking worker: takes recorded calls from the queue, runs detectors and policies over them, commits decisions.
+
+`governance serve` starts one as a process of its own that ends with its parent; on PostgreSQL more may run elsewhere.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from governance.services.check import CheckService
+from governance.store.record import microseconds
+from governance.store.workers import Heartbeat
+from governance.worker.loop import Loop
+from governance.worker.procrastinate import ProcrastinateLoop
+from governance.worker.pulse import HealthCounter, Pulse, process_name
+
+if TYPE_CHECKING:
+    from governance.bootstrap import Application
+
+
+def run(application: Application, *, parent: int | None = None) -> None:
+    """Works until SIGTERM or SIGINT, or until the pipe `parent` (a file descriptor) closes: then its parent is gone."""
+    loop, pulse = _build(application)
+    stop = loop.request_stop
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop())
+    if parent is not None:
+        _watch(parent, stop)
+    gc.collect()
+    gc.freeze()  # what was imported stays: the collector need not look at it again
+    pulse.start()
+    try:
+        loop.run()
+    finally:
+        pulse.stop()
+
+
+def run_until_idle(application: Application) -> int:
+    """Checks all that waits, in this process; gives the number of jobs."""
+    loop, pulse = _build(application)
+    count = loop.run_until_idle()
+    pulse.stop()
+    return count
+
+
+def _build(application: Application) -> tuple[Loop | ProcrastinateLoop, Pulse]:
+    checks = CheckService(
+        application.new_check_store(),
+        application.checker,
+        application.redactor.redact,
+        policy_set=application.policy_set.digest,
+    )
+    database = application.database
+    loop: Loop | ProcrastinateLoop
+    if database.dialect == "postgresql":
+        loop = ProcrastinateLoop(database, checks)
+    else:
+        loop = Loop(database, checks, application.clock)
+    heartbeat = Heartbeat(
+        database,
+        name=process_name(),
+        policy_set=application.policy_set.digest,
+        now=microseconds(application.clock()),
+    )
+    return loop, Pulse(heartbeat, HealthCounter(application.runner), loop.sweep, application.clock)
+
+
+def _watch(pipe: int, stop: Callable[[], None]) -> None:
+    def read() -> None:
+        while os.read(pipe, 1024):
+            pass
+        stop()
+
+    threading.Thread(target=read, name="parent", daemon=True).start()

@@ -27,7 +27,7 @@ IDLE_SECONDS = (0.02, 0.5)  # shortest and longest pause between two looks at an
 
 
 class Loop:
-    """One checking process' work. `stop` may be set from a signal handler or another thread."""
+    """One checking process' work."""
 
     def __init__(self, database: Database, checks: CheckService, clock: Callable[[], datetime]) -> None:
         self._database = database
@@ -36,8 +36,12 @@ class Loop:
         self._queue = TableQueue(database.ids)
         self.stop = threading.Event()
 
+    def request_stop(self) -> None:
+        """May be called from any thread or a signal handler."""
+        self.stop.set()
+
     def run(self) -> None:
-        """Works until `stop`. An error of the database is waited out, never fatal: the work stays queued."""
+        """Works until `request_stop`. An error of the database is waited out, never fatal: the work stays queued."""
         pause = IDLE_SECONDS[0]
         while not self.stop.is_set():
             try:

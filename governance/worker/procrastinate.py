@@ -20,10 +20,11 @@ _LOST_AFTER = 60_000_000
 class ProcrastinateLoop:
     """The counterpart of `loop.Loop`: the same calls, the same outcome."""
 
-    def __init__(self, database: Database, checks: CheckService, url: str) -> None:
-        """`url` is a libpq connection string."""
+    def __init__(self, database: Database, checks: CheckService) -> None:
         self._database = database
         self._checks = checks
+        # SQLAlchemy's URL without the driver's name is a libpq connection string.
+        url = database.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=url, min_size=1, max_size=4))
         self._ended: asyncio.Event | None = None
         self._asyncio: asyncio.AbstractEventLoop | None = None

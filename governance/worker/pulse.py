@@ -69,7 +69,8 @@ class Pulse:
     def stop(self) -> None:
         """Ends the thread and takes the heartbeat's row away."""
         self._stop.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         try:
             self.beat()
             self._heartbeat.end()

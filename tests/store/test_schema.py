@@ -1,0 +1,77 @@
+"""The migrations make what the tables declare, on both databases, from nothing and when asked twice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from governance.errors import Misconfigured
+from governance.store import migrate
+from governance.store import tables as t
+from governance.store.database import Database, connect
+
+OTHERS = ("search_text", "procrastinate")
+
+
+def test_the_migrated_schema_is_the_declared_one(database: Database) -> None:
+    def ours(name: str | None, kind: str, _parents: object) -> bool:
+        return kind != "table" or not str(name).startswith(OTHERS)
+
+    with database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "include_name": ours})
+        found = compare_metadata(context, t.metadata)
+    # SQLite keeps no column comments.
+    assert [item for item in found if "comment" not in str(item)] == []
+
+
+def test_migrating_again_does_nothing(database: Database) -> None:
+    assert migrate.upgrade(database.engine) is False
+    migrate.check(database.engine)
+
+
+def test_a_newer_database_is_refused_and_untouched(database: Database) -> None:
+    with database.write() as transaction:
+        transaction.connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+    for attempt in (migrate.upgrade, migrate.check):
+        with pytest.raises(Misconfigured, match="newer version"):
+            attempt(database.engine)
+    with database.read() as connection:
+        assert migrate.current(connection) == "9999"
+
+
+def test_an_empty_database_is_said_to_be_empty(tmp_path: Path) -> None:
+    engine = connect(f"sqlite:///{tmp_path / 'empty.db'}")
+    with pytest.raises(Misconfigured, match="empty"):
+        migrate.check(engine)
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [("nonsense", "not a database URL"), ("mysql://x/y", "not supported"), ("sqlite:////no/such/folder/x.db", "not exist")],
+)
+def test_a_wrong_url_is_named(url: str, words: str) -> None:
+    with pytest.raises(Misconfigured, match=words):
+        connect(url)
+
+
+def test_the_audit_log_cannot_be_changed_through_sql(database: Database) -> None:
+    from datetime import UTC, datetime
+
+    from governance.domain.events import Event, EventKind
+
+    with database.write() as transaction:
+        transaction.append(Event(kind=EventKind.SIGN_IN, at=datetime(2026, 1, 1, tzinfo=UTC), actor="person:1"))
+    for statement in (
+        "UPDATE audit_event SET actor = 'person:2'",
+        "DELETE FROM audit_event",
+        "INSERT OR REPLACE INTO audit_event SELECT * FROM audit_event",
+    ):
+        if "REPLACE" in statement and database.dialect != "sqlite":
+            continue
+        with pytest.raises(sa.exc.DBAPIError, match="append-only"), database.write() as transaction:
+            transaction.connection.execute(sa.text(statement))
