@@ -52,7 +52,11 @@ def test_an_empty_database_is_said_to_be_empty(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("url", "words"),
-    [("nonsense", "not a database URL"), ("mysql://x/y", "not supported"), ("sqlite:////no/such/folder/x.db", "not exist")],
+    [
+        ("nonsense", "not a database URL"),
+        ("mysql://x/y", "not supported"),
+        ("sqlite:////no/such/folder/x.db", "not exist"),
+    ],
 )
 def test_a_wrong_url_is_named(url: str, words: str) -> None:
     with pytest.raises(Misconfigured, match=words):

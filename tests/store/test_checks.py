@@ -1,0 +1,305 @@
+"""Promises 1 to 3 and 9: every recorded call is decided once, nothing is silently open, known content costs nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+
+import pytest
+import sqlalchemy as sa
+
+from governance.domain.calls import Call, Message
+from governance.domain.content import Content, Part
+from governance.domain.decisions import Action, Decision, Outcome, PolicyOutcome, PolicyStatus, Severity
+from governance.domain.findings import DetectorFailure, Examination, Finding
+from governance.engine.check import Checked, Checker
+from governance.privacy.keys import KeyRing
+from governance.services.check import ATTEMPTS, CheckService
+from governance.services.review import open_for_decision
+from governance.store import calls as calls_store
+from governance.store import search
+from governance.store import tables as t
+from governance.store.checks import SqlCheckStore, policy_set_id
+from governance.store.database import Database
+from governance.store.record import CallWriter
+from governance.worker.loop import Loop
+from governance.worker.procrastinate import ProcrastinateLoop
+from tests.conftest import Clock
+from tests.store.conftest import Batch, make_call, make_event
+
+DIGEST = "ab" * 32
+
+
+class CountingRunner:
+    """Finds the word "attack", and remembers what it was asked to examine."""
+
+    def __init__(self) -> None:
+        self.examined: list[str] = []
+
+    def examine(self, content: Content) -> Examination:
+        self.examined.append(content.text)
+        if "crash" in content.text:
+            raise RuntimeError("secret words of the prompt")
+        if "mute" in content.text:
+            return Examination(failures=(DetectorFailure(detector="words", reason="it is tired"),))
+        start = content.text.find("attack")
+        if start < 0:
+            return Examination()
+        finding = Finding(detector="words", category="injection", rule="attack", score=1.0, start=start, end=start + 6)
+        return Examination(findings=(finding,))
+
+    def examine_call(self, call: Call, parts: tuple[Part, ...]) -> Examination:
+        return Examination()
+
+
+class WordEngine:
+    """Blocks and queues what has a finding; a failure goes to review."""
+
+    def decide(
+        self,
+        call: Call,
+        parts: tuple[Part, ...],
+        findings: list[Finding],
+        failures: tuple[DetectorFailure, ...],
+    ) -> Decision:
+        if not findings and not failures:
+            return Decision(action=Action.ALLOW, policy_set=DIGEST)
+        outcome = PolicyOutcome(
+            policy="test.words",
+            title="A bad word",
+            outcome=Outcome.FIRED if findings else Outcome.ERROR,
+            status=PolicyStatus.ENFORCE,
+            action=Action.BLOCK if findings else Action.ALLOW,
+            severity=Severity.HIGH,
+            queue="security",
+            findings=tuple(range(len(findings))),
+        )
+        return Decision(
+            action=outcome.action, policy_set=DIGEST, queue="security", severity=Severity.HIGH, policies=(outcome,)
+        )
+
+
+def mask(text: str, findings: object) -> str:
+    return text.replace("attack", "[word]") if findings else text
+
+
+@pytest.fixture
+def runner() -> CountingRunner:
+    return CountingRunner()
+
+
+@pytest.fixture
+def checks(database: Database, keyring: KeyRing, clock: Clock, runner: CountingRunner) -> CheckService:
+    return new_checks(database, keyring, clock, runner)
+
+
+def new_checks(database: Database, keyring: KeyRing, clock: Clock, runner: CountingRunner) -> CheckService:
+    store = SqlCheckStore(
+        database,
+        keyring,
+        clock,
+        open_for_decision,
+        detector_set="d1",
+        policy_set_id=policy_set_id(database, clock, digest=DIGEST, document={"policies": []}),
+    )
+    return CheckService(store, Checker(runner, WordEngine()), mask, policy_set=DIGEST)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def loop(database: Database, checks: CheckService, clock: Clock) -> Loop | ProcrastinateLoop:
+    return Loop(database, checks, clock) if database.dialect == "sqlite" else ProcrastinateLoop(database, checks)
+
+
+def rows(database: Database, table: sa.Table) -> list[sa.Row[tuple[object, ...]]]:
+    with database.read() as connection:
+        return list(connection.execute(sa.select(table).order_by(*table.primary_key.columns)))
+
+
+def said(text: str, number: int = 1, **changes: object) -> Call:
+    message = Message(role="user", text=text)
+    return make_call(number, input=(message,), output=(), documents=(), tool_calls=(), **changes)
+
+
+def test_the_worker_decides_all_that_was_recorded(
+    database: Database, writer: CallWriter, loop: Loop | ProcrastinateLoop
+) -> None:
+    calls = [said(f"hello {number}" if number % 10 else f"attack {number}", number) for number in range(250)]
+    writer.write([Batch(calls=tuple(calls))])
+    assert loop.run_until_idle() == 2
+    assert {row.status for row in rows(database, t.call)} == {"checked"}
+    assert len(rows(database, t.decision)) == 250
+    assert sum(row.action == "block" for row in rows(database, t.call)) == 25
+    assert len(rows(database, t.case)) == 25
+    assert sum(row.calls for row in rows(database, t.daily_figure)) == 250
+    assert sum(row.flagged for row in rows(database, t.daily_figure)) == 25
+    kinds = [row.kind for row in rows(database, t.audit_event)]
+    assert kinds.count("decision.made") == 250
+    assert kinds.count("case.opened") == 25
+    assert loop.run_until_idle() == 0
+
+
+def test_examined_and_nothing_found_is_a_row_of_its_own(
+    database: Database, writer: CallWriter, loop: Loop | ProcrastinateLoop
+) -> None:
+    writer.write([Batch(calls=(said("all is well"),))])
+    assert rows(database, t.examination) == []
+    loop.run_until_idle()
+    (row,) = rows(database, t.examination)
+    assert (row.findings, row.redacted) == ('{"findings":[],"failures":[]}', "all is well")
+
+
+def test_known_content_is_not_examined_again(
+    database: Database, writer: CallWriter, loop: Loop | ProcrastinateLoop, runner: CountingRunner
+) -> None:
+    history: tuple[Message, ...] = ()
+    for turn in range(20):
+        history = (*history, Message(role="user", text=f"turn {turn}"))
+        writer.write([Batch(calls=(make_call(turn, input=history, output=(), documents=(), tool_calls=()),))])
+        before = len(runner.examined)
+        loop.run_until_idle()
+        assert runner.examined[before:] == [f"turn {turn}"]
+
+
+def test_what_a_detector_could_not_answer_goes_to_review_and_is_asked_again(
+    database: Database, writer: CallWriter, loop: Loop | ProcrastinateLoop, runner: CountingRunner
+) -> None:
+    writer.write([Batch(calls=(said("mute", 1),))])
+    loop.run_until_idle()
+    assert rows(database, t.call)[0].queue == "security"
+    writer.write([Batch(calls=(said("mute", 2),))])
+    loop.run_until_idle()
+    assert runner.examined == ["mute", "mute"]
+
+
+def test_a_call_that_breaks_the_check_is_failed_and_has_a_case(
+    database: Database, writer: CallWriter, loop: Loop | ProcrastinateLoop
+) -> None:
+    writer.write([Batch(calls=(said("crash", 1), said("fine", 2)))])
+    loop.run_until_idle()
+    failed, fine = rows(database, t.call)
+    assert (failed.status, fine.status) == ("failed", "checked")
+    assert "RuntimeError" in failed.failure
+    assert "secret words" not in failed.failure
+    assert rows(database, t.case)[0].call_id == failed.id
+
+
+def test_calls_over_which_processes_died_go_to_a_person_unexamined(
+    database: Database, writer: CallWriter, checks: CheckService, runner: CountingRunner
+) -> None:
+    ids = writer.write([Batch(calls=(said("poison"),))])[0].call_ids
+    checks.run(ids, attempt=ATTEMPTS + 1)
+    assert runner.examined == []
+    assert rows(database, t.call)[0].status == "failed"
+    assert len(rows(database, t.case)) == 1
+
+
+def test_erased_content_is_said_to_be_unreadable(
+    database: Database, writer: CallWriter, loop: Loop | ProcrastinateLoop
+) -> None:
+    writer.write([Batch(calls=(said("hello"),))])
+    with database.write() as transaction:
+        transaction.connection.execute(t.conversation.update().values(wrapped_key=None))
+    loop.run_until_idle()
+    assert rows(database, t.call)[0].failure == "Its content was erased."
+
+
+def test_content_that_comes_later_is_decided_again(
+    database: Database, writer: CallWriter, loop: Loop | ProcrastinateLoop
+) -> None:
+    writer.write([Batch(calls=(said("hello", content_captured=True),))])
+    loop.run_until_idle()
+    writer.write([Batch(content_events=(make_event(after=5, input=(Message(role="user", text="attack"),)),))])
+    loop.run_until_idle()
+    (call,) = rows(database, t.call)
+    assert (call.status, call.action, call.revision) == ("checked", "block", 1)
+    assert [row.revision for row in rows(database, t.decision)] == [0, 1]
+    assert rows(database, t.daily_figure)[0].calls == 1
+
+
+def test_two_workers_on_the_same_calls_give_one_decision(
+    database: Database, writer: CallWriter, keyring: KeyRing, clock: Clock
+) -> None:
+    ids = writer.write([Batch(calls=tuple(said(f"attack {number}", number) for number in range(40)))])[0].call_ids
+    errors: list[Exception] = []
+    gate = threading.Barrier(4)
+
+    def run(check: CheckService) -> None:
+        try:
+            gate.wait()
+            assert len(check.run(ids)) == 40
+        except Exception as error:
+            errors.append(error)
+
+    services = [new_checks(database, keyring, clock, CountingRunner()) for _ in range(4)]
+    threads = [threading.Thread(target=run, args=(service,)) for service in services]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert len(rows(database, t.decision)) == 40
+    assert len(rows(database, t.case)) == 40
+    assert sum(row.flagged for row in rows(database, t.daily_figure)) == 40
+
+
+def test_the_lease_of_a_dead_worker_runs_out(
+    database: Database, writer: CallWriter, checks: CheckService, clock: Clock
+) -> None:
+    if database.dialect != "sqlite":
+        pytest.skip("leases of the job table are SQLite's")
+    writer.write([Batch(calls=(said("hello"),))])
+    dead = Loop(database, checks, clock)
+    assert dead._claim() is not None  # and then it dies
+    alive = Loop(database, checks, clock)
+    assert alive.step() is False
+    clock.forward(minutes=2)
+    assert alive.step() is True
+    assert rows(database, t.call)[0].status == "checked"
+    assert rows(database, t.check_job) == []
+
+
+def test_calls_in_no_job_are_swept_up(
+    database: Database, writer: CallWriter, loop: Loop | ProcrastinateLoop, clock: Clock
+) -> None:
+    clock.now = datetime(2020, 1, 1, tzinfo=clock.now.tzinfo)  # PostgreSQL takes only what has waited a minute
+    writer.write([Batch(calls=(said("hello"),))])
+    with database.write() as transaction:
+        name = "check_job" if database.dialect == "sqlite" else "procrastinate_jobs"
+        transaction.connection.execute(sa.text(f"DELETE FROM {name}"))
+    assert loop.run_until_idle() == 1
+    assert rows(database, t.call)[0].status == "checked"
+
+
+def test_only_redacted_text_is_found_and_shown(
+    database: Database, writer: CallWriter, loop: Loop | ProcrastinateLoop
+) -> None:
+    call_id = writer.write([Batch(calls=(said("an attack on tea"),))])[0].call_ids[0]
+    with database.read() as connection:
+        assert calls_store.read_call(connection, call_id)["input"][0]["text"] == calls_store.UNCHECKED
+    loop.run_until_idle()
+    with database.read() as connection:
+        document = calls_store.read_call(connection, call_id)
+        assert document["input"][0]["text"] == "an [word] on tea"
+        assert document["decisions"][0]["policies"][0]["policy"] == "test.words"
+        assert document["case_ids"] == [rows(database, t.case)[0].id]
+        assert search.find(connection, "attack") == []
+        assert len(search.find(connection, "TEA word")) == 1
+        assert search.find(connection, 'tea" OR NEAR(') == []
+    assert rows(database, t.case)[0].excerpt == "an [word] on tea"
+
+
+def test_the_checker_is_asked_with_what_is_known(database: Database, writer: CallWriter, checks: CheckService) -> None:
+    """The service hands known examinations through, whatever checker it has."""
+    seen: list[Mapping[Content, Examination]] = []
+    inner = checks._checker
+
+    class Spy:
+        def check(self, call: Call, known: Mapping[Content, Examination] = {}) -> Checked:
+            seen.append(known)
+            return inner.check(call, known)  # type: ignore[return-value]
+
+    checks._checker = Spy()
+    for number in (1, 2):
+        checks.run(writer.write([Batch(calls=(said("same words", number),))])[0].call_ids)
+    assert [len(known) for known in seen] == [0, 1]
