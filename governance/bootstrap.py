@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from governance.engine.check import Checker
     from governance.policy.policy import PolicySet
     from governance.privacy.keys import KeyRing
+    from governance.privacy.redaction import Redactor
     from governance.review.permissions import CedarPermissions
     from governance.services.authorise import Authority
     from governance.services.keys import KeyService
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from governance.services.record import Recorder
     from governance.services.review import ReviewService
     from governance.services.sessions import SessionService
+    from governance.store.checks import SqlCheckStore
     from governance.store.database import Database
     from governance.store.jobs import JobQueue
 
@@ -266,6 +268,28 @@ class Application:
         from governance.engine.decide import Engine
 
         return Checker(self.runner, Engine(self.policy_set, clock=self.clock))
+
+    @cached_property
+    def redactor(self) -> Redactor:
+        from governance.privacy.redaction import Redactor
+
+        return Redactor()
+
+    def new_check_store(self) -> SqlCheckStore:
+        """Where one thread that checks reads calls from and writes decisions to: it keeps caches of its own."""
+        from governance.services.review import open_for_decision
+        from governance.store.checks import SqlCheckStore, policy_set_id
+
+        return SqlCheckStore(
+            self.database,
+            self.key_ring,
+            self.clock,
+            open_for_decision,
+            detector_set=self.runner.digest,
+            policy_set_id=policy_set_id(
+                self.database, self.clock, digest=self.policy_set.digest, document=self.policy_set.document()
+            ),
+        )
 
     def close(self) -> None:
         """Commits what waits, then lets go of the database."""
