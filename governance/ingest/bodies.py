@@ -22,15 +22,15 @@ class Facts(NamedTuple):
 def read_request(transcript: Transcript, body: dict[str, Any]) -> bool:
     """Input messages of a request body; whether it was one."""
     before = len(transcript.input) + len(transcript.system) + len(transcript.calls)
-    inner = body.get("config") if isinstance(body.get("config"), dict) else {}
+    config = body.get("config")
+    inner: dict[str, Any] = config if isinstance(config, dict) else {}
     if isinstance(messages := body.get("messages"), (list, dict, str)):
         transcript.instruct(body.get("system"))
         transcript.hear(messages)
     elif isinstance(contents := body.get("contents"), (list, dict, str)):
         for source in (body, inner):
             for key in ("system_instruction", "systemInstruction"):
-                if isinstance(source, dict):
-                    transcript.instruct(_parts(source.get(key)))
+                transcript.instruct(_parts(source.get(key)))
         transcript.hear(contents)
     elif "input" in body and ("model" in body or "instructions" in body or _items(body["input"])):
         transcript.instruct(body.get("instructions"))
@@ -69,8 +69,10 @@ def read_response(transcript: Transcript, body: dict[str, Any]) -> bool:
 
 def facts_of(body: dict[str, Any]) -> Facts:
     """Model, tokens and finish reasons of a response body."""
-    usage = next((body[k] for k in ("usage", "usageMetadata", "usage_metadata") if isinstance(body.get(k), dict)), {})
-    details = next(
+    usage: dict[str, Any] = next(
+        (body[k] for k in ("usage", "usageMetadata", "usage_metadata") if isinstance(body.get(k), dict)), {}
+    )
+    details: dict[str, Any] = next(
         (usage[k] for k in ("prompt_tokens_details", "input_tokens_details") if isinstance(usage.get(k), dict)), {}
     )
     reasons = [
@@ -142,7 +144,9 @@ def _leaves(value: list[Any]) -> list[Any]:
 
 
 def _items(value: Any) -> bool:
-    return isinstance(value, list) and any(isinstance(item, dict) and ("type" in item or "role" in item) for item in value)
+    return isinstance(value, list) and any(
+        isinstance(item, dict) and ("type" in item or "role" in item) for item in value
+    )
 
 
 def _dicts(value: Any) -> list[dict[str, Any]]:
@@ -165,5 +169,3 @@ def plain_text(value: Any) -> str | None:
 _SINGLE = frozenset(
     {"input", "output", "text", "query", "question", "prompt", "answer", "result", "response", "content", "message"}
 )
-
-

@@ -28,9 +28,12 @@ def bounded(attributes: Attributes) -> dict[str, object]:
                 text = clipped(text, MAX_VALUE)
             size = len(text)
             kept: object = text
-        elif type(value) is float and math.isfinite(value):
-            kept, size = value, 8
-        elif type(value) is int or type(value) is bool or value is None:
+        elif (
+            (type(value) is float and math.isfinite(value))
+            or type(value) is int
+            or type(value) is bool
+            or value is None
+        ):
             kept, size = value, 8
         else:
             kept = _kept(value, _DEPTH)

@@ -9,9 +9,9 @@ from functools import lru_cache
 from typing import Any
 
 from governance.domain.calls import Call, CallKind, ContentEvent, EndUser, Release, Usage
+from governance.ingest import conventions
 from governance.ingest.bodies import error_of
 from governance.ingest.bounds import bounded
-from governance.ingest import conventions
 from governance.ingest.conventions import gen_ai, general, mcp, openinference, openllmetry, others, vercel
 from governance.ingest.flattened import LISTS, gathered
 from governance.ingest.records import STATUS_ERROR, STATUS_OK, Attributes, LogRecord, Origin, SpanEvent, SpanRecord
@@ -19,9 +19,7 @@ from governance.ingest.text import as_integer, as_json, as_text, as_texts, clipp
 from governance.ingest.transcript import Transcript
 
 TABLE = conventions.table()
-CONTENT = frozenset(
-    name for convention in conventions.ORDER for name, field in convention.FIELDS.items() if not field
-)
+CONTENT = frozenset(name for convention in conventions.ORDER for name, field in convention.FIELDS.items() if not field)
 UNKNOWN_SYSTEM = "unknown"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = 946_684_800_000_000_000  # 2000-01-01
@@ -347,21 +345,22 @@ def _times(span: SpanRecord, notes: list[str]) -> tuple[datetime, float | None]:
 
 def _error(span: SpanRecord, fields: dict[str, Any]) -> str:
     """`type: message` of a call that failed, at most 1,000 code points; "" for one that did not."""
-    if span.status != STATUS_ERROR and not span.events and "error_type" not in fields and "exception_type" not in fields:
+    if (
+        span.status != STATUS_ERROR
+        and not span.events
+        and "error_type" not in fields
+        and "exception_type" not in fields
+    ):
         return ""
     exception = next((event.attributes for event in reversed(span.events) if event.name == "exception"), {})
-    kind = as_text(
-        fields.get("error_type") or exception.get("exception.type") or fields.get("exception_type")
-    )
+    kind = as_text(fields.get("error_type") or exception.get("exception.type") or fields.get("exception_type"))
     if span.status != STATUS_ERROR and (span.status == STATUS_OK or not (kind or exception)):
         return ""
     message = span.status_message or as_text(exception.get("exception.message") or fields.get("exception_message"))
     message = error_of(structure(message)) or message
     short = kind.rpartition(".")[2]
-    if not short or short in message:
-        text = message or kind
-    else:
-        text = f"{kind}: {message}" if message else kind
+    known = not short or short in message
+    text = message if known else f"{kind}: {message}" if message else kind
     return clipped(storable(text.strip()), 1000) or "error"
 
 
@@ -382,7 +381,11 @@ def _release(
         collection = next((label(rest[key], 120) for key in _COLLECTION if rest.get(key)), "")
         store = label(rest.get("db.system.name") or rest.get("db.system"), 70)
         retrieval = "/".join(part for part in (store, collection) if part)
-    tools = fingerprint_of_tools(definitions if isinstance(definitions, str) else as_json(definitions)) if definitions else ""
+    tools = (
+        fingerprint_of_tools(definitions if isinstance(definitions, str) else as_json(definitions))
+        if definitions
+        else ""
+    )
     return _one_release(name, model, prompt, retrieval, tools)
 
 

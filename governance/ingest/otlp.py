@@ -18,20 +18,18 @@ from governance.ingest.records import LogRecord, SpanRecord
 from governance.ingest.text import clipped, storable
 
 
-def decode_traces(
-    body: bytes, content_type: str, content_encoding: str = "", *, limit: int, system: str = ""
-) -> Batch:
+def decode_traces(body: bytes, content_type: str, content_encoding: str = "", *, limit: int, system: str = "") -> Batch:
     """An ExportTraceServiceRequest. `limit` is in bytes, after decompression. `system`, when given (an API key bound
     to a system), is the system of every call. BadInput when undecodable, TooLarge over the limit."""
     data, media = _opened(body, content_type, content_encoding, limit)
     if not data:
         return Batch()
-    return traces(wire_protobuf.spans(data) if media is Media.PROTOBUF else wire_json.spans(wire_json.parsed(data)), system)
+    return traces(
+        wire_protobuf.spans(data) if media is Media.PROTOBUF else wire_json.spans(wire_json.parsed(data)), system
+    )
 
 
-def decode_logs(
-    body: bytes, content_type: str, content_encoding: str = "", *, limit: int, system: str = ""
-) -> Batch:
+def decode_logs(body: bytes, content_type: str, content_encoding: str = "", *, limit: int, system: str = "") -> Batch:
     """An ExportLogsServiceRequest: content events of gen_ai.* log records. As `decode_traces`. Other log records are
     an application's own log: accepted, and not kept."""
     data, media = _opened(body, content_type, content_encoding, limit)

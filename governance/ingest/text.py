@@ -12,7 +12,7 @@ import math
 from typing import Any
 
 REPLACEMENT = "\ufffd"
-_SURROGATES = {code: REPLACEMENT for code in range(0xD800, 0xE000)}
+_SURROGATES = dict.fromkeys(range(55296, 57344), REPLACEMENT)
 _OPENING = frozenset("[{")
 _decode = json.JSONDecoder().decode
 MAX_INTEGER = 2**53 - 1
@@ -36,7 +36,7 @@ def clipped(text: str, length: int) -> str:
 
 
 def identity(value: Any, length: int) -> str:
-    """A storable id of at most `length` code points; a longer one ends in a digest, so that distinct ids stay distinct."""
+    """A storable id of at most `length` code points; a longer one ends in a digest, so that ids stay distinct."""
     if value is None:
         return ""
     text = (value if type(value) is str else as_text(value)).strip()
@@ -83,7 +83,7 @@ def from_json(text: str) -> Any:
 
 def structure(value: Any) -> Any:
     """A list or object: as it is, or out of the JSON text it was sent as. Otherwise the value unchanged."""
-    if isinstance(value, str) and (value[:1] in _OPENING or value[:1].isspace() and value.lstrip()[:1] in _OPENING):
+    if isinstance(value, str) and (value[:1] in _OPENING or (value[:1].isspace() and value.lstrip()[:1] in _OPENING)):
         parsed = from_json(value)
         if parsed is not None:
             return parsed

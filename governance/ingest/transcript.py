@@ -10,7 +10,17 @@ from __future__ import annotations
 from typing import Any
 
 from governance.domain.calls import Document, Message, ToolCall
-from governance.ingest.text import as_number, as_text, as_texts, clipped, from_json, identity, label, storable, structure
+from governance.ingest.text import (
+    as_number,
+    as_text,
+    as_texts,
+    clipped,
+    from_json,
+    identity,
+    label,
+    storable,
+    structure,
+)
 
 MAX_DEPTH = 24
 _ROLES = {"human": "user", "ai": "assistant", "model": "assistant", "bot": "assistant", "aimessagechunk": "assistant"}
@@ -50,7 +60,7 @@ class Transcript:
     result whose call is unknown stays an input message of role "tool".
     """
 
-    __slots__ = ("_by_id", "_heard", "_answered", "calls", "documents", "finish_reasons", "input", "output", "system")
+    __slots__ = ("_answered", "_by_id", "_heard", "calls", "documents", "finish_reasons", "input", "output", "system")
 
     def __init__(self) -> None:
         self.input: list[Message] = []
@@ -133,11 +143,10 @@ class Transcript:
         """A tool was asked for. The same id with the same name and arguments is the same call."""
         key, name, arguments = identity(id, 200), label(name, 200), storable(as_text(arguments))
         known = self._by_id.get(key) if key else None
-        if known is not None and (not name or not known[1] or known[1] == name):
-            if not arguments or not known[2] or _same(known[2], arguments):
-                known[1] = known[1] or name
-                known[2] = known[2] or arguments
-                return
+        if known is not None and _agree(known[1], name) and (_agree(known[2], arguments) or _same(known[2], arguments)):
+            known[1] = known[1] or name
+            known[2] = known[2] or arguments
+            return
         entry: list[Any] = [key, name, arguments, None]
         self.calls.append(entry)
         if key:
@@ -259,11 +268,12 @@ class Transcript:
         if not name and isinstance(call.get("function"), str):
             name = call["function"]
         arguments = next(
-            (function[k] for k in ("arguments", "args", "input", "parameters", "server_tool_call") if k in function), None
+            (function[k] for k in ("arguments", "args", "input", "parameters", "server_tool_call") if k in function),
+            None,
         )
         self.call(id, name, arguments)
         for key in ("result", "output", "response"):  # invocations that carry their result
-            if call.get(key) is not None and call is not function or (call.get(key) is not None and "state" in call):
+            if (call.get(key) is not None and call is not function) or (call.get(key) is not None and "state" in call):
                 self.result(self.input, id, name, call[key])
                 break
 
@@ -369,10 +379,6 @@ class Transcript:
         """What is no text, as a bracketed description: its place where it has one, its size where it came inline."""
         if kind in ("uri", "blob", "file", "media") and isinstance(part.get("modality"), str) and part["modality"]:
             kind = label(part["modality"], 20)
-        fields = (
-            ("image_url", "url", "uri", "file_uri", "fileUri", "file_id", "image", "audio", "audio_url", "input_audio")
-            + ("source", "file", "file_data", "data", "content", "filename", "title", "name", "video_url", "id", "bytes")
-        )
         place, size = "", 0
         queue: list[Any] = [part]
         for _ in range(6):
@@ -380,7 +386,7 @@ class Transcript:
                 break
             found = queue.pop(0)
             if isinstance(found, dict):
-                queue.extend(found[k] for k in fields if found.get(k))
+                queue.extend(found[k] for k in _PLACES if found.get(k))
                 continue
             text = as_text(found)
             if text.startswith("data:"):
@@ -407,7 +413,9 @@ class Transcript:
         """Documents as a list of objects or texts, or the JSON text of it."""
         value = structure(value)
         if isinstance(value, dict):
-            inner = next((value[k] for k in ("documents", "results", "matches", "chunks", "nodes") if k in value), value)
+            inner = next(
+                (value[k] for k in ("documents", "results", "matches", "chunks", "nodes") if k in value), value
+            )
             value = inner if isinstance(inner, list) else [value]
         if not isinstance(value, list):
             value = [value] if value else []
@@ -448,11 +456,13 @@ def document_of(value: Any) -> Document | None:
             break
     if not (text or id or score is not None or labels):
         return None
-    return Document(
-        id=identity(id, 200), text=storable(_flat(text)), score=score, labels=tuple(dict.fromkeys(labels))
-    )
+    return Document(id=identity(id, 200), text=storable(_flat(text)), score=score, labels=tuple(dict.fromkeys(labels)))
 
 
+_PLACES = (
+    *("image_url", "url", "uri", "file_uri", "fileUri", "file_id", "image", "audio", "audio_url", "input_audio"),
+    *("source", "file", "file_data", "data", "content", "filename", "title", "name", "video_url", "id", "bytes"),
+)
 _DOCUMENT_TEXT = ("content", "page_content", "pageContent", "text", "chunk", "snippet", "body", "document", "passage")
 _DOCUMENT_ID = ("id", "document_id", "documentId", "doc_id", "chunk_id", "node_id", "uri", "url")
 _DOCUMENT_SCORE = ("score", "relevance_score", "relevanceScore", "similarity", "_score")
@@ -460,7 +470,7 @@ _DOCUMENT_LABELS = ("labels", "label", "data_labels", "classification", "sensiti
 _ENVELOPE = frozenset(
     {"role", "type", "name", "id", "index", "finish_reason", "stop_reason", "status", "message", "tool_calls"}
     | {"refusal", "annotations", "audio", "function_call", "response_metadata", "additional_kwargs", "usage_metadata"}
-    | {"invalid_tool_calls", "example", "tool_call_chunks", "example", "model", "usage", "toolCalls", "logprobs"}
+    | {"invalid_tool_calls", "example", "tool_call_chunks", "model", "usage", "toolCalls", "logprobs"}
     | {"parts", "contents", "tool_call_id", "toolCallId", "cache_control", "object", "reasoning", "reasoning_content"}
 )
 
@@ -468,6 +478,10 @@ _ENVELOPE = frozenset(
 # The schema's own message, which nearly all are: read without looking for anything else.
 _PLAIN = frozenset({"role", "parts", "finish_reason", "name"})
 _SAID = frozenset({"user", "assistant", "system"})
+
+
+def _agree(first: str, second: str) -> bool:
+    return not first or not second or first == second
 
 
 def _same(first: str, second: str) -> bool:
@@ -490,7 +504,7 @@ def _unwrapped(message: dict[str, Any]) -> dict[str, Any]:
             kind = kwargs.get("type") or (as_text(name).removesuffix("Chunk").removesuffix("Message").lower() or None)
             return {**kwargs, "type": kind}
     if isinstance(inner := message.get("message"), dict):
-        outer = {k: message[k] for k in ("finish_reason", "index") if k in message}
+        outer: dict[str, Any] = {k: message[k] for k in ("finish_reason", "index") if k in message}
         extra = {k: message[k] for k in ("tool_calls",) if k in message and k not in inner}
         return {**outer, **extra, **_unwrapped(inner)}
     if isinstance(inner := message.get("data"), dict) and isinstance(message.get("type"), str) and "content" in inner:

@@ -25,14 +25,16 @@ _UINT64 = range(2**64)
 def parsed(data: bytes) -> dict[str, Any]:
     """The JSON object of a body. Objects and lists are counted first: each costs memory that its bytes do not show."""
     if data.count(b"{") + data.count(b"[") > MAX_CONTAINERS:
-        raise TooLarge(f"The JSON body has more than {MAX_CONTAINERS} objects and lists.", advice="Send smaller batches.")
+        raise TooLarge(
+            f"The JSON body has more than {MAX_CONTAINERS} objects and lists.", advice="Send smaller batches."
+        )
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise BadInput(f"The body is no JSON ({reason}).", advice="Check the Content-Type and the exporter.") from None
     if not isinstance(document, dict):
-        raise BadInput("The body is no JSON object.", advice="OTLP/JSON starts with {\"resourceSpans\": ...}.")
+        raise BadInput("The body is no JSON object.", advice='OTLP/JSON starts with {"resourceSpans": ...}.')
     return document
 
 
@@ -132,9 +134,7 @@ def _id(value: Any, at: str) -> str:
 
 
 def _integer(value: Any, at: str, allowed: range) -> int:
-    if isinstance(value, str) and _INTEGER.match(value):
-        value = int(value)
-    elif isinstance(value, float) and value.is_integer():
+    if (isinstance(value, str) and _INTEGER.match(value)) or (isinstance(value, float) and value.is_integer()):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or value not in allowed:
         raise _wrong(at, "a 64-bit integer, as a number or as text,")

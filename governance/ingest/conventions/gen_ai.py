@@ -145,7 +145,9 @@ def _read_events(events: list[SpanEvent], transcript: Transcript) -> None:
     for event in events:
         if event.name in EVENTS:
             body = event.attributes.get("gen_ai.event.content")
-            read_event(event.name, event.attributes if body is None else body, event.attributes, transcript, prompts, choices)
+            read_event(
+                event.name, event.attributes if body is None else body, event.attributes, transcript, prompts, choices
+            )
     if prompts and transcript.input:
         transcript.settle_input()
     if choices and (transcript.output or transcript.calls):
@@ -212,7 +214,9 @@ def _read_choice(body: Any, transcript: Transcript) -> None:
         message = {"content": message}
     if not isinstance(message, dict):
         keys = ("content", "parts", "tool_calls", "refusal")
-        message = {key: structure(body[key]) if _parts(structure(body[key])) else body[key] for key in keys if key in body}
+        message = {
+            key: structure(body[key]) if _parts(structure(body[key])) else body[key] for key in keys if key in body
+        }
     choice = {"role": "assistant", **{k: body[k] for k in ("finish_reason", "tool_calls") if body.get(k)}, **message}
     transcript.message(transcript.output, choice, "assistant")
 

@@ -1,4 +1,4 @@
-"""Vercel AI SDK telemetry: `ai.*`. The outer `ai.generateText` spans are chains, `.doGenerate` / `.doStream` the calls."""
+"""Vercel AI SDK telemetry: `ai.*`. Outer `ai.generateText` spans are chains, `.doGenerate` and `.doStream` calls."""
 
 from __future__ import annotations
 
