@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from pydantic_core import to_json
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from governance.audit import leaf
 from governance.domain.calls import Call, CallKind, ContentEvent, EndUser, Release, Usage
 from governance.domain.content import Content, Part, PartKind, parts_of
 from governance.domain.events import Event, EventKind
@@ -392,7 +393,7 @@ class CallWriter:
                 "span": call.span_id,
                 "kind": call.kind.value,
                 "release": call.release.fingerprint,
-                "started": call.started_at.astimezone(UTC).isoformat(timespec="microseconds"),
+                "started": leaf.moment(call.started_at),
                 "captured": call.content_captured,
                 "content": commitment.hex(),
             },
