@@ -11,7 +11,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from governance.errors import BadInput, Misconfigured, Tampered
 from governance.services.ports import Clock
@@ -22,20 +22,29 @@ if TYPE_CHECKING:
 
     from governance.audit.note import Signer
     from governance.detectors.runner import Runner
+    from governance.domain.calls import Call
     from governance.engine.check import Checker
     from governance.policy.policy import PolicySet
     from governance.privacy.keys import KeyRing
     from governance.privacy.redaction import Redactor
     from governance.review.permissions import CedarPermissions
     from governance.services.authorise import Authority
+    from governance.services.export import ExportService
+    from governance.services.inline import InlineService
     from governance.services.keys import KeyService
     from governance.services.people import PeopleService
     from governance.services.record import Recorder
+    from governance.services.reports import ReportService
+    from governance.services.reveal import RevealService
     from governance.services.review import ReviewService
     from governance.services.sessions import SessionService
+    from governance.services.verify import VerifyService
+    from governance.store.audit_log import PostgresSealer
+    from governance.store.calls import AttributeReader
     from governance.store.checks import SqlCheckStore
     from governance.store.database import Database
     from governance.store.jobs import JobQueue
+    from governance.store.queries.audit import AuditReader
 
 PACKAGE = Path(__file__).parent
 
@@ -225,7 +234,80 @@ class Application:
 
         return ReviewService(self.authority, lease=timedelta(minutes=self.settings.lease_minutes))
 
+    @cached_property
+    def reports(self) -> ReportService:
+        from governance.services.reports import ReportService
+
+        return ReportService(self.authority, self.key_ring, redact=self.redact_text)
+
+    @cached_property
+    def reveal(self) -> RevealService:
+        from governance.services.reveal import RevealService
+
+        return RevealService(self.authority, _Originals(self), lasts=timedelta(minutes=self.settings.reveal_minutes))
+
+    # The audit log
+
+    @cached_property
+    def audit_log(self) -> AuditReader:
+        """Snapshots of the log, for verification, export and display."""
+        from governance.store.audit_log import SqlAuditLog
+        from governance.store.queries.audit import AuditReader
+
+        writer = self.database.audit
+        assert isinstance(writer, SqlAuditLog)
+        return AuditReader(self.engine, writer)
+
+    @cached_property
+    def sealer(self) -> PostgresSealer:
+        """Seals what PostgreSQL's transactions have committed; does nothing on SQLite. `serve` starts it."""
+        from governance.store.audit_log import PostgresSealer
+
+        _ = self.database
+        return PostgresSealer(self.engine, self.signer, self.clock)
+
+    @cached_property
+    def export(self) -> ExportService:
+        from governance.services.export import ExportService
+        from governance.store.evidence import Records
+
+        return ExportService(self.authority, self.audit_log, Records(self.engine, self.attributes))
+
+    @cached_property
+    def verify(self) -> VerifyService:
+        from governance.services.verify import VerifyService
+
+        return VerifyService(self.authority, self.audit_log)
+
     # Calls
+
+    def read_call(self, call_id: int) -> dict[str, Any]:
+        """The call object of docs/api.md, its texts and attributes redacted. Raises `NotFound`."""
+        from governance.store.calls import read_call
+
+        with self.database.read() as connection:
+            return read_call(connection, call_id, attributes=self.attributes)
+
+    @cached_property
+    def attributes(self) -> AttributeReader:
+        from governance.store.calls import AttributeReader
+
+        return AttributeReader(self.key_ring, self.redact_text)
+
+    def redact_text(self, text: str) -> str:
+        """A text without what the detectors find in it that must not be shown."""
+        from governance.domain.content import Content, ContentKind
+
+        found = self.runner.examine(Content(kind=ContentKind.MESSAGE, text=text, role="user"))
+        return self.redactor.redact(text, found.findings)
+
+    @cached_property
+    def inline(self) -> InlineService:
+        from governance.services.inline import InlineService
+
+        return InlineService(
+            self.recorder, self.new_check_store, self.checker, self.redactor.redact, self.policy_set, self.read_call
+        )
 
     @cached_property
     def jobs(self) -> JobQueue:
@@ -295,8 +377,23 @@ class Application:
         """Commits what waits, then lets go of the database."""
         if "recorder" in self.__dict__:
             self.recorder.close()
+        if "sealer" in self.__dict__:
+            self.sealer.stop()
         if "engine" in self.__dict__:
             self.engine.dispose()
+
+
+class _Originals:
+    """Implements `ports.Originals`."""
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+
+    def call(self, call_id: int) -> Call:
+        from governance.store.calls import original
+
+        with self._application.database.read() as connection:
+            return original(connection, self._application.key_ring, call_id)
 
 
 def open_application(settings: Settings | None = None, *, clock: Clock = utc_now, migrate: bool = False) -> Application:
