@@ -6,12 +6,10 @@ import fcntl
 import hashlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.serving import Serving
 
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "requirements-instrumented.lock"
@@ -109,45 +109,13 @@ class Served:
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("served")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GOVERNANCE_")}
-    environment |= {"GOVERNANCE_DATA_DIR": str(folder / "data"), "GOVERNANCE_POLICIES": str(ROOT / "policies")}
-    governance = [sys.executable, "-m", "governance"]
-    created = subprocess.run(
-        [*governance, "key", "create", "--scope", "ingest,read", "--json"],
-        env=environment,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert created.returncode == 0, created.stderr
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = folder / "serve.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*governance, "serve", "--port", str(port)], env=environment, cwd=folder, stdout=output, stderr=output
-        )
+    serving = Serving(tmp_path_factory.mktemp("served"), GOVERNANCE_POLICIES=str(ROOT / "policies"))
+    key = serving.key("ingest,read")
     try:
-        _wait(lambda: _ready(f"http://127.0.0.1:{port}/readyz"), 60, lambda: log.read_text(errors="replace")[-2000:])
-        yield Served(url=f"http://127.0.0.1:{port}", key=json.loads(created.stdout)["key"])
+        serving.start()
+        yield Served(url=serving.url, key=key)
     finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _ready(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5):
-            return True
-    except (urllib.error.URLError, OSError):
-        return False
+        serving.stop()
 
 
 def _wait(condition: Callable[[], bool], seconds: float, why: Callable[[], str]) -> None:
