@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -326,3 +326,10 @@ def notes(connection: sa.Connection, number: int) -> list[Note]:
     n = t.case_note.c
     rows = connection.execute(sa.select(t.case_note).where(n.case_id == number).order_by(n.id))
     return [Note(kind=row.kind, note=row.note, by=row.written_by, at=moment(row.written_at)) for row in rows]
+
+
+def reveal_reasons(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, str]:
+    """Why original text was revealed, by the reveal's id: free text, kept beside the log."""
+    r = t.reveal.c
+    rows = connection.execute(sa.select(r.id, r.reason).where(r.id.in_(numbers)))
+    return {row.id: row.reason for row in rows}

@@ -1,0 +1,300 @@
+"""What happened, who did it, and can it be proven? The audit trail, its verification, and evidence to take away."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import datetime, time, timedelta
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from app import session, trail, words
+from app.components import ui
+from app.components.marked import pairs
+from governance.audit.verify import Outcome
+from governance.domain.events import EventKind
+from governance.domain.people import Permission
+from governance.errors import GovernanceError
+from governance.services.export import EvidenceFilter
+from governance.store.queries import audit, cases, health, people
+from governance.store.queries.audit import EventFilter
+
+PAGE = 50
+PERIODS = {"7 days": 7, "Month": 30, "Quarter": 91, "Year": 365}
+CHECKS = {
+    "sequence": "No entry is missing or twice",
+    "leaves": "No entry was altered",
+    "rows": "What is searched is what was signed",
+    "tiles": "The proof tree follows from the entries",
+    "checkpoints": "Every signed statement is of this log",
+    "continuity": "Kept elsewhere",
+}
+
+session.need(Permission.READ_AUDIT)
+me, now = session.actor(), session.now()
+everybody = session.read(people.names)
+week_ago = session.application().clock() - timedelta(days=7)
+state = session.read(health.audit_log, week_ago)
+
+
+def verify() -> None:
+    """Verifies the whole log; what came of it stays on the page until the next visit."""
+    with st.spinner("Checking every entry …"):
+        began = datetime.now()  # noqa: DTZ005
+        found = session.attempt(lambda: session.application().verify.verify(session.begin()))
+    if found is not None:
+        st.session_state["verification"] = (found, (datetime.now() - began).total_seconds())  # noqa: DTZ005
+
+
+# Seldom on the page, so looked up seldom: when the log began.
+@st.cache_data(ttl=3600, show_spinner=False, max_entries=4)
+def began_at(source: str) -> datetime | None:
+    try:
+        return session.read(audit.event, 0).at
+    except GovernanceError:
+        return None
+
+
+first = began_at(session.source())
+since_note = f" since {words.day(session.local(first), now)}" if first else ""
+broken = state.verified is False
+title = (
+    "The log does not verify"
+    if broken
+    else "Every action is recorded and sealed"
+    if state.verified
+    else "Every action is recorded; the log waits to be verified"
+)
+with ui.header(title, f"{words.count(state.size, 'entry', 'entries')}{since_note} · who looked at original text, too"):
+    run_verify = st.button("Verify now", icon=":material/verified_user:", type="primary")
+if run_verify:
+    verify()
+    state = session.read(health.audit_log, week_ago)
+session.told()
+
+with st.container(border=True):
+    result = st.session_state.get("verification")
+    with st.container(gap="xxsmall"):
+        if result is not None:
+            found, seconds = result
+            if found.ok:
+                st.markdown("**:green[:material/verified_user:] Nothing was altered, removed, reordered or added later**")
+                st.caption(f"{words.count(found.events, 'entry', 'entries')} checked in {seconds:.1f} s, just now, by you.")
+            else:
+                st.markdown("**:red[:material/gpp_bad:] The log was tampered with, or is damaged**")
+                st.caption("Secure the database file and the checkpoints kept elsewhere before anything else.")
+                for check in found.checks:
+                    if check.outcome is Outcome.FAILED:
+                        st.markdown(f":red-badge[:material/error: {CHECKS.get(check.name, words.plain(check.name))}]")
+                        st.text("\n".join([check.detail, *check.places]))
+        elif broken:
+            st.markdown("**:red[:material/gpp_bad:] The last verification found the log altered or damaged**")
+            st.caption("Verify again to see where.")
+        elif state.verified_at is not None:
+            st.markdown("**:green[:material/verified_user:] Nothing was altered, removed, reordered or added later**")
+            st.caption(f"Verified {words.moment(session.local(state.verified_at), now)}.")
+        else:
+            st.markdown("**:orange[:material/verified_user:] Not verified yet**")
+            st.caption("Verify now: every entry is checked against its signature. It can run while work goes on.")
+    with st.grid(4, min_column_width=170):
+        waiting = f"all but {words.count(state.unsealed, 'entry', 'entries')}" if state.unsealed else "every entry"
+        figures = [
+            ("Signed statement", session.local(state.sealed_at).strftime("%H:%M") if state.sealed_at else "None yet", f"covers {waiting}"),
+            ("Entries", f"{state.size:,}", "append-only"),
+            (
+                "Verified",
+                words.ago(state.verified_at, now).capitalize() if state.verified_at else "Not yet",
+                "whole log" if state.verified_at else "",
+            ),
+            ("Original text", words.count(state.reveals, "reveal"), "7 days"),
+        ]
+        for label, value, note in figures:
+            with st.container(gap="xxsmall"):
+                st.caption(label)
+                st.markdown(f"**{value}** :gray[:small[{note}]]", width="content")
+
+left, right = ui.split()
+
+
+def restart() -> None:
+    st.session_state.pop("audit_before", None)
+    st.session_state.pop("audit_chosen", None)
+
+
+with left:
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        kind = st.pills(
+            "Kind",
+            list(trail.GROUPS),
+            default="Everything",
+            required=True,
+            key="show",
+            bind="query-params",
+            label_visibility="collapsed",
+            on_change=restart,
+        )
+        with st.popover("Person, subject, time", icon=":material/filter_list:"):
+            person_names = ["Anybody", *sorted(set(everybody.values()))]
+            who = st.selectbox("Person", person_names, key="who", bind="query-params", on_change=restart)
+            about = st.text_input(
+                "Case number", key="about", bind="query-params", placeholder="for example 214", on_change=restart
+            )
+            days = st.date_input("From and to", value=(), key="audit_days", on_change=restart)
+    since = until = None
+    if isinstance(days, tuple) and len(days) == 2:
+        since = datetime.combine(days[0], time(), now.tzinfo)
+        until = datetime.combine(days[1], time(), now.tzinfo) + timedelta(days=1)
+    number = about.lower().removeprefix("case").strip()
+    actors = [number_ for number_, name in everybody.items() if name == who]
+    chosen = EventFilter(
+        kinds=tuple(kind_.value for kind_ in trail.GROUPS[kind]),
+        actor=f"person:{actors[0]}" if actors else "",
+        subject=f"case:{number}" if number.isdecimal() else "",
+        since=since,
+        until=until,
+    )
+    before = st.session_state.get("audit_before")
+    rows = session.read(audit.events, chosen, before=before, limit=PAGE + 1)
+    more, rows = len(rows) > PAGE, rows[:PAGE]
+    reasons = session.read(
+        cases.reveal_reasons, [int(row.data["reveal"]) for row in rows if row.kind == EventKind.CONTENT_REVEALED and "reveal" in row.data]
+    )
+
+    def sentence(row: audit.EventRow) -> str:
+        reason = reasons.get(int(row.data.get("reveal", 0) or 0), "") if row.kind == EventKind.CONTENT_REVEALED else ""
+        return trail.sentence(row.kind, row.actor, row.subject, row.data, everybody, reason=reason)
+
+    if not rows:
+        with ui.notice("No entry fits these filters", "Entries outside these filters are in the log all the same.", "search_off"):
+
+            def everything() -> None:
+                st.session_state.update(show="Everything", who="Anybody", about="", audit_days=())
+                restart()
+
+            st.button("Show everything", on_click=everything)
+    else:
+        frame = pd.DataFrame(
+            [
+                {
+                    "When": words.clock(session.local(row.at), now),
+                    "What happened": sentence(row),
+                    "About": trail.about(row.subject, everybody),
+                    "Kind": trail.KIND.get(row.kind, words.plain(row.kind)),
+                }
+                for row in rows
+            ]
+        )
+        tone = ui.tones()
+        column = st.column_config
+        picked = st.dataframe(
+            frame.style.map(lambda _value: f"color: {tone['quiet']}", subset=["When", "About"]).map(
+                lambda value: f"color: {tone['redText']}; font-weight: 600" if value == "Refused" else "",
+                subset=["Kind"],
+            ),
+            hide_index=True,
+            row_height=36,
+            height=36 * min(len(rows), 14) + 38,
+            on_select="rerun",
+            selection_mode="single-cell",
+            key="events",
+            alt="Audit entries, newest first",
+            column_config={
+                "When": column.Column(width=88),
+                "What happened": column.TextColumn(width=440),
+                "About": column.TextColumn(width=104),
+                "Kind": column.Column(width=84),
+            },
+        )
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            st.caption("Newest first · choose a row to see its signed content and proof", width="content")
+            with st.container(horizontal=True, width="content"):
+                if before is not None:
+                    st.button("Newest", icon=":material/first_page:", type="tertiary", on_click=restart)
+                if more:
+                    st.button(
+                        "Older",
+                        icon=":material/arrow_forward:",
+                        icon_position="right",
+                        type="tertiary",
+                        on_click=lambda: st.session_state.update(audit_before=rows[-1].id),
+                    )
+        cells = picked.selection.cells
+        if cells:
+            row = rows[cells[0][0]]
+            with ui.panel("Signed content and proof", f"entry {row.seq:,}" if row.seq is not None else "waits to be signed"):
+                st.code(row.leaf.decode("utf-8", "replace"), language=None, wrap_lines=True)
+                if row.seq is None:
+                    st.caption("It is signed within a second; then its proof appears here.")
+                else:
+                    proof = session.read(audit.proof, row.seq)
+                    st.caption(
+                        f"{words.count(len(proof.path), 'hash leads', 'hashes lead')} from this entry to the signed "
+                        "statement. Anyone can check it offline (RFC 6962)."
+                    )
+                    st.code(str(proof), language=None)
+
+with right:
+    with ui.panel("Export evidence"):
+        period = st.segmented_control("Period", list(PERIODS), default="Month", required=True)
+        names = sorted(session.system_names().values())
+        system = st.selectbox("System", ["All systems", *names], key="export_system")
+        case_number = st.text_input("Case number", placeholder="all cases", key="export_case")
+        place = "" if system == "All systems" else system
+        allowed = session.may(Permission.EXPORT_EVIDENCE, place)
+        wrong = bool(case_number.strip()) and not case_number.strip().isdecimal()
+        why_not = (
+            "Compliance officers and auditors export evidence" if not allowed else "A case number is digits" if wrong else ""
+        )
+        if st.button(
+            "Make the package",
+            icon=":material/folder_zip:",
+            type="primary",
+            width="stretch",
+            disabled=bool(why_not),
+            help=why_not or None,
+        ):
+            wanted = EvidenceFilter(
+                since=session.application().clock() - timedelta(days=PERIODS[period or "Month"]),
+                system=place,
+                case=int(case_number) if case_number.strip() else None,
+            )
+            with st.spinner("Collecting entries and proofs …"), tempfile.TemporaryDirectory() as folder:
+                target = Path(folder) / "evidence.zip"
+                made = session.attempt(
+                    lambda: session.application().export.to_file(session.begin(), wanted, target)
+                )
+                if made is not None:
+                    st.session_state["package"] = (made.events, target.read_bytes(), now.strftime("%Y-%m-%d-%H%M"), f"today {now:%H:%M}")
+            st.rerun()
+        if package := st.session_state.get("package"):
+            events, body, stamp, made_at = package
+            pairs(
+                {"Entries": f"{events:,} with proofs", "Size": f"{len(body) / 1e6:.1f} MB", "Made": made_at},
+                key="package-facts",
+            )
+            st.download_button(
+                "Download the package",
+                body,
+                file_name=f"evidence-{stamp}.zip",
+                mime="application/zip",
+                icon=":material/download:",
+                width="stretch",
+                on_click="ignore",
+            )
+        st.caption("The auditor checks it offline with the verifier inside. Making it is itself an entry.")
+    with ui.panel("Who revealed original text", "7 days"):
+        revealed = session.read(health.revealers, week_ago)
+        if revealed:
+            ui.table(
+                [
+                    {
+                        "Person": words.name(everybody.get(one.principal_id, "Somebody")),
+                        "Times": f"{one.times}",
+                        "Longest": words.span(one.longest_seconds),
+                    }
+                    for one in revealed
+                ]
+            )
+        else:
+            st.caption("Nobody in 7 days.")

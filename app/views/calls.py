@@ -1,0 +1,219 @@
+"""What did the systems say and do? Calls, newest first: search in redacted text, filters, and one call in detail."""
+
+from __future__ import annotations
+
+from datetime import datetime, time, timedelta
+
+import pandas as pd
+import streamlit as st
+
+from app import session, words
+from app.components import ui
+from governance.domain.calls import CallStatus
+from governance.domain.people import Permission
+from governance.store.queries import calls
+from governance.store.queries.calls import CallFilter
+
+PAGE = 50
+PERIODS = {"Any time": None, "Today": 0, "7 days": 7, "30 days": 30, "Days …": None}
+STATUS = {
+    "Any state": "",
+    "Not checked yet": CallStatus.RECORDED.value,
+    "Could not be checked": CallStatus.FAILED.value,
+    "No content captured": "uncaptured",
+    "With an error": "error",
+}
+KINDS = {"Any kind": "", **{word: kind for kind, word in words.CALL_KIND.items()}}
+
+session.need(Permission.READ_CALLS)
+now = session.now()
+names = session.system_names()
+visible = session.visible()
+shown = {number: name for number, name in names.items() if visible is None or number in visible}
+
+
+def restart() -> None:
+    """A changed filter begins at the newest call again."""
+    st.session_state.pop("calls_after", None)
+
+
+with ui.header("Calls", "What your systems were asked, what they did and answered · text is redacted"):
+    pass
+session.told()
+
+with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+    only = st.pills(
+        "Which",
+        ["All", "Flagged"],
+        default="All",
+        required=True,
+        key="only",
+        bind="query-params",
+        label_visibility="collapsed",
+        on_change=restart,
+    )
+    with st.container(horizontal=True, width="content", vertical_alignment="bottom"):
+        find = st.text_input(
+            "Search",
+            key="words",
+            bind="query-params",
+            placeholder="Words in redacted text",
+            icon=":material/search:",
+            label_visibility="collapsed",
+            width=230,
+            on_change=restart,
+        )
+        with st.popover("Filter", icon=":material/filter_list:"):
+            of = st.multiselect("System", list(shown.values()), key="system", bind="query-params", on_change=restart)
+            kind = st.selectbox("Kind", list(KINDS), key="kind", bind="query-params", on_change=restart)
+            state = st.selectbox("State", list(STATUS), key="state", bind="query-params", on_change=restart)
+            model = st.text_input(
+                "Model", key="model", bind="query-params", placeholder="Begins with …", on_change=restart
+            )
+            period = st.selectbox("Time", list(PERIODS), key="time", bind="query-params", on_change=restart)
+            since = until = None
+            if period == "Days …":
+                days = st.date_input("From and to", value=(now.date() - timedelta(days=6), now.date()), on_change=restart)
+                if isinstance(days, tuple) and len(days) == 2:
+                    since = datetime.combine(days[0], time(), now.tzinfo)
+                    until = datetime.combine(days[1], time(), now.tzinfo) + timedelta(days=1)
+            elif PERIODS[period] is not None:
+                midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+                since = midnight - timedelta(days=PERIODS[period] or 0)
+
+systems = visible
+if of:
+    asked = tuple(number for number, name in shown.items() if name in of)
+    systems = asked
+want = CallFilter(
+    systems=systems,
+    kind=KINDS[kind],
+    flagged=only == "Flagged",
+    model=model.strip(),
+    status=STATUS[state],
+    since=since,
+    until=until,
+    words=find,
+)
+after = st.session_state.get("calls_after")
+page = session.read(calls.page, want, after=after, limit=PAGE)
+narrowed = want != CallFilter(systems=visible)
+
+
+def show_all() -> None:
+    st.session_state.update(
+        only="All", words="", system=[], kind="Any kind", state="Any state", model="", time="Any time"
+    )
+    restart()
+
+
+def turn(to: tuple[int, int] | None) -> None:
+    if to is None:
+        restart()
+    else:
+        st.session_state["calls_after"] = to
+
+
+if not page.rows and page.next is None:
+    if narrowed or after is not None:
+        with ui.notice("No call fits these filters", "Other calls are recorded outside these filters.", "search_off"):
+            st.button("Show all calls", icon=":material/forum:", on_click=show_all)
+    else:
+        with ui.notice(
+            "No calls yet",
+            "Point an OpenTelemetry exporter at this address; each call appears here within seconds.",
+            "sensors",
+        ):
+            st.page_link("views/overview.py", label="See how", icon=":material/arrow_forward:")
+    st.stop()
+
+
+def state_of(row: calls.CallRow) -> str:
+    if row.status is CallStatus.RECORDED:
+        return "Not checked yet"
+    if row.status is CallStatus.FAILED:
+        return "Could not be checked"
+    if row.queue:
+        return f"{words.ACTION[row.action]}, sent to review" if row.action != "allow" else "Sent to review"
+    if row.action == "allow" and not row.content_captured:
+        return "No content captured"
+    return words.ACTION.get(row.action, row.action)
+
+
+if page.rows:
+    frame = pd.DataFrame(
+        [
+            {
+                "When": row.started_at,
+                "System": row.system,
+                "Kind": words.CALL_KIND[row.kind],
+                "Said": row.excerpt
+                or ("no content captured" if not row.content_captured else "not examined yet" if row.status is CallStatus.RECORDED else row.name),
+                "State": state_of(row),
+                "Model": row.model,
+                "Took": words.took(row.duration_ms) if row.duration_ms is not None else "",
+                "Tokens": f"{(row.input_tokens or 0) + (row.output_tokens or 0):,}" if row.input_tokens else "",
+            }
+            for row in page.rows
+        ]
+    )
+    tone = ui.tones()
+
+    def tint(value: str) -> str:
+        if value.startswith(("Blocked", "Could not")):
+            return f"color: {tone['redText']}; font-weight: 600"
+        if value in ("Allowed", ""):
+            return f"color: {tone['quiet']}"
+        return f"color: {tone['orangeText']}; font-weight: 600"
+
+    styled = (
+        frame.style.format({"When": lambda at: words.clock(session.local(at.to_pydatetime()), now)})
+        .map(tint, subset=["State"])
+        .map(lambda _value: f"color: {tone['quiet']}", subset=["When", "Kind", "Model"])
+    )
+    column = st.column_config
+    picked = st.dataframe(
+        styled,
+        hide_index=True,
+        key="calls",
+        on_select="rerun",
+        selection_mode="single-cell",
+        height="content",
+        row_height=34,
+        alt="Calls, newest first",
+        column_config={
+            "When": column.Column(width=92),
+            "System": column.TextColumn(width=116),
+            "Kind": column.Column(width=68),
+            "Said": column.TextColumn("What was said, redacted", width=372),
+            "State": column.Column(width=168),
+            "Model": column.TextColumn(width=104),
+            "Took": column.Column(width=64, alignment="right"),
+            "Tokens": column.Column(width=64, alignment="right"),
+        },
+    )
+    cells = picked.selection.cells
+    if cells:
+        st.switch_page("views/call.py", query_params={"id": str(page.rows[cells[0][0]].id)})
+else:
+    st.caption("None among the calls looked through so far.")
+
+with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+    far = (
+        f" · looked back to {words.moment(session.local(page.looked_until), now)}"
+        if page.looked_until is not None
+        else ""
+    )
+    st.caption(f"Newest first{far} · choose a row to see the whole interaction", width="content")
+    with st.container(horizontal=True, width="content"):
+        if after is not None:
+            st.button("Newest", icon=":material/first_page:", type="tertiary", on_click=turn, args=(None,))
+        if page.next is not None:
+            st.button(
+                "Look further back" if page.looked_until is not None else "Older",
+                icon=":material/arrow_forward:",
+                icon_position="right",
+                type="tertiary",
+                on_click=turn,
+                args=(page.next,),
+            )

@@ -1,0 +1,121 @@
+"""Which answers did users say were wrong, and what became of it?"""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from app import session, words
+from app.components import ui
+from governance.domain.people import Permission
+from governance.domain.review import ReportState
+
+PAGE = 50
+
+session.need(Permission.READ_CASES)
+now = session.now()
+before = st.session_state.get("reports_before")
+reports = list(session.application().reports.recent(session.actor(), before=before, limit=PAGE + 1))
+more, reports = len(reports) > PAGE, reports[:PAGE]
+waiting = sum(report.state in (ReportState.RECEIVED, ReportState.IN_REVIEW) for report in reports)
+
+with ui.header(
+    f"{words.count(waiting, 'report waits', 'reports wait')} for an answer" if waiting else "No report waits for an answer",
+    "Answers that users said were wrong; each is a case, decided by a person · text is redacted",
+):
+    pass
+if not reports:
+    with ui.notice(
+        "No report yet",
+        "An application sends what its users report to POST /v1/reports, with an API key for reports.",
+        "report",
+    ):
+        pass
+    st.stop()
+
+states = st.pills(
+    "State",
+    ["All", *words.REPORT_STATE.values()],
+    default="All",
+    required=True,
+    key="reported",
+    bind="query-params",
+    label_visibility="collapsed",
+)
+listed = [report for report in reports if states in ("All", words.REPORT_STATE[report.state])]
+if not listed:
+    with ui.notice(f"No report is {states.lower()}", "There are reports in other states.", "search_off"):
+        st.button("Show all reports", on_click=lambda: st.session_state.update(reported="All"))
+    st.stop()
+
+tone = ui.tones()
+frame = pd.DataFrame(
+    [
+        {
+            "Received": report.at,
+            "What was wrong": " ".join(report.why.split()),
+            "The claim": " ".join(report.claim.split()),
+            "System": report.system,
+            "State": words.REPORT_STATE[report.state],
+            "Acted upon": {True: "Yes", False: "No", None: "Not said"}[report.acted_upon],
+            "Case": f"Case {report.case_id}" if report.case_id else "",
+        }
+        for report in listed
+    ]
+)
+
+
+def tint(value: str) -> str:
+    if value == "Confirmed":
+        return f"color: {tone['redText']}; font-weight: 600"
+    if value == "Not confirmed":
+        return f"color: {tone['quiet']}"
+    return f"color: {tone['orangeText']}; font-weight: 600"
+
+
+column = st.column_config
+picked = st.dataframe(
+    frame.style.format({"Received": lambda at: words.ago(at.to_pydatetime(), now)})
+    .map(tint, subset=["State"])
+    .map(lambda value: f"color: {tone['redText']}; font-weight: 600" if value == "Yes" else "", subset=["Acted upon"]),
+    hide_index=True,
+    key="reports",
+    on_select="rerun",
+    selection_mode="single-cell",
+    height="content",
+    row_height=34,
+    alt="Reports, newest first",
+    column_config={
+        "Received": column.Column(width=92),
+        "What was wrong": column.TextColumn(width=340),
+        "The claim": column.TextColumn(width=230),
+        "System": column.TextColumn(width=116),
+        "State": column.Column(width=104),
+        "Acted upon": column.Column(width=84),
+        "Case": column.Column(width=76),
+    },
+)
+cells = picked.selection.cells
+if cells:
+    chosen = listed[cells[0][0]]
+    if chosen.case_id:
+        st.switch_page("views/case.py", query_params={"id": str(chosen.case_id)})
+
+with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+    st.caption("Newest first · choose a row to open its case", width="content")
+    with st.container(horizontal=True, width="content"):
+        if before is not None:
+            st.button(
+                "Newest",
+                icon=":material/first_page:",
+                type="tertiary",
+                on_click=lambda: st.session_state.pop("reports_before", None),
+            )
+        if more:
+            st.button(
+                "Older",
+                icon=":material/arrow_forward:",
+                icon_position="right",
+                type="tertiary",
+                on_click=lambda: st.session_state.update(reports_before=reports[-1].at),
+            )
