@@ -12,6 +12,7 @@ import functools
 import hashlib
 import re
 import time
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,7 +24,6 @@ import anyio.to_thread
 import httpx
 import structlog
 from authlib.common.errors import AuthlibBaseError
-from authlib.integrations.starlette_client import OAuth
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from joserfc.errors import JoseError
 from starlette.datastructures import Headers, MutableHeaders
@@ -35,6 +35,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app import signin
 from governance.domain.people import Actor
 from governance.errors import GovernanceError, Overloaded, Refused
+
+with warnings.catch_warnings():
+    # Authlib 1.9 prefers another package than httpx, and says so whenever it is imported.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from authlib.integrations.starlette_client import OAuth
 
 HEADER = "x-governance-session"
 USER_KEY = "session"

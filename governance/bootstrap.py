@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from governance.privacy.redaction import Redactor
     from governance.review.permissions import CedarPermissions
     from governance.services.authorise import Authority
-    from governance.services.export import ExportService
+    from governance.services.export import ExportEvidence
     from governance.services.inline import InlineService
     from governance.services.keys import KeyService
     from governance.services.people import PeopleService
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from governance.services.reveal import RevealService
     from governance.services.review import ReviewService
     from governance.services.sessions import SessionService
-    from governance.services.verify import VerifyService
+    from governance.services.verify import VerifyLog
     from governance.store.audit_log import PostgresSealer
     from governance.store.calls import AttributeReader
     from governance.store.checks import SqlCheckStore
@@ -267,17 +267,17 @@ class Application:
         return PostgresSealer(self.engine, self.signer, self.clock)
 
     @cached_property
-    def export(self) -> ExportService:
-        from governance.services.export import ExportService
+    def export(self) -> ExportEvidence:
+        from governance.services.export import ExportEvidence
         from governance.store.evidence import Records
 
-        return ExportService(self.authority, self.audit_log, Records(self.engine, self.attributes))
+        return ExportEvidence(self.authority, self.audit_log, Records(self.engine, self.attributes))
 
     @cached_property
-    def verify(self) -> VerifyService:
-        from governance.services.verify import VerifyService
+    def verify(self) -> VerifyLog:
+        from governance.services.verify import VerifyLog
 
-        return VerifyService(self.authority, self.audit_log)
+        return VerifyLog(self.authority, self.audit_log)
 
     # Calls
 
