@@ -34,7 +34,7 @@ class RevealService:
 
         A reviewer needs the case, and must hold it. Raises `BadInput` without a reason, `Denied`, `NotFound`.
         """
-        reason = " ".join(reason.replace("\x00", "").split())
+        reason = " ".join(reason.replace("\x00", "").encode("utf-8", "replace").decode().split())
         if not reason:
             raise BadInput("To reveal original text needs a reason.")
         if len(reason) > REASON_LENGTH:

@@ -305,8 +305,8 @@ def _hash(token: str) -> bytes:
 
 
 def _note(note: str) -> str:
-    """Stripped, and without the NUL characters that PostgreSQL cannot hold."""
-    note = note.replace("\x00", "").strip()
+    """Stripped, and without what PostgreSQL cannot hold: NUL characters and lone surrogates."""
+    note = note.replace("\x00", "").encode("utf-8", "replace").decode().strip()
     if len(note) > NOTE_LENGTH:
         raise BadInput(f"The note is longer than {NOTE_LENGTH} characters.", advice="Shorten it.")
     return note
