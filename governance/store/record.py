@@ -20,7 +20,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from governance.audit import leaf
 from governance.domain.calls import Call, CallKind, ContentEvent, EndUser, Release, Usage
-from governance.domain.content import Content, Part, PartKind, parts_of
+from governance.domain.content import PartKind
 from governance.domain.events import Event, EventKind
 from governance.privacy.keys import ContentKey, KeyRing
 from governance.store import bulk, parts
@@ -277,7 +277,7 @@ class CallWriter:
 
     def _messages(
         self,
-        pieces: Sequence[Part],
+        pieces: Sequence[parts.Piece],
         digests: Sequence[bytes],
         conversation: _Conversation,
         call_id: int,
@@ -286,13 +286,14 @@ class CallWriter:
         """Stores what this conversation has not yet; gives the frame's entries."""
         entries = []
         seen, key = conversation.seen, conversation.key
-        for part, digest in zip(pieces, digests, strict=True):
+        for (entry, _, text), digest in zip(pieces, digests, strict=True):
             number = seen.get(digest)
             if number is None:
                 number = seen[digest] = next(self._ids)
-                sealed = key.seal(part.content.text.encode(), b"message:%d" % number)
+                sealed = key.seal(text.encode(), b"message:%d" % number)
                 rows.messages.append((number, conversation.id, digest, call_id, sealed))
-            entries.append(parts.entry(part, number))
+            entry[1] = number
+            entries.append(entry)
         return entries
 
     def _add_call(
@@ -306,14 +307,14 @@ class CallWriter:
     ) -> None:
         key = (bytes.fromhex(call.trace_id), bytes.fromhex(call.span_id))
         there = stored.get(key)
-        pieces = list(parts_of(call))
+        pieces = parts.pieces_of(call)
         attributes = _attributes(call)
         if there is None:
             conversation = self._conversation(call, rows, now)
             number = next(self._ids)
             digests = _digests(pieces, conversation.key)
-            frame = parts.encode(self._messages(pieces, digests, conversation, number, rows))
             digest = _span_digest(call, pieces, digests, attributes, conversation.key)
+            frame = parts.encode(self._messages(pieces, digests, conversation, number, rows))
             rows.calls.append(self._row(call, key, number, conversation, frame, attributes, digest, now))
             rows.events.append(self._recorded(call, number, _commitment(digests, conversation.key)))
             rows.to_check[number] = None
@@ -402,7 +403,7 @@ class CallWriter:
     def _join_span(
         self,
         call: Call,
-        pieces: Sequence[Part],
+        pieces: Sequence[parts.Piece],
         digests: Sequence[bytes],
         attributes: bytes | None,
         digest: bytes,
@@ -509,7 +510,7 @@ class CallWriter:
         if not fresh:
             return
         rows.logs.extend((there.id, digest, microseconds(event.at)) for digest, event in fresh.items())
-        pieces = list(parts_of(_call_of(list(fresh.values()))))
+        pieces = parts.pieces_of(_call_of(list(fresh.values())))
         digests = _digests(pieces, conversation.key)
         entries = self._messages(pieces, digests, conversation, there.id, rows)
         merged = _merged(there.parts, entries, repeats=there.span_digest is None)
@@ -592,14 +593,6 @@ def _release_parts(release: Release) -> str:
     )
 
 
-def _content_bytes(content: Content) -> bytes:
-    """What makes two content items the same; the lengths keep neighbouring fields apart."""
-    head = f"{content.kind}\0{content.role}\0{content.type}\0{content.name}\0{len(content.labels)}"
-    if content.labels:
-        head += "\0" + "\0".join(content.labels)
-    return f"{head}\0{content.text}".encode()
-
-
 def _attributes(call: Call) -> bytes | None:
     if not call.attributes and not call.finish_reasons:
         return None
@@ -607,9 +600,10 @@ def _attributes(call: Call) -> bytes | None:
     return to_json(body)
 
 
-def _digests(pieces: Sequence[Part], key: ContentKey) -> list[bytes]:
+def _digests(pieces: Sequence[parts.Piece], key: ContentKey) -> list[bytes]:
     """By which equal content of a conversation is known: 16 bytes a part."""
-    return [key.digest(_content_bytes(part.content))[:16] for part in pieces]
+    digest = key.digest
+    return [digest(f"{same}\0\0{text}".encode())[:16] for _, same, text in pieces]
 
 
 def _commitment(digests: Sequence[bytes], key: ContentKey) -> bytes:
@@ -618,7 +612,11 @@ def _commitment(digests: Sequence[bytes], key: ContentKey) -> bytes:
 
 
 def _span_digest(
-    call: Call, pieces: Sequence[Part], digests: Sequence[bytes], attributes: bytes | None, key: ContentKey
+    call: Call,
+    pieces: Sequence[parts.Piece],
+    digests: Sequence[bytes],
+    attributes: bytes | None,
+    key: ContentKey,
 ) -> bytes:
     """Keyed digest of all that a span says: equal for a resend, different for other content under the same ids."""
     head = (
@@ -638,7 +636,7 @@ def _span_digest(
         call.usage.output_tokens,
         call.usage.cached_tokens,
         call.error,
-        [(part.kind, part.reference, part.score) for part in pieces],
+        [frame for frame, _, _ in pieces],
     )
     return key.digest(b"\xff".join([to_json(head), attributes or b"", *digests]))
 
@@ -674,11 +672,7 @@ def _by_span(events: Sequence[ContentEvent]) -> dict[tuple[str, str], list[Conte
 
 
 def _log_bytes(event: ContentEvent) -> bytes:
-    pieces = [
-        f"{part.kind}\0{part.reference}\0".encode() + _content_bytes(part.content)
-        for part in parts_of(_call_of([event]))
-    ]
-    return b"\xff".join([f"{microseconds(event.at)}\0{event.name}".encode(), *pieces])
+    return to_json([microseconds(event.at), event.name, parts.pieces_of(_call_of([event]))])
 
 
 def _call_of(events: Sequence[ContentEvent]) -> Call:
@@ -705,9 +699,6 @@ def _call_of(events: Sequence[ContentEvent]) -> Call:
 
 def _whole(call: Call) -> bytes:
     """All of a call as JSON, to be kept sealed."""
-    pieces = [
-        {"part": part.kind, "role": part.content.role, "name": part.content.name, "text": part.content.text}
-        for part in parts_of(call)
-    ]
+    pieces = [[*frame, text] for frame, _, text in parts.pieces_of(call)]
     body = {"name": call.name, "model": call.model, "started_at": call.started_at.isoformat(), "parts": pieces}
-    return json.dumps(body, separators=(",", ":"), default=str).encode()
+    return to_json(body)
