@@ -155,7 +155,12 @@ def _sqlite(url: sa.URL) -> sa.Engine:
                 f"The data directory {folder} does not exist.", advice="Create it, or set GOVERNANCE_DATA_DIR."
             )
     # isolation_level=None: the driver begins no transaction of its own, `begin` says which.
-    engine = sa.create_engine(url, connect_args={"timeout": 30, "isolation_level": None, "check_same_thread": False})
+    engine = sa.create_engine(
+        url,
+        pool_size=10,
+        max_overflow=40,
+        connect_args={"timeout": 30, "isolation_level": None, "check_same_thread": False},
+    )
 
     @sa.event.listens_for(engine, "connect")
     def _settle(connection: sqlite3.Connection, _record: Any) -> None:
@@ -166,8 +171,7 @@ def _sqlite(url: sa.URL) -> sa.Engine:
             "recursive_triggers=ON",
             "secure_delete=ON",
             "temp_store=MEMORY",
-            "cache_size=-32000",
-            "mmap_size=268435456",
+            "cache_size=-8000",  # KiB a connection, and there are many
         ):
             connection.execute(f"PRAGMA {pragma}").close()
 
