@@ -73,7 +73,7 @@ class Complaint:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conversation:
-    """`family` says what is wrong with it, or is "" for the ordinary ones (hard negatives among them)."""
+    """`family` says what is wrong with it, or is "" for the ordinary ones; `hard_negative` ones only look wrong."""
 
     id: str
     system: str
@@ -87,6 +87,7 @@ class Conversation:
     role: str
     turns: tuple[Turn, ...]
     family: str = ""
+    hard_negative: bool = False
     complaint: Complaint | None = None
 
 
@@ -168,6 +169,7 @@ def _play(written: dict[str, Any], scene: dict[str, Any], day: date, number: int
         role=role,
         turns=tuple(turns),
         family=scene.get("family", ""),
+        hard_negative=bool(scene.get("benign")),
         complaint=complaint,
     )
 
@@ -188,7 +190,7 @@ def _turn(
     question = fill(asked[chosen % len(asked)], slots)
     answer = fill(answered[chosen % len(answered)] if "variant" in scene else rng.choice(answered), slots)
     if not scene.get("family"):
-        question = _as_typed(question, rng)
+        question = _as_typed(question, rng, hurried=written["system"] == "support-assistant")
     sources = [
         Source(
             id=name,
@@ -267,28 +269,20 @@ def _second_of_day(rng: random.Random) -> float:
     return hour * 3600 + rng.uniform(0, 3600)
 
 
-_GREETINGS = ("Hi, ", "Hello! ", "Good morning, ", "Hey, ", "", "", "", "", "", "")
-_CLOSINGS = (
-    " Thanks!",
-    " Thank you",
-    " Please be quick, I am at the counter.",
-    " Sent from my phone",
-    "",
-    "",
-    "",
-    "",
-    "",
-    "",
-)
+_GREETINGS = ("Hi, ", "Hello! ", "Good morning, ", "Hey, ", *[""] * 7)
+_CLOSINGS = ("Thanks!", "Thank you", *[""] * 8)
+_HURRIED = ("Please be quick, I am at the counter.", "Sent from my phone", "Thanks!", "Thank you.", *[""] * 9)
+_NOT_ENGLISH = ("Guten", "Bonjour", "Hola", "Buon", "Super", "Wie ", "Warum", "Bis ")
 
 
-def _as_typed(text: str, rng: random.Random) -> str:
+def _as_typed(text: str, rng: random.Random, *, hurried: bool) -> str:
     """People greet, thank, hurry, and drop their capitals; only where the text is English enough to bear it."""
-    if not text.isascii() or text.startswith(
-        ("Hi", "Hello", "Guten", "Bonjour", "Hola", "Buon", "Super", "Wie ", "Warum")
-    ):
+    if not text.isascii() or text.startswith(("Hi", "Hello", *_NOT_ENGLISH)):
         return text
-    typed = rng.choice(_GREETINGS) + text + rng.choice(_CLOSINGS)
+    closing = rng.choice(_HURRIED if hurried else _CLOSINGS)
+    if closing and text[-1].isalnum():
+        text += "."
+    typed = f"{rng.choice(_GREETINGS)}{text} {closing}".strip()
     return typed.lower() if rng.random() < 0.12 else typed
 
 
