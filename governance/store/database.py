@@ -148,12 +148,15 @@ def connect(url: str) -> sa.Engine:
 
 
 def _sqlite(url: sa.URL) -> sa.Engine:
-    if url.database and url.database != ":memory:":
-        folder = Path(url.database).parent
-        if not folder.is_dir():
-            raise Misconfigured(
-                f"The data directory {folder} does not exist.", advice="Create it, or set GOVERNANCE_DATA_DIR."
-            )
+    if not url.database or url.database == ":memory:":
+        raise Misconfigured(
+            "A database in memory cannot be shared by the server and its worker.", advice="Name a file."
+        )
+    folder = Path(url.database).parent
+    if not folder.is_dir():
+        raise Misconfigured(
+            f"The data directory {folder} does not exist.", advice="Create it, or set GOVERNANCE_DATA_DIR."
+        )
     # isolation_level=None: the driver begins no transaction of its own, `begin` says which.
     engine = sa.create_engine(
         url,
