@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from app import session, words
 from app.components import failure, ui
 from governance.domain.people import Permission
 
+ICON = str(Path(__file__).parent / "static" / "icon.svg")
 st.set_page_config(
-    page_title="Governance console", page_icon="static/icon.svg", layout="wide", initial_sidebar_state=224
+    page_title="Governance console", page_icon=ICON, layout="wide", initial_sidebar_state=224
 )
 
 
@@ -29,7 +32,7 @@ reads = session.may(Permission.READ_CALLS)
 audits = session.may(Permission.READ_AUDIT)
 manages = session.may(Permission.MANAGE_ACCESS)
 
-st.logo("static/icon.svg", size="medium")
+st.logo(ICON, size="medium")
 if not (reads or audits or manages):
     with ui.header("You have no role yet"):
         pass

@@ -228,12 +228,14 @@ def deadline_spec(counts: tuple[tuple[str, str, int], ...], theme: str) -> dict[
 
 with ui.panel("Needs you now", cell=needs_cell):
     urgent = figures.needs(state, session.actor(), session.may, now)
-    for one in urgent[:6]:
+    for one in urgent[:5]:
         with st.container(gap="xxsmall"):
             st.markdown(f"**{one.what}** {one.detail}")
             with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
                 st.caption(one.note, width="content")
                 page_link(one.page, one.link, dict(one.query))
+    if len(urgent) > 5:
+        st.caption(f"and {len(urgent) - 5} more, once these are seen to")
     if not urgent:
         st.markdown(":green[:material/check_circle:] **Nothing waits for you.**")
         st.caption("What is late, unusual or waits for your approval appears here.")
@@ -253,8 +255,8 @@ with ui.panel(
     else:
         for column, trend in zip(st.columns(len(visible_trends), wrap=False), visible_trends, strict=True):
             with column, st.container(gap="xsmall"):
-                said = f" :orange[:material/trending_up: above usual]" if trend.unusual else ""
-                st.caption(words.name(trend.system, 28) + said)
+                said = " :orange[:material/trending_up: above usual]" if trend.unusual else ""
+                st.markdown(f":small[:gray[{words.name(trend.system, 28)}]{said}]")
                 ui.chart(
                     trend_spec(trend, top, min(days_shown), max(days_shown), ui.theme()),
                     f"Share of calls flagged each day, {words.name(trend.system)}; "

@@ -30,19 +30,22 @@ def total(loads: list[Load], **want: Any) -> int:
 
 
 open_cases = total(loads)
-queues = sorted({load.queue for load in loads if load.queue})
+queues = sorted({load.queue for load in loads if load.queue}, key=lambda queue: -total(loads, queue=queue))
+seniors = session.may(Permission.DECIDE_ESCALATION)
 COUNTS: dict[str, int] = {
     "All open": open_cases,
     "Mine": total(loads, state=CaseState.CLAIMED, held_by=me.id),
     "Overdue": total(loads, when="overdue"),
-    **{words.queue(queue): total(loads, queue=queue) for queue in queues},
+    **{words.queue(queue): total(loads, queue=queue) for queue in queues[: 1 if seniors else 2]},
     "Reported by users": total(loads, reported=True),
-    "Escalated": total(loads, state=CaseState.ESCALATED),
+    **({"Escalated": total(loads, state=CaseState.ESCALATED)} if seniors else {}),
     "Second approval": total(loads, state=CaseState.APPROVAL),
 }
 
+QUEUE_VIEWS = {words.queue(queue) for queue in queues}
 
-def chosen_filter(view: str, find: str, only: list[str], severities: list[str]) -> CaseFilter:
+
+def chosen_filter(view: str, find: str, only: list[str], severities: list[str], among: list[str]) -> CaseFilter:
     """The filter that the view and the fields stand for."""
     systems = visible
     if only:
@@ -53,7 +56,7 @@ def chosen_filter(view: str, find: str, only: list[str], severities: list[str]) 
         systems=systems,
         held_by=me.id if view == "Mine" else None,
         overdue_at=session.application().clock() if view == "Overdue" else None,
-        queue=next((queue for queue in queues if words.queue(queue) == view), ""),
+        queues=tuple(queue for queue in queues if words.queue(queue) in ({view} if view in QUEUE_VIEWS else among)),
         reported=view == "Reported by users",
         state={"Escalated": "escalated", "Second approval": "approval"}.get(view, ""),
         severities=ranks,
@@ -129,6 +132,9 @@ with st.container(horizontal=True, vertical_alignment="bottom", horizontal_align
         with st.popover("Filter", icon=":material/filter_list:"):
             shown_systems = [name for number, name in names.items() if visible is None or number in visible]
             only = st.multiselect("System", shown_systems, key="of", bind="query-params", on_change=restart)
+            among = st.multiselect(
+                "Queue", sorted(QUEUE_VIEWS), key="queue", bind="query-params", on_change=restart
+            )
             severities = st.multiselect(
                 "Severity",
                 [words.SEVERITY[rank] for rank in (4, 3, 2, 1)],
@@ -137,13 +143,13 @@ with st.container(horizontal=True, vertical_alignment="bottom", horizontal_align
                 on_change=restart,
             )
 
-narrowed = bool(find or only or severities)
+narrowed = bool(find or only or severities or among)
 after = st.session_state.get("queue_after")
-rows, next_page = session.read(cases.page, chosen_filter(view, find, only, severities), after=after, limit=PAGE)
+rows, next_page = session.read(cases.page, chosen_filter(view, find, only, severities, among), after=after, limit=PAGE)
 
 
 def show_all() -> None:
-    st.session_state.update(view="All open", find="", of=[], severity=[])
+    st.session_state.update(view="All open", find="", of=[], severity=[], queue=[])
     st.session_state.pop("queue_after", None)
     st.query_params.pop("view", None)
 

@@ -23,7 +23,7 @@ class CaseFilter:
     systems: Systems = None
     held_by: int | None = None
     overdue_at: datetime | None = None
-    queue: str = ""
+    queues: tuple[str, ...] = ()
     reported: bool = False
     state: str = ""
     severities: tuple[int, ...] = ()
@@ -106,8 +106,8 @@ def page(
         conditions += [c.state == "claimed", c.claimed_by == want.held_by]
     if want.overdue_at is not None:
         conditions.append(c.due_at < micros(want.overdue_at))
-    if want.queue:
-        conditions.append(c.queue == want.queue)
+    if want.queues:
+        conditions.append(c.queue.in_(want.queues))
     if want.reported:
         conditions.append(c.reports > 0)
     if want.state:
@@ -308,7 +308,7 @@ def right_when_flagged(connection: sa.Connection, policy: str, systems: Systems)
         .where(t.case.c.policy == policy, within(t.case.c.system_id, systems), v.returned_at.is_(None))
         .group_by(v.outcome)
     )
-    return dict(rows.tuples())
+    return {outcome: number for outcome, number in rows}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
