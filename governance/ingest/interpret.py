@@ -266,7 +266,7 @@ def _read(
     if present & conventions.GEN_AI:
         gen_ai.read_late(fields, transcript)
     if present & conventions.OPENLLMETRY:
-        openllmetry.read_late(fields, kind, span.name, transcript)
+        openllmetry.read_late(fields, kind, rest.get("traceloop.entity.name") or _tool_name(span.name), transcript)
     if present & conventions.OPENINFERENCE:
         openinference.read_late(fields, kind, transcript)
 

@@ -61,7 +61,7 @@ def read(lists: dict[str, list[Any]], events: list[SpanEvent], transcript: Trans
             transcript.retrieved([{**row, "content": row.get("document") or row.get("entity")}])
 
 
-def read_late(fields: dict[str, Any], kind: str, name: str, transcript: Transcript) -> None:
+def read_late(fields: dict[str, Any], kind: str, name: Any, transcript: Transcript) -> None:
     """`traceloop.entity.input` and `.output`: {"inputs": {...}}, {"outputs": ...} or what a function took and gave."""
     given, got = fields.get("traceloop.entity.input"), fields.get("traceloop.entity.output")
     if given in (None, "") and got in (None, ""):
