@@ -24,6 +24,7 @@ import anyio.to_thread
 import httpx
 import structlog
 from authlib.common.errors import AuthlibBaseError
+from authlib.deprecate import AuthlibDeprecationWarning
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from joserfc.errors import JoseError
 from starlette.datastructures import Headers, MutableHeaders
@@ -38,7 +39,7 @@ from governance.errors import GovernanceError, Overloaded, Refused
 
 with warnings.catch_warnings():
     # Authlib 1.9 prefers another package than httpx, and says so whenever it is imported.
-    warnings.simplefilter("ignore", DeprecationWarning)
+    warnings.simplefilter("ignore", AuthlibDeprecationWarning)
     from authlib.integrations.starlette_client import OAuth
 
 HEADER = "x-governance-session"
