@@ -19,6 +19,7 @@ from governance.domain.people import Actor, Scope
 from governance.errors import BadInput, NotFound
 from governance.store import calls as call_store
 from governance.store.queries import calls, cases, keys, systems
+from governance.store.queries.documents import case_document, read_case
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -105,7 +106,7 @@ def router(application: Application) -> APIRouter:
 
         def query(connection: sa.Connection, seen: Systems) -> Page:
             narrowed = _narrowed(connection, seen, system)
-            want = cases.CaseFilter(systems=narrowed, queue=queue or "", state=state or "")
+            want = cases.CaseFilter(systems=narrowed, queues=(queue,) if queue else (), state=state or "")
             position = _position(after, 3)
             rows, following = cases.page(connection, want, after=position, limit=limit)
             return Page(items=[case_document(row) for row in rows], next=_cursor(following))
@@ -117,7 +118,7 @@ def router(application: Application) -> APIRouter:
         """The case and the verdicts given on it."""
 
         def query(connection: sa.Connection, seen: Systems) -> dict[str, Any]:
-            return full_case(connection, case_id, seen)
+            return read_case(connection, case_id, seen)
 
         return await read(request, query)
 
@@ -167,49 +168,6 @@ def _narrowed(connection: sa.Connection, seen: Systems, name: str | None) -> Sys
         return seen
     named = tuple(number for number, found in systems.names(connection).items() if found == name)
     return named if seen is None else tuple(set(named) & set(seen))
-
-
-def case_document(row: cases.CaseRow) -> dict[str, Any]:
-    """A case as lists show it; its excerpt is redacted."""
-    return {
-        "id": row.id,
-        "kind": row.kind.value,
-        "state": row.state.value,
-        "queue": row.queue,
-        "severity": ("", "low", "medium", "high", "critical")[row.severity],
-        "title": row.title,
-        "excerpt": row.excerpt,
-        "system": row.system,
-        "call_id": None if row.call_id is None else str(row.call_id),
-        "decision_id": None if row.decision_id is None else str(row.decision_id),
-        "policy": row.policy,
-        "reports": row.reports,
-        "opened_at": _time(row.opened_at),
-        "due_at": _time(row.due_at),
-        "claimed_by": None if row.held_by is None else f"person:{row.held_by}",
-        "escalated": row.escalated,
-        "closed_at": None if row.closed_at is None else _time(row.closed_at),
-    }
-
-
-def full_case(connection: sa.Connection, case_id: int, seen: Systems = None) -> dict[str, Any]:
-    """A case with its verdicts. Raises `NotFound`, also for another system's."""
-    row = cases.find(connection, case_id, seen)
-    if row is None:
-        raise NotFound("There is no such case.")
-    return case_document(row) | {"verdicts": [_plain(one) for one in cases.verdicts(connection, case_id)]}
-
-
-def _plain(verdict: cases.VerdictRow) -> dict[str, Any]:
-    return {name: _time(value) if hasattr(value, "isoformat") else value for name, value in _fields(verdict)}
-
-
-def _fields(row: object) -> list[tuple[str, Any]]:
-    return [(name, getattr(row, name)) for name in row.__dataclass_fields__]  # type: ignore[attr-defined]
-
-
-def _time(at: Any) -> str:
-    return str(at.isoformat()).replace("+00:00", "Z")
 
 
 def _cursor(position: tuple[int, ...] | None) -> str | None:

@@ -65,6 +65,12 @@ class PeopleService:
             person = self._add(tx, actor, name, bindings, hashed, email)
         return NewAccount(person=person, password=password)
 
+    def given_here(self, actor: Actor, principal_id: int) -> tuple[RoleBinding, ...]:
+        """The bindings that `set_roles` replaces: without those of the identity provider's groups."""
+        self._authority.require(actor, Permission.MANAGE_ACCESS)
+        with self._authority.database.look() as tx:
+            return tx.people.bindings(principal_id, LOCAL)
+
     def set_roles(self, actor: Actor, principal_id: int, bindings: Sequence[RoleBinding]) -> Person:
         """Replaces the bindings that were given here; those of the identity provider's groups stay. Nobody changes
         their own."""
