@@ -11,8 +11,9 @@ import io
 import json
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from governance.domain.calls import Call, ContentEvent
 from governance.errors import BadInput, TooLarge
@@ -218,11 +219,17 @@ def _format_of(item: dict[str, Any]) -> str:
     raise BadInput(f"no known format (it has: {keys or 'nothing'}); say which with --format.")
 
 
-def _opened(source: Path | bytes) -> IO[bytes]:
-    raw: IO[bytes] = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
-    magic = raw.read(2)
-    raw.seek(0)
-    return gzip.GzipFile(fileobj=raw) if magic == b"\x1f\x8b" else raw  # type: ignore[return-value]
+@contextmanager
+def _opened(source: Path | bytes) -> Iterator[IO[bytes]]:
+    """The file's bytes, unpacked where it is gzip; both are closed at the end."""
+    with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as raw:
+        magic = raw.read(2)
+        raw.seek(0)
+        if magic == b"\x1f\x8b":
+            with gzip.GzipFile(fileobj=raw) as unpacked:
+                yield cast(IO[bytes], unpacked)
+        else:
+            yield raw
 
 
 def _whole(head: bytes, stream: IO[bytes], name: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -25,8 +26,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = 946_684_800_000_000_000  # 2000-01-01
 _LATEST = 4_102_444_800_000_000_000  # 2100-01-01
 _LONGEST = 366 * 86_400 * 1_000_000_000
-_SPAN_LENGTH, _TRACE_LENGTH = 16, 32
-_HEX = frozenset("0123456789abcdef")
+_TRACE_ID = re.compile(r"(?!0{32})[0-9a-f]{32}\Z")
+_SPAN_ID = re.compile(r"(?!0{16})[0-9a-f]{16}\Z")
 _RESOURCE = frozenset(
     {"deployment.environment.name", "deployment.environment", "service.namespace", "service.instance.id"}
     | {"cloud.provider", "cloud.region", "host.name", "k8s.namespace.name", "k8s.cluster.name", "k8s.deployment.name"}
@@ -67,13 +68,15 @@ def system_of(resource: Attributes) -> str:
 
 def problem_of_ids(trace_id: str, span_id: str) -> str:
     """Why a record cannot be identified, or ""."""
-    for what, value, length in (("trace id", trace_id, _TRACE_LENGTH), ("span id", span_id, _SPAN_LENGTH)):
+    if _TRACE_ID.match(trace_id) and _SPAN_ID.match(span_id):
+        return ""
+    for what, value, pattern, length in (("trace id", trace_id, _TRACE_ID, 32), ("span id", span_id, _SPAN_ID, 16)):
         if not value:
             return f"has no {what}"
-        if len(value) != length or not _HEX.issuperset(value):
+        if not pattern.match(value):
+            if value == "0" * length:
+                return f"has a {what} of zeros only"
             return f"has a {what} that is not {length} hex digits: {clipped(storable(value), 40)!r}"
-        if value.strip("0") == "":
-            return f"has a {what} of zeros only"
     return ""
 
 
@@ -110,6 +113,8 @@ def call_of(span: SpanRecord, source: Source) -> Call:
                     fields.setdefault(field, metadata[key])
     kind = _kind(fields, rest, lists)
     _read(span, kind, present, fields, rest, lists, transcript)
+    if flattened:
+        gen_ai.read_variables(rest, transcript)
 
     requested, responded = fields.get("request_model"), fields.get("response_model")
     if not (requested or responded):
@@ -122,7 +127,7 @@ def call_of(span: SpanRecord, source: Source) -> Call:
         rest["gen_ai.tool.definitions"] = definitions
     started, duration = _times(span, notes)
     parent = span.parent_span_id
-    if parent and (len(parent) != _SPAN_LENGTH or not _HEX.issuperset(parent) or parent.strip("0") == ""):
+    if parent and not _SPAN_ID.match(parent):
         if parent.strip("0"):
             notes.append("parent span id is not 16 hex digits")
         parent = ""
@@ -249,7 +254,7 @@ def _read(
             fields.pop(field, None)
     events = span.events
     if present & conventions.GEN_AI or events:
-        gen_ai.read(fields, rest, events, transcript)
+        gen_ai.read(fields, events, transcript)
     if present & conventions.OPENINFERENCE or lists:
         openinference.read(fields, lists, transcript)
     if lists or events:

@@ -108,7 +108,7 @@ _COMPLETION_EVENTS = frozenset({"gen_ai.content.completion", "gen_ai.completion"
 EVENTS = frozenset({DETAILS, _CHOICE, *_MESSAGE_EVENTS, *_PROMPT_EVENTS, *_COMPLETION_EVENTS})
 
 
-def read(fields: dict[str, Any], rest: Attributes, events: list[SpanEvent], transcript: Transcript) -> None:
+def read(fields: dict[str, Any], events: list[SpanEvent], transcript: Transcript) -> None:
     """Content of the attributes, then of the span events where the attributes had none."""
     transcript.instruct(fields.get("gen_ai.system_instructions"))
     transcript.hear(fields.get("gen_ai.input.messages"))
@@ -116,11 +116,15 @@ def read(fields: dict[str, Any], rest: Attributes, events: list[SpanEvent], tran
     transcript.hear(fields.get("gen_ai.retrieval.query.text"))
     if "gen_ai.retrieval.documents" in fields:
         transcript.retrieved(fields["gen_ai.retrieval.documents"])
+    if events:
+        _read_events(events, transcript)
+
+
+def read_variables(rest: Attributes, transcript: Transcript) -> None:
+    """What `gen_ai.prompt.variable.*` holds; the attributes stay."""
     for name in rest:
         if name.startswith(_VARIABLE):
             read_variable(rest[name], transcript)
-    if events:
-        _read_events(events, transcript)
 
 
 def read_variable(value: Any, transcript: Transcript) -> None:
