@@ -79,7 +79,8 @@ def running(*, checking: bool = True) -> Iterator[Server]:
         done = threading.Event()
         watcher = threading.Thread(target=_watch, args=(server, done), daemon=True)
         try:
-            _wait_until_ready(server)
+            # Without a worker the server is alive, and says that it is not ready: nothing would be checked.
+            _wait_for(server, "/readyz" if checking else "/healthz")
             watcher.start()
             yield server
         finally:
@@ -97,13 +98,13 @@ def _watch(server: Server, done: threading.Event) -> None:
         server.sample()
 
 
-def _wait_until_ready(server: Server) -> None:
+def _wait_for(server: Server, path: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if server.process.poll() is not None:
             break
         try:
-            with urllib.request.urlopen(f"{server.url}/readyz", timeout=2):
+            with urllib.request.urlopen(server.url + path, timeout=2):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
