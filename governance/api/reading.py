@@ -77,8 +77,8 @@ def router(application: Application) -> APIRouter:
                 return Page(items=[one for one in found if status in (None, one["status"])], next=None)
             want = calls.CallFilter(systems=narrowed, status=status or "", flagged=flagged)
             page = calls.page(connection, want, after=_position(after, 2), limit=limit)
-            documents = call_store.read_calls(connection, [row.id for row in page.rows])
-            return Page(items=documents, next=_cursor(page.next))
+            found = call_store.read_calls(connection, [row.id for row in page.rows])
+            return Page(items=found, next=_cursor(page.next))
 
         return await read(request, query)
 
@@ -89,7 +89,7 @@ def router(application: Application) -> APIRouter:
         def query(connection: sa.Connection, seen: Systems) -> dict[str, Any]:
             if calls.find(connection, call_id, seen) is None:
                 raise NotFound("There is no such call.")
-            return call_store.read_call(connection, call_id)
+            return call_store.read_call(connection, call_id, attributes=application.attributes)
 
         return await read(request, query)
 

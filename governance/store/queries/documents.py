@@ -40,7 +40,7 @@ def read_case(connection: sa.Connection, case_id: int, seen: Systems = None) -> 
     """A case with all its verdicts, the standing one first. Raises `NotFound`, also for a system not seen."""
     row = cases.find(connection, case_id, seen)
     if row is None:
-        raise NotFound("There is no such case.")
+        raise NotFound(f"There is no case {case_id}.")
     return case_document(row) | {"verdicts": [_verdict(one) for one in cases.verdicts(connection, case_id)]}
 
 

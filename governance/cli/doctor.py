@@ -1,0 +1,211 @@
+"""`governance doctor`: what is wrong with this installation, and how to mend it. Changes nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from governance.bootstrap import Application, open_application, resource
+from governance.cli.output import JsonFlag, emit, plain
+from governance.errors import GovernanceError
+
+app = typer.Typer(rich_markup_mode=None)
+_FREE_BYTES = 1 << 30
+_CLOCK_EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """`state` is ok, warning or wrong; `mend` says what to do where it is not ok."""
+
+    check: str
+    state: str
+    says: str
+    mend: str = ""
+
+
+def ok(check: str, says: str) -> Verdict:
+    return Verdict(check=check, state="ok", says=says)
+
+
+def warning(check: str, says: str, mend: str) -> Verdict:
+    return Verdict(check=check, state="warning", says=says, mend=mend)
+
+
+def wrong(check: str, says: str, mend: str) -> Verdict:
+    return Verdict(check=check, state="wrong", says=says, mend=mend)
+
+
+@app.command()
+def doctor(
+    port: Annotated[int, typer.Option(help="The port that serve is to listen on.", min=1, max=65535)] = 8501,
+    json: JsonFlag = False,
+) -> None:
+    """Say what is wrong with this installation, and how to mend it. Exit code 1 when something is."""
+    verdicts = examine(open_application(), port)
+    marks = {"ok": "ok     ", "warning": "look   ", "wrong": "WRONG  "}
+
+    def show() -> None:
+        for verdict in verdicts:
+            typer.echo(f"{marks[verdict.state]} {verdict.check}: {plain(verdict.says)}")
+            if verdict.mend:
+                typer.echo(f"         {plain(verdict.mend)}")
+
+    emit({"ok": not _any_wrong(verdicts), "checks": verdicts}, show, as_json=json)
+    if _any_wrong(verdicts):
+        raise typer.Exit(1)
+
+
+def _any_wrong(verdicts: list[Verdict]) -> bool:
+    return any(verdict.state == "wrong" for verdict in verdicts)
+
+
+def examine(application: Application, port: int) -> list[Verdict]:
+    """All checks; one that cannot be made is itself a finding."""
+    found: list[Verdict] = []
+    checks: list[tuple[str, Callable[[], Iterator[Verdict]]]] = [
+        ("python", _python),
+        ("clock", lambda: _clock(application)),
+        ("files", _files),
+        ("data directory", lambda: _data_dir(application)),
+        ("database", lambda: _database(application)),
+        ("keys", lambda: _keys(application)),
+        ("policies", lambda: _policies(application)),
+        ("detectors", lambda: _detectors(application)),
+        ("sign-in", lambda: _sign_in(application)),
+        ("port", lambda: _port(port)),
+    ]
+    for name, check in checks:
+        try:
+            found.extend(check())
+        except GovernanceError as error:
+            # What depends on the same broken thing is not told twice.
+            if all(error.message != verdict.says for verdict in found):
+                found.append(wrong(name, error.message, error.advice))
+        except Exception as error:
+            found.append(wrong(name, f"could not be checked ({type(error).__name__}).", "Report this, please."))
+    return found
+
+
+def _python() -> Iterator[Verdict]:
+    yield ok("python", ".".join(str(number) for number in sys.version_info[:3]))
+
+
+def _clock(application: Application) -> Iterator[Verdict]:
+    now = application.clock()
+    if now < _CLOCK_EARLIEST:
+        yield wrong("clock", f"says {now:%Y-%m-%d}.", "Set the machine's clock: times are evidence.")
+    else:
+        yield ok("clock", f"{now:%Y-%m-%d %H:%M} UTC")
+
+
+def _files() -> Iterator[Verdict]:
+    missing = [name for name in ("app", "migrations", "policies") if not resource(name).is_dir()]
+    if missing:
+        yield wrong("installation", f"{', '.join(missing)} missing.", "Install the package again.")
+    else:
+        yield ok("installation", str(resource("app").parent))
+
+
+def _data_dir(application: Application) -> Iterator[Verdict]:
+    folder = application.settings.data_dir.absolute()
+    if not folder.exists():
+        yield warning("data directory", f"{folder} does not exist yet.", "The first start makes it.")
+        return
+    folder = application.data_dir
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & 0o077:
+        yield warning("data directory", f"{folder} can be read by others ({mode:o}).", f"chmod 700 {folder}")
+    free = shutil.disk_usage(folder).free
+    if free < _FREE_BYTES:
+        yield warning("disk", f"only {free // 2**20} MiB are free.", "Make room: a full disk takes no calls.")
+    else:
+        yield ok("data directory", f"{folder}, {free // 2**30} GiB free")
+
+
+def _database(application: Application) -> Iterator[Verdict]:
+    if not application.settings.database_url and not application.settings.data_dir.exists():
+        yield warning("database", "there is none yet.", "The first start makes it.")
+        return
+    with application.database.read() as connection:
+        from governance.store.queries import health, keys
+
+        waiting = health.waiting(connection)
+        workers = health.workers(connection)
+        events = keys.log_size(connection)
+    yield ok("database", f"{application.database.dialect}, schema current, {events} sealed events")
+    silent = application.clock() - workers[0].seen_at if workers else None
+    if silent is None or silent > timedelta(seconds=30):
+        if waiting:
+            yield wrong("worker", f"none is alive and {waiting} calls wait.", "Start: governance serve, or worker.")
+        else:
+            yield warning("worker", "none is alive.", "governance serve starts one.")
+    else:
+        yield ok("worker", f"alive, {waiting} calls wait")
+
+
+def _keys(application: Application) -> Iterator[Verdict]:
+    settings = application.settings
+    for name, given, file in (
+        ("key-encryption key", settings.key_encryption_key, "key-encryption.key"),
+        ("signing key", settings.signing_key, "signing.key"),
+    ):
+        path = settings.data_dir / file
+        if given.get_secret_value():
+            yield ok(name, "from the environment")
+        elif not path.exists():
+            yield warning(name, "there is none yet.", "The first start makes it. Keep a copy elsewhere.")
+        elif (mode := stat.S_IMODE(path.stat().st_mode)) & 0o077:
+            yield wrong(name, f"{path} can be read by others ({mode:o}).", f"chmod 600 {path}")
+        elif path.stat().st_uid != os.getuid() and os.getuid() != 0:
+            yield warning(name, f"{path} belongs to another account.", "Run as that account.")
+        else:
+            yield ok(name, _fits(application, path))
+
+
+def _fits(application: Application, path: Path) -> str:
+    """Opening the database has compared the keys with what is stored; it raises where they do not fit."""
+    _ = application.database
+    return f"{path}, fits the database"
+
+
+def _policies(application: Application) -> Iterator[Verdict]:
+    count = len(application.policy_set.policies)
+    yield ok("policies", f"{count} in {application.policies_dir}, digest {application.policy_set.digest[:12]}")
+
+
+def _detectors(application: Application) -> Iterator[Verdict]:
+    for name, health in sorted(application.runner.health.items()):
+        if health.last_failure:
+            yield wrong(f"detector {name}", health.last_failure, "See: governance detectors list.")
+        else:
+            yield ok(f"detector {name}", application.runner.versions.get(name, ""))
+
+
+def _sign_in(application: Application) -> Iterator[Verdict]:
+    settings = application.settings
+    if not settings.oidc_issuer:
+        yield ok("sign-in", "local accounts, on this machine only")
+    elif not settings.public_url.startswith("https:"):
+        yield warning("sign-in", "OpenID Connect without https.", "Set GOVERNANCE_PUBLIC_URL to the https address.")
+    else:
+        yield ok("sign-in", f"OpenID Connect at {settings.oidc_issuer}")
+
+
+def _port(port: int) -> Iterator[Verdict]:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            yield warning("port", f"{port} is in use.", "Fine when the server runs; else stop it, or use --port.")
+        else:
+            yield ok("port", f"{port} is free")
