@@ -209,7 +209,7 @@ def _turn(
             name
             for name, page in written["documents"].items()
             if page["labels"] in (["public"], ["internal"])
-            and name[:2] != "in"
+           
             and name not in lines.get("documents", ())
         ]
         for name in rng.sample(public, k=rng.randint(1, 2)):

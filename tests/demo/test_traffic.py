@@ -93,7 +93,7 @@ def test_every_body_decodes_whole() -> None:
 def test_documents_arrive_with_their_labels() -> None:
     calls, _ = decoded(list(bodies(conversations(NOW))))
     labels = {label for call in calls for document in call.documents for label in document.labels}
-    assert {"public", "internal", "confidential", "customer-upload", "personnel-file"} <= labels
+    assert {"public", "internal", "confidential", "customer-upload", "payroll", "restricted"} <= labels
 
 
 def test_both_releases_of_each_system_are_in_any_fortnight() -> None:
