@@ -208,9 +208,7 @@ def _turn(
         public = [
             name
             for name, page in written["documents"].items()
-            if page["labels"] in (["public"], ["internal"])
-           
-            and name not in lines.get("documents", ())
+            if page["labels"] in (["public"], ["internal"]) and name not in lines.get("documents", ())
         ]
         for name in rng.sample(public, k=rng.randint(1, 2)):
             page = written["documents"][name]
