@@ -415,3 +415,38 @@ def test_answers_are_in_the_encoding_of_the_request() -> None:
     assert (json.loads(body), media) == ({"code": 3, "message": "bad ☹"}, JSON)
     body, media = otlp.error_status(3, "bad " * 50, PROTOBUF)
     assert (body[:5], body[5:].decode(), media) == (b"\x08\x03\x12\xc8\x01", "bad " * 50, PROTOBUF)
+
+
+def test_millions_of_empty_messages_are_refused_before_they_take_memory() -> None:
+    script = """
+import resource
+from governance.errors import TooLarge
+from governance.ingest.otlp import decode_traces
+
+def field(tag, data):
+    size, out = len(data), bytes([tag])
+    while size > 127:
+        out += bytes([size & 127 | 128])
+        size >>= 7
+    return out + bytes([size]) + data
+
+count = 10_000_000
+bodies = [
+    bytes([10, 0]) * count,
+    field(10, bytes([18, 0]) * count),
+    field(10, field(18, bytes([18, 0]) * count)),
+    field(10, field(18, field(18, bytes([74, 0]) * count))),
+    field(10, field(18, field(18, field(74, field(18, field(42, bytes([10, 0]) * count)))))),
+]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for body in bodies:
+    try:
+        decode_traces(body, "application/x-protobuf", limit=21 << 20)
+    except TooLarge:
+        pass
+    else:
+        raise SystemExit("taken")
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert int(done.stdout) < 120 * 2**20
