@@ -102,7 +102,6 @@ class _GenAI:
                 **who,
                 "gen_ai.operation.name": "retrieval",
                 "gen_ai.data_source.id": "help-pages",
-                "gen_ai.retrieval.query.text": turn.question,
                 "gen_ai.retrieval.documents": _json(found),
             }
             self._span(turn, "retrieval", "retrieval help-pages", 3, clock.next(0.18), retrieval, root)
