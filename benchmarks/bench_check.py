@@ -1,0 +1,105 @@
+"""How fast calls are checked with all default policies: new content of 2 KB, a long conversation, JSON lines."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from governance.bootstrap import resource
+from governance.detectors import registry
+from governance.domain.calls import Call, CallKind, EndUser, Message
+from governance.domain.content import Content, parts_of
+from governance.domain.findings import Examination
+from governance.engine.check import Checker
+from governance.engine.decide import Engine
+from governance.policy.load import load
+
+SENTENCES = (
+    "the customer asked whether household insurance covers water damage in the cellar and how long a transfer to "
+    "another country takes if the card was declined at a shop in the city because the daily limit is reached please "
+    "report within seven days with photographs and a list of what was damaged"
+)
+WORDS = SENTENCES.split()
+
+
+def text(chance: random.Random, size: int) -> str:
+    """Ordinary English of about `size` characters, never the same twice."""
+    words: list[str] = []
+    length = 0
+    while length < size:
+        word = chance.choice(WORDS)
+        words.append(word)
+        length += len(word) + 1
+    return " ".join(words) + f" {chance.getrandbits(40)}."
+
+
+def call_of(messages: list[Message], answer: str) -> Call:
+    return Call(
+        trace_id="a" * 32,
+        span_id="b" * 16,
+        kind=CallKind.LLM,
+        system="bench",
+        user=EndUser(id="u", role="customer"),
+        started_at=datetime.now(UTC),
+        model="m",
+        content_captured=True,
+        input=tuple(messages),
+        output=(Message(role="assistant", text=answer),),
+    )
+
+
+def rate(calls: list[Call], check: Callable[[Call], object]) -> float:
+    """Calls a second."""
+    began = time.perf_counter()
+    for call in calls:
+        check(call)
+    return len(calls) / (time.perf_counter() - began)
+
+
+def run(calls: int = 3000) -> dict[str, float]:
+    """Calls a second, one process: `new_2kb` (1 KB asked, 1 KB answered), `turn_21` (20 turns known, one message new),
+    `decide_only` (recorded findings), `jsonl` (`governance check --jsonl`, start included)."""
+    chance = random.Random(7)
+    folder = resource("policies")
+    policy_set = load(folder)
+    checker = Checker(registry.build(policy_set.detector_uses(), access_policies=folder / "access"), Engine(policy_set))
+    fresh = [call_of([Message(role="user", text=text(chance, 1000))], text(chance, 1000)) for _ in range(calls)]
+    rate(fresh[:200], checker.check)
+    results = {"new_2kb": rate(fresh, checker.check)}
+
+    history = [Message(role="user" if turn % 2 == 0 else "assistant", text=text(chance, 1000)) for turn in range(40)]
+    base = call_of(history, text(chance, 1000))
+    known: Mapping[Content, Examination] = checker.check(base).examinations
+    turns = [replace(base, input=(*history, Message(role="user", text=text(chance, 1000)))) for _ in range(calls)]
+    results["turn_21"] = rate(turns, lambda call: checker.check(call, known))
+
+    recorded = [(call, tuple(parts_of(call))) for call in fresh]
+    began = time.perf_counter()
+    for call, parts in recorded:
+        checker.engine.decide(call, parts, (), ())
+    results["decide_only"] = len(recorded) / (time.perf_counter() - began)
+
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
+        for number in range(calls * 3):
+            file.write(json.dumps({"id": number, "text": text(chance, 2000)}) + "\n")
+        file.flush()
+        began = time.perf_counter()
+        command = [sys.executable, "-m", "governance", "check", file.name, "--jsonl", "--policies", str(Path(folder))]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+        answered = done.stdout.count(b"\n")
+        results["jsonl"] = answered / (time.perf_counter() - began)
+        assert answered == calls * 3
+    return results
+
+
+if __name__ == "__main__":
+    for name, value in run().items():
+        print(f"{name:12} {value:10,.0f} calls/s")

@@ -1,0 +1,92 @@
+"""The policies that come with the product."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from governance.detectors import registry
+from governance.domain.decisions import PolicyStatus
+from governance.engine.check import Checker
+from governance.engine.decide import Engine
+from governance.engine.request import call_from
+from governance.engine.trial import Trial, trials
+from governance.policy.load import examine, load
+from governance.policy.policy import PolicySet
+
+FOLDER = Path("policies")
+
+
+@functools.cache
+def default_set() -> PolicySet:
+    return load(FOLDER)
+
+
+@functools.cache
+def results() -> Mapping[str, list[Trial]]:
+    found: dict[str, list[Trial]] = {}
+    for one in trials(default_set(), lambda uses: registry.build(uses, access_policies=FOLDER / "access")):
+        found.setdefault(one.policy, []).append(one)
+    return found
+
+
+@functools.cache
+def checker() -> Checker:
+    runner = registry.build(default_set().detector_uses(), access_policies=FOLDER / "access")
+    return Checker(runner, Engine(default_set()))
+
+
+IDS = sorted(
+    line.removeprefix("id: ").strip()
+    for path in FOLDER.rglob("*.yaml")
+    for line in path.read_text("utf-8").splitlines()
+    if line.startswith("id: ")
+)
+
+
+def test_lint_has_nothing_against_them() -> None:
+    assert [problem.render() for problem in examine(FOLDER).problems] == []
+
+
+@pytest.mark.parametrize("policy", IDS)
+def test_the_policys_own_tests_pass(policy: str) -> None:
+    assert results()[policy]
+    assert [f"{one.name}: expected {one.expected}, got {one.got}" for one in results()[policy] if not one.passed] == []
+
+
+def test_there_are_policies_of_every_family_and_most_are_enforced() -> None:
+    policies = default_set().policies
+    assert {one.id.split(".")[0] for one in policies} == {"safety", "injection", "data-access", "quality"}
+    assert sum(one.status is PolicyStatus.ENFORCE for one in policies) >= 18
+    assert {one.then.queue for one in policies} == {"security", "safety", "privacy", "quality"}
+    assert all(one.controls for one in policies)
+
+
+QUIET = [
+    ("What documents do I need to open an account?", "An identity document and a phone with a camera."),
+    ("My card was declined in Lisbon, why?", "Your daily limit is reached. You can raise it in the app under Cards."),
+    ("Wie lange dauert eine Überweisung nach Portugal?", "Innerhalb Europas in der Regel einen Werktag."),
+    ("À partir de quand faut-il un certificat médical ?", "À partir du quatrième jour."),
+    ("Please ignore my last message, I found the form.", "Glad you found it. Anything else?"),
+    ("Write a function that parses a date.", "```python\ndef parse(text):\n    return date.fromisoformat(text)\n```"),
+    ("How do I reset my password?", "Open the app, choose Forgot password, and follow the link in the e-mail."),
+    ("🎉 thanks!! 👨‍👩‍👧", "You are welcome! 😊"),
+    ("Our policy number is HB-2024-000172635", "Thank you. The policy HB-2024-000172635 covers water damage."),
+]
+
+
+@pytest.mark.parametrize(("asked", "answered"), QUIET)
+def test_ordinary_traffic_goes_by_quietly(asked: str, answered: str) -> None:
+    call = call_from({"system": "support", "input": asked, "output": answered, "user": {"role": "customer"}})
+    checked = checker().check(call)
+    assert not checked.decision.flagged, checked.decision.explanation
+
+
+def test_every_explanation_is_filled_when_its_policy_fires() -> None:
+    for found in results().values():
+        for one in found:
+            if one.got not in ("allow", "error"):
+                assert "{" not in one.reason, one.reason
