@@ -72,7 +72,7 @@ def _every_family_is_flagged_and_nothing_ordinary_is(application: Application) -
             missed.discard(one.family)
             alarms += [one] if one.hard_negative else []
     assert not missed
-    # Words that are quoted from an attack look like it to patterns: that some are false alarms is what reviewers are for.
+    # Quoted attacks look like attacks to patterns; telling them apart is what reviewers are for.
     assert len(alarms) <= len([one for one in held if one.hard_negative]) / 2
 
 
