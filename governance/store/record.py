@@ -72,6 +72,7 @@ class _Stored:
     span_digest: bytes | None
     revision: int
     parts: str
+    captured: bool
     row: int  # index into the rows of this commit, -1 when it is in the database
 
 
@@ -243,22 +244,22 @@ class CallWriter:
         )
         found = bulk.select_pairs(
             connection,
-            "SELECT c.trace_id, c.span_id, c.id, c.span_digest, c.revision, c.parts, c.conversation_id, "
-            "v.wrapped_key FROM call c JOIN conversation v ON v.id = c.conversation_id "
+            "SELECT c.trace_id, c.span_id, c.id, c.span_digest, c.revision, c.parts, c.content_captured, "
+            "c.conversation_id, v.wrapped_key FROM call c JOIN conversation v ON v.id = c.conversation_id "
             "WHERE (c.trace_id, c.span_id) IN {in}",
             keys,
         )
         cached = {conversation.id: conversation for conversation in self._conversations.values()} if found else {}
         opened: dict[int, _Conversation] = {}
         stored: dict[tuple[bytes, bytes], _Stored] = {}
-        for trace, span, number, digest, revision, frame, conversation_id, wrapped in found:
+        for trace, span, number, digest, revision, frame, captured, conversation_id, wrapped in found:
             conversation = cached.get(conversation_id) or opened.get(conversation_id)
             if conversation is None and wrapped is not None:
                 conversation = opened[conversation_id] = _Conversation(
                     conversation_id, self._keyring.unwrap(bytes(wrapped))
                 )
             stored[bytes(trace), bytes(span)] = _Stored(
-                number, conversation, None if digest is None else bytes(digest), revision, frame, -1
+                number, conversation, None if digest is None else bytes(digest), revision, frame, bool(captured), -1
             )
         self._load_messages(connection, opened)
         return stored
@@ -318,7 +319,7 @@ class CallWriter:
             rows.calls.append(self._row(call, key, number, conversation, frame, attributes, digest, now))
             rows.events.append(self._recorded(call, number, _commitment(digests, conversation.key)))
             rows.to_check[number] = None
-            stored[key] = _Stored(number, conversation, digest, 0, frame, len(rows.calls) - 1)
+            stored[key] = _Stored(number, conversation, digest, 0, frame, call.content_captured, len(rows.calls) - 1)
             receipt.new += 1
             receipt.call_ids.append(number)
             return
@@ -433,7 +434,7 @@ class CallWriter:
         )
         for unchanged in ("trace_id", "span_id", "conversation_id", "received_at"):
             update.pop(unchanged)
-        update["content_captured"] = int(frame != "[]")
+        update["content_captured"] = int(call.content_captured or there.captured)
         self._replace(there, update, frame, rows)
         rows.events.append(self._recorded(call, there.id, _commitment(digests, conversation.key)))
         there.span_digest = digest
@@ -494,7 +495,9 @@ class CallWriter:
             number = next(self._ids)
             frame = "[]"
             rows.calls.append(self._row(call, key, number, conversation, frame, None, None, now))
-            stored[key] = there = _Stored(number, conversation, None, 0, frame, len(rows.calls) - 1)
+            stored[key] = there = _Stored(
+                number, conversation, None, 0, frame, call.content_captured, len(rows.calls) - 1
+            )
             receipt.new += 1
             receipt.call_ids.append(number)
         elif there.conversation is None:
@@ -516,7 +519,8 @@ class CallWriter:
         merged = _merged(there.parts, entries, repeats=there.span_digest is None)
         frame = parts.encode(merged)
         if frame != there.parts:
-            values: dict[str, Any] = {"parts": frame, "content_captured": 1}
+            there.captured |= any(map(_has_content, fresh.values()))
+            values: dict[str, Any] = {"parts": frame, "content_captured": int(there.captured)}
             self._replace(there, values, frame, rows)
         rows.events.append(
             Event(
@@ -689,11 +693,21 @@ def _call_of(events: Sequence[ContentEvent]) -> Call:
         started_at=first.at,
         provider=next((event.provider for event in events if event.provider), ""),
         usage=Usage(),
-        content_captured=any(event.input or event.output or event.documents or event.tool_calls for event in events),
+        content_captured=any(map(_has_content, events)),
         input=tuple(message for event in events for message in event.input),
         output=tuple(message for event in events for message in event.output),
         documents=tuple(document for event in events for document in event.documents),
         tool_calls=tuple(tool for event in events for tool in event.tool_calls),
+    )
+
+
+def _has_content(event: ContentEvent) -> bool:
+    """With capture off, instrumentors still name the tools that were called."""
+    return bool(
+        event.input
+        or event.output
+        or event.documents
+        or any(tool.arguments or tool.result for tool in event.tool_calls)
     )
 
 

@@ -202,6 +202,18 @@ def test_content_on_the_span_and_on_logs_is_there_once(
     assert (call.input, call.output) == ((QUESTION,), (ANSWER,))
 
 
+def test_a_tool_named_without_arguments_is_no_captured_content(
+    database: Database, writer: CallWriter, keyring: KeyRing
+) -> None:
+    span = make_call(content_captured=False, input=(), output=(), documents=(), tool_calls=())
+    log = make_event(after=1, tool_calls=(ToolCall(id="t", name="transfer"),))
+    for batch in (Batch(content_events=(log,)), Batch(calls=(span,))):
+        writer.write([batch])
+        assert not opened(database, keyring, _only(database)).content_captured
+    writer.write([Batch(content_events=(make_event(after=2, input=(QUESTION,)),))])
+    assert opened(database, keyring, _only(database)).content_captured
+
+
 def test_a_user_may_say_the_same_thing_twice(database: Database, writer: CallWriter, keyring: KeyRing) -> None:
     yes = Message(role="user", text="yes")
     logs = (make_event(after=1, input=(yes,)), make_event(after=2, input=(yes,)))
