@@ -1,4 +1,4 @@
-"""`governance demo`: two weeks of three systems' traffic through the receiver, into a running server where there is one.
+"""`governance demo`: two weeks of three systems' traffic through the receiver; into a server where one is running.
 
 The window ends when it was first run and stays so for a day: a second run sends the same calls and adds nothing.
 """
@@ -122,7 +122,7 @@ class _Http:
     def _expect(self, answer: httpx.Response, wanted: int) -> None:
         if answer.status_code == httpx.codes.UNAUTHORIZED:
             raise Unauthenticated(
-                f"The server at {self._client.base_url} works on other data.", advice="Name it: --url."
+                f"The server at {self._client.base_url} works on other data.", advice="Use its GOVERNANCE_DATA_DIR."
             )
         if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
             raise Overloaded(
