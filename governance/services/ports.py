@@ -74,8 +74,9 @@ class Cases(Protocol):
     ) -> int | None:
         """Opens a case; None when the call has an undecided one of this kind."""
 
-    def raise_to(self, case_id: int, draft: CaseDraft, *, due_at: datetime, decision_id: int | None) -> bool:
-        """Takes over a more severe draft's title, queue and severity; False where it is severe enough already."""
+    def join(self, case_id: int, draft: CaseDraft, *, due_at: datetime, decision_id: int | None) -> bool:
+        """Takes over a more severe draft's title, queue, severity and deadline; False when the case has been decided
+        meanwhile."""
 
     def count_report(self, case_id: int) -> bool:
         """One more person reported it; False when the case has been decided meanwhile."""
@@ -393,16 +394,16 @@ class EvidenceRecords(Protocol):
         """The call objects of the public contract."""
 
     def decisions(self, ids: Sequence[int]) -> list[dict[str, Any]]:
-        """{id, call, revision, action, queue, severity, policies [{policy, outcome, action, status}], policy_set ...}"""
+        """{id, call_id, revision, action, queue, severity, policies [{policy, outcome, action, status}] ...}"""
 
     def cases(self, ids: Sequence[int]) -> list[dict[str, Any]]:
-        """{id, kind, state, queue, severity, title, system, call, decision, opened_at, due_at, closed_at ...}"""
+        """{id, kind, state, queue, severity, title, system, call_id, decision_id, opened_at, closed_at ...}"""
 
     def verdicts(self, cases: Sequence[int]) -> list[dict[str, Any]]:
-        """{id, case, outcome, reason, note, by, given_at, approved_by, returned_by ...} of these cases."""
+        """{id, case_id, outcome, reason, note, given_by, given_at, approved_by, returned_by ...} of these cases."""
 
     def reports(self, ids: Sequence[int]) -> list[dict[str, Any]]:
-        """{id, reference, system, trace_id, call, case, received_at}; not the reporter's words."""
+        """{id, reference, system, trace_id, call_id, case_id, received_at}; not the reporter's words."""
 
     def names(self, references: Sequence[str]) -> dict[str, str]:
         """Whom references such as `person:17` and `key:3` stand for, where that is known."""

@@ -209,7 +209,7 @@ class ReportService:
                 joined = tx.cases.find(case_id)
                 assert joined is not None, "a case is never deleted"
                 due = min(joined.case.due_at, draft.due(now))
-                tx.cases.raise_to(case_id, draft, due_at=due, decision_id=None)
+                tx.cases.join(case_id, draft, due_at=due, decision_id=None)
                 return case_id
             opened = tx.cases.open(draft, system=system, call_id=call_id, decision_id=None, reports=1, at=now)
             if opened is not None:

@@ -22,6 +22,7 @@ from governance.review.lifecycle import Standing, Step
 from governance.review.routing import CaseDraft, draft_for_decision
 from governance.services.authorise import Authority
 from governance.services.ports import CaseRecord, Transaction
+from governance.services.reports import UNKNOWN_SYSTEM
 
 NOTE_LENGTH = 4_000
 _ATTEMPTS = 5
@@ -226,7 +227,8 @@ class ReviewService:
         if case.kind is not CaseKind.REPORT or case.call_id is not None:
             return
         for report in tx.reports.of_case(case.id):
-            call_id = tx.reports.answer_in(report.trace_id, report.system) if report.trace_id else None
+            system = "" if report.system == UNKNOWN_SYSTEM else report.system
+            call_id = tx.reports.answer_in(report.trace_id, system) if report.trace_id else None
             if call_id is not None and tx.cases.attach_call(case.id, call_id):
                 tx.reports.attach_call(case.id, call_id)
                 return
@@ -289,8 +291,8 @@ def _open_or_join(
         standing = tx.cases.open_for(call_id, draft.kind)
         if standing is not None:
             due = min(standing.case.due_at, draft.due(at))
-            tx.cases.raise_to(standing.case.id, draft, due_at=due, decision_id=decision_id)
-            return standing.case.id
+            if tx.cases.join(standing.case.id, draft, due_at=due, decision_id=decision_id):
+                return standing.case.id
     raise Conflict("The case of this call is changing too fast.", advice="Try again.")
 
 

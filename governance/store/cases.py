@@ -148,7 +148,7 @@ class SqlCases:
         opened: int | None = self._connection.execute(statement).scalar()
         return opened
 
-    def raise_to(self, case_id: int, draft: CaseDraft, *, due_at: datetime, decision_id: int | None) -> bool:
+    def join(self, case_id: int, draft: CaseDraft, *, due_at: datetime, decision_id: int | None) -> bool:
         case = t.case.c
         values: dict[str, Any] = {
             "queue": draft.queue,
@@ -159,12 +159,14 @@ class SqlCases:
         }
         if decision_id is not None:
             values |= {"decision_id": decision_id, "excerpt": draft.excerpt}
-        raised = self._connection.execute(
+        worse = case.severity < draft.severity.rank
+        # The row is written either way: that waits for a verdict under way, and then finds the case decided.
+        joined = self._connection.execute(
             t.case.update()
-            .where(case.id == case_id, case.state != CaseState.DECIDED, case.severity < draft.severity.rank)
-            .values(values)
+            .where(case.id == case_id, case.state != CaseState.DECIDED)
+            .values({name: sa.case((worse, value), else_=case[name]) for name, value in values.items()})
         )
-        return raised.rowcount == 1
+        return joined.rowcount == 1
 
     def count_report(self, case_id: int) -> bool:
         case = t.case.c

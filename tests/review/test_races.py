@@ -44,7 +44,10 @@ def race(*acts: Callable[[], object]) -> list[object]:
 def test_of_many_who_claim_one_holds_the_case(house: House, another_process: Callable[[], House]) -> None:
     case = house.case()
     reviewers = [house.person(Role.REVIEWER) for _ in range(RACERS)]
-    results = race(*(lambda r=r, h=another_process(): h.review.claim(r, case) for r in reviewers))
+    others = [another_process() for _ in reviewers]
+    results = race(
+        *(lambda r=r, h=another: h.review.claim(r, case) for r, another in zip(reviewers, others, strict=True))
+    )
     claims = [result for result in results if isinstance(result, Claim)]
     assert len(claims) == 1
     assert house.row(case).claimed_by == claims[0].case.claimed_by
@@ -58,10 +61,11 @@ def test_two_windows_give_one_verdict(house: House, another_process: Callable[[]
         (VerdictOutcome.VIOLATION, ReasonCode.ATTACK),
         (VerdictOutcome.FALSE_ALARM, ReasonCode.QUOTED),
     ] * 2
+    others = [another_process() for _ in choices]
     results = race(
         *(
-            lambda o=o, r=r, h=another_process(): h.review.decide(reviewer, case, token, outcome=o, reason=r)
-            for o, r in choices
+            lambda o=o, r=r, h=another: h.review.decide(reviewer, case, token, outcome=o, reason=r)
+            for (o, r), another in zip(choices, others, strict=True)
         )
     )
     assert sum(not isinstance(result, Conflict) for result in results) == 1
@@ -88,7 +92,10 @@ def test_approving_and_returning_at_once_has_one_effect(house: House, another_pr
 def test_two_who_start_reviewing_get_two_cases(house: House, another_process: Callable[[], House]) -> None:
     cases = {house.case() for _ in range(4)}
     reviewers = [house.person(Role.REVIEWER) for _ in range(4)]
-    results = race(*(lambda r=r, h=another_process(): h.review.claim_next(r) for r in reviewers))
+    others = [another_process() for _ in reviewers]
+    results = race(
+        *(lambda r=r, h=another: h.review.claim_next(r) for r, another in zip(reviewers, others, strict=True))
+    )
     assert {result.case.id for result in results if isinstance(result, Claim)} == cases
 
 
@@ -117,22 +124,23 @@ def test_two_decisions_at_once_open_one_case(house: House, another_process: Call
     assert house.row(results[0]).severity == Severity.CRITICAL.rank  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("given", [VerdictOutcome.VIOLATION])
+@pytest.mark.parametrize("attempt", range(5))
 def test_a_case_raised_while_it_is_decided_never_skips_the_second_person(
-    house: House, another_process: Callable[[], House], given: VerdictOutcome
+    house: House, another_process: Callable[[], House], attempt: int
 ) -> None:
-    for _ in range(3):
-        call, reviewer = house.call(), house.person(Role.REVIEWER)
-        case = house.flag(call, Severity.LOW)
-        assert case is not None
-        token = house.review.claim(reviewer, case).lease_token
-        other = another_process()
-        other._numbers = iter(range(9_000 + call, 10_000 + call))
-        race(
-            lambda: house.review.decide(reviewer, case, token, outcome=given, reason=ReasonCode.ATTACK),
-            lambda: other.flag(call, Severity.CRITICAL),
-        )
-        row = house.row(case)
-        # Raised first: the verdict waits. Decided first: the critical finding has a case of its own.
-        assert row.state == ("approval" if row.severity == 4 else "decided")
-        assert house.count(t.case, t.case.c.call_id == call) == (1 if row.severity == 4 else 2)
+    call, reviewer = house.call(), house.person(Role.REVIEWER)
+    case = house.flag(call, Severity.LOW)
+    assert case is not None
+    token = house.review.claim(reviewer, case).lease_token
+    other = another_process()
+    other._numbers = iter(range(9_000, 9_100))
+    violation = {"outcome": VerdictOutcome.VIOLATION, "reason": ReasonCode.ATTACK}
+    acts = [
+        lambda: house.review.decide(reviewer, case, token, **violation),
+        lambda: other.flag(call, Severity.CRITICAL),
+    ]
+    race(*(acts if attempt % 2 else reversed(acts)))
+    row = house.row(case)
+    # Raised first: the verdict waits. Decided first: the critical finding has a case of its own.
+    assert row.state == ("approval" if row.severity == 4 else "decided")
+    assert house.count(t.case, t.case.c.call_id == call) == (1 if row.severity == 4 else 2)
