@@ -26,7 +26,8 @@ def _hold(case_id: int, token: str) -> None:
     st.session_state[f"lease-{case_id}"] = token
 
 
-def _let_go(case_id: int) -> None:
+def let_go(case_id: int) -> None:
+    """Forgets the token: this tab no longer holds the case."""
     st.session_state.pop(f"lease-{case_id}", None)
 
 
@@ -68,7 +69,7 @@ def release(case_id: int) -> bool:
     except GovernanceError as error:
         session.complain(error)
         return False
-    _let_go(case_id)
+    let_go(case_id)
     return True
 
 
@@ -80,7 +81,7 @@ def decide(case_id: int, outcome: VerdictOutcome, reason: ReasonCode, note: str)
     except GovernanceError as error:
         session.complain(error)
         return False
-    _let_go(case_id)
+    let_go(case_id)
     session.tell(f"Case {case_id}: {words.OUTCOME[outcome].lower()}. Saved.")
     return True
 
@@ -91,7 +92,7 @@ def escalate(case_id: int, note: str) -> bool:
     except GovernanceError as error:
         session.complain(error)
         return False
-    _let_go(case_id)
+    let_go(case_id)
     session.tell(f"Case {case_id} is with the senior reviewers now.")
     return True
 

@@ -64,7 +64,8 @@ def fired(detail: Mapping[str, Any]) -> list[Fired]:
     """The policies of a decision, the severest first; their findings numbered from 1 through all policies."""
     findings = detail["findings"]
     policies = sorted(
-        detail["policies"], key=lambda one: (one["status"] == "shadow", one["outcome"] == "excepted", -_RANK[one["severity"]])
+        detail["policies"],
+        key=lambda one: (one["status"] == "shadow", one["outcome"] == "excepted", -_RANK[one["severity"]]),
     )
     number: dict[int, int] = {}
     found = []
@@ -138,10 +139,10 @@ def shown(
     now = [(turn, marks) for turn, marks, is_now in built if is_now]
     before = [(turn, marks) for turn, marks, is_now in built if not is_now]
     left_out = max(0, len(now) - MOST_TURNS) + max(0, len(before) - MOST_TURNS)
-    turns, marks = _placed(now[-MOST_TURNS:])
+    turns, placed = _placed(now[-MOST_TURNS:])
     earlier, earlier_marks = _placed(before[-MOST_TURNS:])
     return Shown(
-        turns=turns, marks=marks, earlier=earlier, earlier_marks=earlier_marks, left_out=left_out, folded=folded
+        turns=turns, marks=placed, earlier=earlier, earlier_marks=earlier_marks, left_out=left_out, folded=folded
     )
 
 

@@ -139,3 +139,17 @@ def needs(state: Overview, who: Actor, may: Callable[..., bool], now: datetime) 
                 )
             )
     return [*found, *state.deviations]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Week:
+    calls: int
+    flagged: int
+
+
+def week(visible: Systems, now: datetime) -> Week:
+    """Calls and flagged calls of the last seven days, the same figures as on Overview."""
+    today = int(now.timestamp() // 86400)
+    days, _trends = _days(session.source(), visible, today)
+    recent = [day for day in days if day.day > today - 7]
+    return Week(calls=sum(day.calls for day in recent), flagged=sum(day.flagged for day in recent))

@@ -11,12 +11,10 @@ from app.components import failure, ui
 from governance.domain.people import Permission
 
 ICON = str(Path(__file__).parent / "static" / "icon.svg")
-st.set_page_config(
-    page_title="Governance console", page_icon=ICON, layout="wide", initial_sidebar_state=224
-)
+st.set_page_config(page_title="Governance console", page_icon=ICON, layout="wide", initial_sidebar_state=224)
 
 
-def page(file: str, title: str, icon: str, *, shown: bool = True, default: bool = False) -> st.Page:  # type: ignore[valid-type]
+def page(file: str, title: str, icon: str, *, shown: bool = True, default: bool = False) -> st.Page:
     return st.Page(
         f"views/{file}.py",
         title=title,
@@ -41,10 +39,10 @@ if not (reads or audits or manages):
         "Your sign-in worked. An administrator gives you a role under Admin; then reload this page.",
         "badge",
     ):
-        st.link_button("Sign out", "/auth/logout", icon=":material/logout:")
+        st.button("Sign out", icon=":material/logout:", on_click=st.logout)
     st.stop()
 
-pages: dict[str, list[st.Page]] = {}  # type: ignore[valid-type]
+pages: dict[str, list[st.Page]] = {}
 if reads:
     pages[""] = [page("overview", "Overview", "space_dashboard", default=True)]
     pages["Review"] = [
@@ -66,7 +64,7 @@ with st.sidebar:
     with st.container(gap="xxsmall"):
         st.markdown(f"**{words.name(actor.name)}**")
         st.caption(", ".join(session.roles()) or "No role")
-    st.link_button("Sign out", "/auth/logout", icon=":material/logout:", type="tertiary")
+    st.button("Sign out", icon=":material/logout:", type="tertiary", on_click=st.logout)
 
 with failure.caught():
     here.run()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
@@ -65,7 +65,8 @@ def _to_sign_in() -> None:
     query = urlencode([(key, value) for key in st.query_params for value in st.query_params.get_all(key)])
     target = "/signin?next=" + quote(path + ("?" + query if query else ""), safe="")
     with ui.notice("Please sign in", "After signing in you come back to this page.", "lock"):
-        st.link_button("Sign in", target, type="primary", icon=":material/login:")
+        # A link of the page itself: Streamlit's own open another tab. `target` is percent-encoded throughout.
+        st.html(f'<a href="{target}" target="_self">Sign in</a>', width="content")
 
 
 def now() -> datetime:
@@ -97,9 +98,7 @@ def may(permission: Permission, system: str | None = None, **facts: bool) -> boo
 def need(permission: Permission) -> None:
     """Stops a page that the person may not see, with a way on. The services check again whatever is done."""
     if not may(permission):
-        with ui.notice(
-            "This page is not for your role", f"You are signed in as {', '.join(roles()).lower()}.", "lock"
-        ):
+        with ui.notice("This page is not for your role", f"You are signed in as {', '.join(roles()).lower()}.", "lock"):
             pass
         st.stop()
 
@@ -108,19 +107,21 @@ def roles() -> list[str]:
     """The person's roles in words, with the system where a role is limited to one."""
     return [
         words.ROLE[binding.role] + (f" ({words.name(binding.system)})" if binding.system else "")
-        for binding in sorted(actor().bindings, key=lambda binding: (list(words.ROLE).index(binding.role), binding.system))
+        for binding in sorted(
+            actor().bindings, key=lambda binding: (list(words.ROLE).index(binding.role), binding.system)
+        )
     ]
 
 
-def read(query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def read(query: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Runs one read query on a short connection; `args` begin after the connection."""
     with application().database.read() as connection:
-        return query(connection, *args, **kwargs)  # type: ignore[arg-type]
+        return query(connection, *args, **kwargs)
 
 
 def source() -> str:
     """Names the database in cache keys: two applications in one process never share a figure."""
-    return f"{id(application())}"
+    return application().database_url
 
 
 @st.cache_data(ttl=30, show_spinner=False, max_entries=8)

@@ -124,7 +124,9 @@ def context(call: CallView) -> dict[str, str]:
     if known:
         rows["Release"] = ", ".join(known)
     if documents:
-        rows["Documents read"] = ", ".join(documents[:8]) + (f" and {len(documents) - 8} more" if len(documents) > 8 else "")
+        rows["Documents read"] = ", ".join(documents[:8]) + (
+            f" and {len(documents) - 8} more" if len(documents) > 8 else ""
+        )
     rows["Tokens"] = words.tokens(call.row.input_tokens, call.row.output_tokens)
     rows["Took"] = words.took(call.row.duration_ms)
     return rows

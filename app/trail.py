@@ -15,7 +15,14 @@ from governance.domain.events import EventKind as E
 GROUPS: dict[str, tuple[E, ...]] = {
     "Everything": (),
     "Reveals": (E.CONTENT_REVEALED,),
-    "Verdicts": (E.CASE_CLAIMED, E.CASE_RELEASED, E.CASE_ESCALATED, E.VERDICT_GIVEN, E.VERDICT_APPROVED, E.VERDICT_RETURNED),
+    "Verdicts": (
+        E.CASE_CLAIMED,
+        E.CASE_RELEASED,
+        E.CASE_ESCALATED,
+        E.VERDICT_GIVEN,
+        E.VERDICT_APPROVED,
+        E.VERDICT_RETURNED,
+    ),
     "Access": (
         E.SIGN_IN,
         E.SIGN_IN_FAILED,
@@ -161,7 +168,9 @@ def sentence(
             return f"{by} changed the roles of {person}{_roles(data)}"
         case E.POLICY_SET_LOADED:
             count = data.get("policies")
-            return "A new set of policies was loaded" + (f" ({words.count(count, 'policy', 'policies')})" if count else "")
+            return "A new set of policies was loaded" + (
+                f" ({words.count(count, 'policy', 'policies')})" if count else ""
+            )
         case E.EXPORT_MADE:
             size = next((data[key] for key in ("leaves", "entries", "events", "records") if data.get(key)), None)
             return f"{by} exported {words.count(int(size), 'entry', 'entries')}" if size else f"{by} exported evidence"

@@ -7,7 +7,7 @@ through `name`, which leaves nothing that Markdown could act on.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 SEVERITY = {4: "Critical", 3: "High", 2: "Medium", 1: "Low", 0: "None"}
@@ -153,7 +153,7 @@ def queue(value: str) -> str:
     return plain(value) if value else "None"
 
 
-def controls(values: dict[str, Iterable[str]]) -> str:
+def controls(values: Mapping[str, Iterable[str]]) -> str:
     """'EU AI Act article 15, OWASP LLM LLM01': what a policy serves."""
     return ", ".join(f"{CONTROL.get(k, plain(k))} {', '.join(v)}" for k, v in values.items() if v)
 

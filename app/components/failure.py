@@ -25,8 +25,10 @@ def caught() -> Iterator[None]:
     except (RerunException, StopException):
         raise
     except Exception as error:
-        number = "".join(secrets.choice(_ALPHABET) for _ in range(3)) + "-" + "".join(
-            secrets.choice(_ALPHABET) for _ in range(3)
+        number = (
+            "".join(secrets.choice(_ALPHABET) for _ in range(3))
+            + "-"
+            + "".join(secrets.choice(_ALPHABET) for _ in range(3))
         )
         _LOG.exception("page failed", support_number=number, error=type(error).__name__)
         reason = f"{error.message} {error.advice}" if isinstance(error, GovernanceError) else ""

@@ -50,7 +50,7 @@ def severity(rank: int) -> str:
 
 
 def due_tone(at: datetime, now: datetime) -> str:
-    """"red" once late, "orange" within four hours, else ""."""
+    """ "red" once late, "orange" within four hours, else ""."""
     return "red" if at < now else "orange" if at < now + SOON else ""
 
 
@@ -68,9 +68,7 @@ def header(title: str, note: str = "", badges: str = "") -> Iterator[None]:
             st.markdown(f"# {title}" + (f" &ensp;{badges}" if badges else ""), anchors=False, width="content")
             if note:
                 st.caption(note, width="content")
-        with st.container(
-            horizontal=True, width="content", vertical_alignment="center", horizontal_alignment="right"
-        ):
+        with st.container(horizontal=True, width="content", vertical_alignment="center", horizontal_alignment="right"):
             yield
 
 
@@ -104,6 +102,46 @@ def facts(rows: Mapping[str, str]) -> None:
 def table(rows: Sequence[Mapping[str, str]]) -> None:
     """A short table of our own words."""
     st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)
+
+
+def pick(
+    frame: pd.DataFrame,
+    *,
+    key: str,
+    alt_text: str,
+    columns: Mapping[str, Any],
+    formats: Mapping[str, Callable[[Any], str]] | None = None,
+    colours: Mapping[str, Callable[[Any], str]] | None = None,
+    row_height: int = 34,
+    height: int | str = "content",
+) -> int | None:
+    """A list with words from calls, text only; gives the number of the row that was just chosen.
+
+    A colour is "red", "orange" (both bold), "quiet" or "".
+    """
+    tone = tones()
+    styles = {
+        "red": f"color: {tone['redText']}; font-weight: 600",
+        "orange": f"color: {tone['orangeText']}; font-weight: 600",
+        "quiet": f"color: {tone['quiet']}",
+        "": "",
+    }
+    styler: Any = frame.style.format(dict(formats or {}))
+    for column, colour in (colours or {}).items():
+        styler = styler.map(lambda value, colour=colour: styles[colour(value)], subset=[column])
+    picked: Any = st.dataframe(
+        styler,
+        hide_index=True,
+        key=key,
+        on_select="rerun",
+        selection_mode="single-cell",
+        height=height,  # type: ignore[call-overload]
+        row_height=row_height,
+        alt=alt_text,
+        column_config=dict(columns),
+    )
+    cells = picked.selection.cells
+    return int(cells[0][0]) if cells and cells[0][0] < len(frame) else None
 
 
 def whole(text: str) -> str:
@@ -223,7 +261,9 @@ def waterfall_spec(steps_: tuple[tuple[str, float, float, str], ...], chosen: st
     return spec(bars + took, max(_ROW * len(steps_), 40))
 
 
-def waterfall(steps_: Sequence[tuple[str, float, float, str]], chosen: str, *, key: str, follow: Callable[[], None]) -> None:
+def waterfall(
+    steps_: Sequence[tuple[str, float, float, str]], chosen: str, *, key: str, follow: Callable[[], None]
+) -> None:
     """Bars of a trace over time; a click on one calls `follow`."""
     flagged = sum(state == "flagged" for *_rest, state in steps_)
     chart(

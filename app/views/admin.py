@@ -20,9 +20,7 @@ names = {person.id: person.name for person in everybody}
 systems = list(session.system_names().values())
 active = [person for person in everybody if person.disabled_at is None]
 open_keys = [
-    key
-    for key in keys
-    if key.revoked_at is None and (key.expires_at is None or session.local(key.expires_at) > now)
+    key for key in keys if key.revoked_at is None and (key.expires_at is None or session.local(key.expires_at) > now)
 ]
 EVERYWHERE = "All systems"
 OPENS = {"7 days": 7, "30 days": 30, "90 days": 90, "1 year": 365, "No end": None}
@@ -101,9 +99,7 @@ def change_roles(person: people.Person) -> None:
         default=[words.ROLE[binding.role] for binding in given if not binding.system],
         key=f"roles-{person.id}",
     )
-    limited = [
-        (binding.role, binding.system) for binding in given if binding.system
-    ]
+    limited = [(binding.role, binding.system) for binding in given if binding.system]
     options = [f"{word} for {system}" for word in words.ROLE.values() for system in systems]
     spoken = {f"{words.ROLE[role]} for {system}": (role, system) for role, system in limited}
     options = list(dict.fromkeys([*spoken, *options]))
@@ -160,7 +156,12 @@ def make_key() -> None:
     ends = st.selectbox("Open for", list(OPENS), index=2, key="key-ends")
     missing = "" if scopes else "Choose what it may do"
     if st.button(
-        "Make the key", type="primary", icon=":material/key:", disabled=bool(missing), help=missing or None, key="key-go"
+        "Make the key",
+        type="primary",
+        icon=":material/key:",
+        disabled=bool(missing),
+        help=missing or None,
+        key="key-go",
     ):
         days = OPENS[ends]
         try:
@@ -200,21 +201,31 @@ with people_tab:
                 with st.container(gap="xxsmall", width="content"):
                     tag = " :blue-badge[You]" if person.id == me.id else ""
                     tag += " :gray-badge[Disabled]" if person.disabled_at else ""
-                    tag += " :gray-badge[First password]" if person.must_change_password and not person.disabled_at else ""
+                    tag += (
+                        " :gray-badge[First password]" if person.must_change_password and not person.disabled_at else ""
+                    )
                     st.markdown(f"**{words.name(person.name)}**{tag}", width="content")
                     held = [
                         words.ROLE[binding.role] + (f" for {words.name(binding.system)}" if binding.system else "")
                         for binding in person.bindings
                     ]
                     seen = (
-                        f"last sign-in {words.ago(person.last_seen_at, now)}" if person.last_seen_at else "never signed in"
+                        f"last sign-in {words.ago(person.last_seen_at, now)}"
+                        if person.last_seen_at
+                        else "never signed in"
                     )
                     where = "local account" if person.local else "identity provider"
                     st.caption(f"{', '.join(held) or 'No role'} · {where} · {seen}", width="content")
                 with st.container(horizontal=True, width="content"):
                     own = person.id == me.id
                     gone = person.disabled_at is not None
-                    why_not = "Somebody else must change your own access" if own else "This account is disabled" if gone else ""
+                    why_not = (
+                        "Somebody else must change your own access"
+                        if own
+                        else "This account is disabled"
+                        if gone
+                        else ""
+                    )
                     if st.button(
                         "Roles",
                         icon=":material/badge:",
@@ -245,35 +256,36 @@ with people_tab:
         if st.button("Add a person", icon=":material/person_add:", type="primary"):
             add_person()
     with ui.panel("What each role may"):
-        ui.table([{"Role": ui.whole(words.ROLE[role]), "May": words.ROLE_MAY[role].capitalize()} for role in words.ROLE])
+        ui.table(
+            [{"Role": ui.whole(words.ROLE[role]), "May": words.ROLE_MAY[role].capitalize()} for role in words.ROLE]
+        )
 
-with keys_tab:
-    with ui.panel("API keys", f"{len(open_keys)} open"):
-        if not keys:
-            st.markdown("**No key yet.** An application needs one to send calls or reports, or to ask for a check.")
-        for key in keys[:100]:
-            over = key.expires_at is not None and session.local(key.expires_at) <= now
-            with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-                with st.container(gap="xxsmall", width="content"):
-                    tag = " :gray-badge[Revoked]" if key.revoked_at else " :orange-badge[Over]" if over else ""
-                    st.markdown(f"**Key {key.id}** :gray[gov\\_{words.name(key.prefix)}…]{tag}", width="content")
-                    may = ", ".join(words.SCOPE.get(scope, scope) for scope in key.scopes)
-                    ends = f"open until {words.day(session.local(key.expires_at), now)}" if key.expires_at else "no end"
-                    used = f"used {words.ago(key.last_used_at, now)}" if key.last_used_at else "never used"
-                    place = words.name(key.system) if key.system else "all systems"
-                    st.caption(f"May {may} · {place} · {ends} · {used}", width="content")
-                why_not = "It is revoked already" if key.revoked_at else ""
-                if st.button(
-                    "Revoke",
-                    icon=":material/key_off:",
-                    type="tertiary",
-                    key=f"revoke-{key.id}",
-                    disabled=bool(why_not),
-                    help=why_not or None,
-                ):
-                    revoke(key)
-        if st.button("Make an API key", icon=":material/add:", type="primary"):
-            make_key()
+with keys_tab, ui.panel("API keys", f"{len(open_keys)} open"):
+    if not keys:
+        st.markdown("**No key yet.** An application needs one to send calls or reports, or to ask for a check.")
+    for key in keys[:100]:
+        over = key.expires_at is not None and session.local(key.expires_at) <= now
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            with st.container(gap="xxsmall", width="content"):
+                tag = " :gray-badge[Revoked]" if key.revoked_at else " :orange-badge[Over]" if over else ""
+                st.markdown(f"**Key {key.id}** :gray[gov\\_{words.name(key.prefix)}…]{tag}", width="content")
+                may = ", ".join(words.SCOPE.get(scope, scope) for scope in key.scopes)
+                ends = f"open until {words.day(session.local(key.expires_at), now)}" if key.expires_at else "no end"
+                used = f"used {words.ago(key.last_used_at, now)}" if key.last_used_at else "never used"
+                place = words.name(key.system) if key.system else "all systems"
+                st.caption(f"May {may} · {place} · {ends} · {used}", width="content")
+            why_not = "It is revoked already" if key.revoked_at else ""
+            if st.button(
+                "Revoke",
+                icon=":material/key_off:",
+                type="tertiary",
+                key=f"revoke-{key.id}",
+                disabled=bool(why_not),
+                help=why_not or None,
+            ):
+                revoke(key)
+    if st.button("Make an API key", icon=":material/add:", type="primary"):
+        make_key()
 
 with working_tab:
     detectors = session.read(health.detectors)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from datetime import datetime, time, timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import pandas as pd
 import streamlit as st
@@ -79,8 +80,12 @@ with st.container(border=True):
         if result is not None:
             found, seconds = result
             if found.ok:
-                st.markdown("**:green[:material/verified_user:] Nothing was altered, removed, reordered or added later**")
-                st.caption(f"{words.count(found.events, 'entry', 'entries')} checked in {seconds:.1f} s, just now, by you.")
+                st.markdown(
+                    "**:green[:material/verified_user:] Nothing was altered, removed, reordered or added later**"
+                )
+                st.caption(
+                    f"{words.count(found.events, 'entry', 'entries')} checked in {seconds:.1f} s, just now, by you."
+                )
             else:
                 st.markdown("**:red[:material/gpp_bad:] The log was tampered with, or is damaged**")
                 st.caption("Secure the database file and the checkpoints kept elsewhere before anything else.")
@@ -100,7 +105,11 @@ with st.container(border=True):
     with st.grid(4, min_column_width=170):
         waiting = f"all but {words.count(state.unsealed, 'entry', 'entries')}" if state.unsealed else "every entry"
         figures = [
-            ("Signed statement", session.local(state.sealed_at).strftime("%H:%M") if state.sealed_at else "None yet", f"covers {waiting}"),
+            (
+                "Signed statement",
+                session.local(state.sealed_at).strftime("%H:%M") if state.sealed_at else "None yet",
+                f"covers {waiting}",
+            ),
             ("Entries", f"{state.size:,}", "append-only"),
             (
                 "Verified",
@@ -140,7 +149,7 @@ with left:
             about = st.text_input(
                 "Case number", key="about", bind="query-params", placeholder="for example 214", on_change=restart
             )
-            days = st.date_input("From and to", value=(), key="audit_days", on_change=restart)
+            days: Any = st.date_input("From and to", value=cast(Any, ()), key="audit_days", on_change=restart)
     since = until = None
     if isinstance(days, tuple) and len(days) == 2:
         since = datetime.combine(days[0], time(), now.tzinfo)
@@ -158,7 +167,8 @@ with left:
     rows = session.read(audit.events, chosen, before=before, limit=PAGE + 1)
     more, rows = len(rows) > PAGE, rows[:PAGE]
     reasons = session.read(
-        cases.reveal_reasons, [int(row.data["reveal"]) for row in rows if row.kind == EventKind.CONTENT_REVEALED and "reveal" in row.data]
+        cases.reveal_reasons,
+        [int(row.data["reveal"]) for row in rows if row.kind == EventKind.CONTENT_REVEALED and "reveal" in row.data],
     )
 
     def sentence(row: audit.EventRow) -> str:
@@ -166,7 +176,9 @@ with left:
         return trail.sentence(row.kind, row.actor, row.subject, row.data, everybody, reason=reason)
 
     if not rows:
-        with ui.notice("No entry fits these filters", "Entries outside these filters are in the log all the same.", "search_off"):
+        with ui.notice(
+            "No entry fits these filters", "Entries outside these filters are in the log all the same.", "search_off"
+        ):
 
             def everything() -> None:
                 st.session_state.update(show="Everything", who="Anybody", about="", audit_days=())
@@ -185,25 +197,23 @@ with left:
                 for row in rows
             ]
         )
-        tone = ui.tones()
         column = st.column_config
-        picked = st.dataframe(
-            frame.style.map(lambda _value: f"color: {tone['quiet']}", subset=["When", "About"]).map(
-                lambda value: f"color: {tone['redText']}; font-weight: 600" if value == "Refused" else "",
-                subset=["Kind"],
-            ),
-            hide_index=True,
+        place_chosen = ui.pick(
+            frame,
+            key="events",
+            alt_text="Audit entries, newest first",
             row_height=36,
             height=36 * min(len(rows), 14) + 38,
-            on_select="rerun",
-            selection_mode="single-cell",
-            key="events",
-            alt="Audit entries, newest first",
-            column_config={
+            colours={
+                "When": lambda _value: "quiet",
+                "About": lambda _value: "quiet",
+                "Kind": lambda value: "red" if value == "Refused" else "",
+            },
+            columns={
                 "When": column.Column(width=88),
-                "What happened": column.TextColumn(width=440),
-                "About": column.TextColumn(width=104),
-                "Kind": column.Column(width=84),
+                "What happened": column.TextColumn(width=452),
+                "About": column.TextColumn(width=96),
+                "Kind": column.Column(width=80),
             },
         )
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
@@ -219,10 +229,11 @@ with left:
                         type="tertiary",
                         on_click=lambda: st.session_state.update(audit_before=rows[-1].id),
                     )
-        cells = picked.selection.cells
-        if cells:
-            row = rows[cells[0][0]]
-            with ui.panel("Signed content and proof", f"entry {row.seq:,}" if row.seq is not None else "waits to be signed"):
+        if place_chosen is not None:
+            row = rows[place_chosen]
+            with ui.panel(
+                "Signed content and proof", f"entry {row.seq:,}" if row.seq is not None else "waits to be signed"
+            ):
                 st.code(row.leaf.decode("utf-8", "replace"), language=None, wrap_lines=True)
                 if row.seq is None:
                     st.caption("It is signed within a second; then its proof appears here.")
@@ -244,7 +255,11 @@ with right:
         allowed = session.may(Permission.EXPORT_EVIDENCE, place)
         wrong = bool(case_number.strip()) and not case_number.strip().isdecimal()
         why_not = (
-            "Compliance officers and auditors export evidence" if not allowed else "A case number is digits" if wrong else ""
+            "Compliance officers and auditors export evidence"
+            if not allowed
+            else "A case number is digits"
+            if wrong
+            else ""
         )
         if st.button(
             "Make the package",
@@ -261,11 +276,14 @@ with right:
             )
             with st.spinner("Collecting entries and proofs …"), tempfile.TemporaryDirectory() as folder:
                 target = Path(folder) / "evidence.zip"
-                made = session.attempt(
-                    lambda: session.application().export.to_file(session.begin(), wanted, target)
-                )
+                made = session.attempt(lambda: session.application().export.to_file(session.begin(), wanted, target))
                 if made is not None:
-                    st.session_state["package"] = (made.events, target.read_bytes(), now.strftime("%Y-%m-%d-%H%M"), f"today {now:%H:%M}")
+                    st.session_state["package"] = (
+                        made.events,
+                        target.read_bytes(),
+                        now.strftime("%Y-%m-%d-%H%M"),
+                        f"today {now:%H:%M}",
+                    )
             st.rerun()
         if package := st.session_state.get("package"):
             events, body, stamp, made_at = package

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from app import evidence, session, steps, words
@@ -10,22 +12,24 @@ from app.components.marked import pairs, transcript
 from governance.domain.calls import CallStatus
 from governance.domain.people import Permission
 from governance.store.queries import calls
+from governance.store.queries.calls import CallView
 
 session.need(Permission.READ_CALLS)
 now = session.now()
 visible = session.visible()
 asked = st.query_params.get("id", "")
-call = session.read(calls.find, int(asked), visible) if asked.isdecimal() and len(asked) < 17 else None
-if call is None:
+wanted = session.read(calls.find, int(asked), visible) if asked.isdecimal() and len(asked) < 17 else None
+if wanted is None:
     with ui.header("No such call, or you may not see it"):
         pass
     with ui.notice("There is nothing at this address", "Look for the call by its words, system or time.", "search_off"):
         st.page_link("views/calls.py", label="Open calls", icon=":material/forum:")
     st.stop()
 
+call: CallView = wanted
 row = call.row
 decision = call.decisions[0] if call.decisions else None
-detail = decision.detail if decision else {"policies": [], "findings": [], "failures": [], "explanation": ""}
+detail: Any = decision.detail if decision else {"policies": [], "findings": [], "failures": [], "explanation": ""}
 why = evidence.fired(detail)
 TITLE = {
     CallStatus.RECORDED: "This call is not checked yet",
@@ -99,7 +103,9 @@ with right:
             if policy.explanation:
                 st.text(policy.explanation)
             if policy.values:
-                pairs({words.plain(key): str(value) for key, value in policy.values.items()}, key=f"v-{call.id}-{number}")
+                pairs(
+                    {words.plain(key): str(value) for key, value in policy.values.items()}, key=f"v-{call.id}-{number}"
+                )
             if serves := words.controls(policy.controls):
                 st.caption(f"Serves {words.name(serves, 200)}")
         if decision is not None and not why and row.content_captured and row.status is CallStatus.CHECKED:

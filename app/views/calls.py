@@ -7,14 +7,14 @@ from datetime import datetime, time, timedelta
 import pandas as pd
 import streamlit as st
 
-from app import session, words
+from app import figures, session, words
 from app.components import ui
 from governance.domain.calls import CallStatus
 from governance.domain.people import Permission
 from governance.store.queries import calls
 from governance.store.queries.calls import CallFilter
 
-PAGE = 50
+PAGE = 30
 PERIODS = {"Any time": None, "Today": 0, "7 days": 7, "30 days": 30, "Days …": None}
 STATUS = {
     "Any state": "",
@@ -37,7 +37,11 @@ def restart() -> None:
     st.session_state.pop("calls_after", None)
 
 
-with ui.header("Calls", "What your systems were asked, what they did and answered · text is redacted"):
+week = figures.week(visible, now)
+with ui.header(
+    f"{week.calls:,} calls in 7 days, {words.share(week.flagged, week.calls)} flagged" if week.calls else "Calls",
+    "What your systems were asked, did and answered · text is redacted",
+):
     pass
 session.told()
 
@@ -73,7 +77,9 @@ with st.container(horizontal=True, vertical_alignment="bottom", horizontal_align
             period = st.selectbox("Time", list(PERIODS), key="time", bind="query-params", on_change=restart)
             since = until = None
             if period == "Days …":
-                days = st.date_input("From and to", value=(now.date() - timedelta(days=6), now.date()), on_change=restart)
+                days = st.date_input(
+                    "From and to", value=(now.date() - timedelta(days=6), now.date()), on_change=restart
+                )
                 if isinstance(days, tuple) and len(days) == 2:
                     since = datetime.combine(days[0], time(), now.tzinfo)
                     until = datetime.combine(days[1], time(), now.tzinfo) + timedelta(days=1)
@@ -148,7 +154,13 @@ if page.rows:
                 "System": row.system,
                 "Kind": words.CALL_KIND[row.kind],
                 "Said": row.excerpt
-                or ("no content captured" if not row.content_captured else "not examined yet" if row.status is CallStatus.RECORDED else row.name),
+                or (
+                    "no content captured"
+                    if not row.content_captured
+                    else "not examined yet"
+                    if row.status is CallStatus.RECORDED
+                    else row.name
+                ),
                 "State": state_of(row),
                 "Model": row.model,
                 "Took": words.took(row.duration_ms) if row.duration_ms is not None else "",
@@ -157,31 +169,20 @@ if page.rows:
             for row in page.rows
         ]
     )
-    tone = ui.tones()
 
     def tint(value: str) -> str:
         if value.startswith(("Blocked", "Could not")):
-            return f"color: {tone['redText']}; font-weight: 600"
-        if value in ("Allowed", ""):
-            return f"color: {tone['quiet']}"
-        return f"color: {tone['orangeText']}; font-weight: 600"
+            return "red"
+        return "quiet" if value in ("Allowed", "") else "orange"
 
-    styled = (
-        frame.style.format({"When": lambda at: words.clock(session.local(at.to_pydatetime()), now)})
-        .map(tint, subset=["State"])
-        .map(lambda _value: f"color: {tone['quiet']}", subset=["When", "Kind", "Model"])
-    )
     column = st.column_config
-    picked = st.dataframe(
-        styled,
-        hide_index=True,
+    chosen = ui.pick(
+        frame,
         key="calls",
-        on_select="rerun",
-        selection_mode="single-cell",
-        height="content",
-        row_height=34,
-        alt="Calls, newest first",
-        column_config={
+        alt_text="Calls, newest first",
+        formats={"When": lambda at: words.clock(session.local(at.to_pydatetime()), now)},
+        colours={"State": tint, **{name: lambda _value: "quiet" for name in ("When", "Kind", "Model")}},
+        columns={
             "When": column.Column(width=92),
             "System": column.TextColumn(width=116),
             "Kind": column.Column(width=68),
@@ -192,9 +193,8 @@ if page.rows:
             "Tokens": column.Column(width=64, alignment="right"),
         },
     )
-    cells = picked.selection.cells
-    if cells:
-        st.switch_page("views/call.py", query_params={"id": str(page.rows[cells[0][0]].id)})
+    if chosen is not None:
+        st.switch_page("views/call.py", query_params={"id": str(page.rows[chosen].id)})
 else:
     st.caption("None among the calls looked through so far.")
 

@@ -23,14 +23,17 @@ session.need(Permission.READ_CASES)
 me, now = session.actor(), session.now()
 visible = session.visible(Permission.READ_CASES)
 asked = st.query_params.get("id", "")
-case = session.read(cases.find, int(asked), visible) if asked.isdecimal() and len(asked) < 16 else None
-if case is None:
+wanted_case = session.read(cases.find, int(asked), visible) if asked.isdecimal() and len(asked) < 16 else None
+if wanted_case is None:
     with ui.header("No such case, or you may not see it"):
         pass
-    with ui.notice("There is nothing at this address", "Check the case number, or take a case from the queue.", "search_off"):
+    with ui.notice(
+        "There is nothing at this address", "Check the case number, or take a case from the queue.", "search_off"
+    ):
         st.page_link("views/queue.py", label="Open the queue", icon=":material/inbox:")
     st.stop()
 
+case: CaseRow = wanted_case
 system = case.system
 live = case.state is CaseState.CLAIMED and case.lease_until is not None and case.lease_until > now
 mine = live and case.held_by == me.id
@@ -91,6 +94,18 @@ with ui.header(
 ):
     st.markdown(badges)
 session.told()
+if acts.lease(case.id) and not mine:
+    acts.let_go(case.id)
+    ended = (
+        "This case is decided already."
+        if case.state in (CaseState.DECIDED, CaseState.APPROVAL)
+        else f"{person(case.held_by)} holds this case now."
+        if live
+        else "The time for this case ran out, so others may claim it again."
+    )
+    with st.container(border=True, gap="xxsmall"):
+        st.markdown(f":orange[:material/info:] **{ended}**")
+        st.caption("Nothing was saved from this window since. What you wrote in the note is still there if you claim it.")
 
 # What may be shown, and how
 
@@ -102,7 +117,7 @@ def reveal_facts() -> dict[str, bool]:
 may_reveal = call is not None and session.may(Permission.REVEAL_CONTENT, system, **reveal_facts())
 revealed = None
 if call is not None and may_reveal and not st.session_state.get(f"hidden-{call.id}"):
-    revealed = session.attempt(lambda: session.application().reveal.read(me, call.id))
+    revealed = session.application().reveal.read(me, call.id)
 original: dict[tuple[PartKind, int], str] | None = None
 if revealed is not None:
     original = {(part.kind, part.index): part.content.text for part in parts_of(revealed.call)}
@@ -127,7 +142,7 @@ def ask_to_reveal() -> None:
         icon=":material/visibility:",
     ):
         full = f"{reason}: {note.strip()}" if note.strip() else str(reason)
-        shown_call = call.id if call is not None else None
+        shown_call = case.call_id
         done = session.attempt(
             lambda: session.application().reveal.reveal(session.begin(), full, case_id=case.id, call_id=shown_call)
         )
@@ -177,9 +192,13 @@ with left:
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.markdown("##### Conversation", anchors=False, width="content")
             if call is not None and original is None:
-                blocked = "" if may_reveal else "Claim the case first" if session.may(
-                    Permission.REVEAL_CONTENT, system, claimed_by_actor=True
-                ) else "Your role may not see original text"
+                blocked = (
+                    ""
+                    if may_reveal
+                    else "Claim the case first"
+                    if session.may(Permission.REVEAL_CONTENT, system, claimed_by_actor=True)
+                    else "Your role may not see original text"
+                )
                 if st.button(
                     "Show original text",
                     icon=":material/visibility:",
@@ -222,7 +241,10 @@ with left:
         steps.panel(call.row.trace_id, visible, chosen=call.id, key=f"case-{case.id}")
 
 with right:
-    with ui.panel("Why it was flagged" if why else "Why it is here", words.count(len({e.n for f in why for e in f.evidence}), "finding") if why else ""):
+    with ui.panel(
+        "Why it was flagged" if why else "Why it is here",
+        words.count(len({e.n for f in why for e in f.evidence}), "finding") if why else "",
+    ):
         current = str(st.session_state.get(f"finding-{case.id}", ""))
         if call is not None and call.row.status == "failed":
             st.markdown(":orange-badge[:material/error: Could not be checked]")
@@ -252,7 +274,10 @@ with right:
                     st.caption(where + (f" · rule {words.name(words.plain(one.rule))}" if one.rule else ""))
             values = {words.plain(key): str(value) for key, value in policy.values.items()}
             if values:
-                pairs({**values, "Result": words.ACTION.get(policy.action, policy.action)}, key=f"values-{case.id}-{position}")
+                pairs(
+                    {**values, "Result": words.ACTION.get(policy.action, policy.action)},
+                    key=f"values-{case.id}-{position}",
+                )
             if serves := words.controls(policy.controls):
                 st.caption(f"Serves {words.name(serves, 200)}")
         if not why:
@@ -402,7 +427,13 @@ def bar_approval(case: CaseRow) -> None:
     said = f"{person(standing.by)} decided: {words.OUTCOME[standing.outcome].lower()}. {reason}."
     own = standing.by == me.id
     allowed = session.may(Permission.APPROVE_VERDICT, system, own_work=own)
-    why_not = "" if allowed else "Somebody else must approve your verdict" if own else "A senior reviewer or compliance officer approves it"
+    why_not = (
+        ""
+        if allowed
+        else "Somebody else must approve your verdict"
+        if own
+        else "A senior reviewer or compliance officer approves it"
+    )
     with st.form(f"approval-{case.id}", border=False, enter_to_submit=False):
         hint(said)
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import altair as alt
@@ -12,7 +11,7 @@ import streamlit as st
 from app import figures, posture, session, words
 from app.components import ui
 from governance.domain.people import Permission
-from governance.domain.review import CaseKind, CaseState
+from governance.domain.review import CaseKind
 
 session.need(Permission.READ_CALLS)
 now = session.now()
@@ -71,9 +70,7 @@ with ui.header(
             else:
                 st.query_params["system"] = picked
 
-        st.selectbox(
-            "System", options, key="overview_system", on_change=keep, label_visibility="collapsed", width=190
-        )
+        st.selectbox("System", options, key="overview_system", on_change=keep, label_visibility="collapsed", width=190)
         chosen = "" if st.session_state["overview_system"] == ALL else st.session_state["overview_system"]
 
 loads = [load for load in state.loads if not chosen or load.system == chosen]
@@ -172,7 +169,9 @@ def trend_spec(trend: posture.Trend, top: float, first: int, last: int, theme: s
             f"{field}:Q",
             title=None,
             scale=alt.Scale(domain=[0, top]),
-            axis=alt.Axis(format=".0%" if top >= 0.04 else ".1%", values=[0, top / 2, top], grid=True, gridColor=t["soft"]),
+            axis=alt.Axis(
+                format=".0%" if top >= 0.04 else ".1%", values=[0, top / 2, top], grid=True, gridColor=t["soft"]
+            ),
         )
 
     layers = []
@@ -204,7 +203,15 @@ def deadline_spec(counts: tuple[tuple[str, str, int], ...], theme: str) -> dict[
         alt.Chart(data)
         .transform_filter("datum.Cases > 0")
         .transform_calculate(k="indexof(['Overdue','Due today','Later'], datum.When)")
-        .encode(y=alt.Y("Severity:N", sort=order, scale=alt.Scale(domain=order), title=None, axis=alt.Axis(labelPadding=10, labelFontSize=12.5)))
+        .encode(
+            y=alt.Y(
+                "Severity:N",
+                sort=order,
+                scale=alt.Scale(domain=order),
+                title=None,
+                axis=alt.Axis(labelPadding=10, labelFontSize=12.5),
+            )
+        )
     )
     bars = base.mark_bar(height=16, stroke=t["background"], strokeWidth=1.5).encode(
         x=alt.X("Cases:Q", title=None, axis=None, stack="zero"),
@@ -263,7 +270,9 @@ with ui.panel(
                     + ("above its usual range" if trend.unusual else "within its usual range"),
                 )
         if len(trends) > 3:
-            st.caption(f"The 3 of {len(trends)} systems that are unusual or largest. Choose a system above for another.")
+            st.caption(
+                f"The 3 of {len(trends)} systems that are unusual or largest. Choose a system above for another."
+            )
 
 with ui.panel("Open cases and their deadlines", f"{open_cases:,} open", deadline_cell):
     when = {"overdue": "Overdue", "today": "Due today", "later": "Later"}

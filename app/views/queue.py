@@ -82,8 +82,16 @@ if reviews and (did := work_note()):
 if not session.may(Permission.DECIDE_CASE) and not reviews:
     note.append("you read cases; reviewers decide them")
 
-with ui.header(titles[0], " · ".join(note).capitalize() if note else "Cases that policies or users ask a person to look at"):
-    why_not = "" if reviews and open_cases else "No case is open" if reviews else "Reviewers claim cases; your role reads them"
+with ui.header(
+    titles[0], " · ".join(note).capitalize() if note else "Cases that policies or users ask a person to look at"
+):
+    why_not = (
+        ""
+        if reviews and open_cases
+        else "No case is open"
+        if reviews
+        else "Reviewers claim cases; your role reads them"
+    )
     if st.button(
         "Start reviewing",
         type="primary",
@@ -109,7 +117,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", horizontal_align
     def restart() -> None:
         st.session_state.pop("queue_after", None)
 
-    view = st.pills(
+    chosen_view = st.pills(
         "View",
         list(COUNTS),
         required=True,
@@ -118,6 +126,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", horizontal_align
         label_visibility="collapsed",
         format_func=lambda name: f"{name} :gray[{COUNTS[name]}]",
     )
+    view = chosen_view or "All open"
     with st.container(horizontal=True, width="content"):
         find = st.text_input(
             "Search",
@@ -132,9 +141,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", horizontal_align
         with st.popover("Filter", icon=":material/filter_list:"):
             shown_systems = [name for number, name in names.items() if visible is None or number in visible]
             only = st.multiselect("System", shown_systems, key="of", bind="query-params", on_change=restart)
-            among = st.multiselect(
-                "Queue", sorted(QUEUE_VIEWS), key="queue", bind="query-params", on_change=restart
-            )
+            among = st.multiselect("Queue", sorted(QUEUE_VIEWS), key="queue", bind="query-params", on_change=restart)
             severities = st.multiselect(
                 "Severity",
                 [words.SEVERITY[rank] for rank in (4, 3, 2, 1)],
@@ -200,9 +207,7 @@ def first_reason(case: CaseRow) -> str:
 if view == "All open" and not narrowed and after is None and reviews:
     first = acts.next_case()
     if first is not None:
-        with st.container(
-            border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"
-        ):
+        with st.container(border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             with st.container(gap="xxsmall", width="content"):
                 st.caption("Next for you")
                 st.markdown(
@@ -244,53 +249,35 @@ frame = pd.DataFrame(
         for case in rows
     ]
 )
-tone = ui.tones()
-
-
-def weight(kind: str) -> str:
-    return f"color: {tone[kind]}; font-weight: 600" if kind else ""
-
-
-styled = (
-    frame.style.format(
-        {
-            "Deadline": lambda at: words.due(at.to_pydatetime(), now),
-            "Severity": lambda rank: words.SEVERITY[rank],
-            "Opened": lambda at: words.ago(at.to_pydatetime(), now),
-            "Reports": lambda number: str(number or ""),
-        }
-    )
-    .map(
-        lambda at: weight({"red": "redText", "orange": "orangeText"}.get(ui.due_tone(at.to_pydatetime(), now), "")),
-        subset=["Deadline"],
-    )
-    .map(lambda rank: weight({4: "redText", 3: "orangeText"}.get(rank, "")), subset=["Severity"])
-)
 column = st.column_config
-picked = st.dataframe(
-    styled,
-    hide_index=True,
+chosen = ui.pick(
+    frame,
     key="cases",
-    on_select="rerun",
-    selection_mode="single-cell",
-    height="content",
-    row_height=34,
-    alt="Open cases, most urgent first",
-    column_config={
+    alt_text="Open cases, most urgent first",
+    formats={
+        "Deadline": lambda at: words.due(at.to_pydatetime(), now),
+        "Severity": lambda rank: words.SEVERITY[rank],
+        "Opened": lambda at: words.ago(at.to_pydatetime(), now),
+        "Reports": lambda number: str(number or ""),
+    },
+    colours={
+        "Deadline": lambda at: ui.due_tone(at.to_pydatetime(), now),
+        "Severity": lambda rank: {4: "red", 3: "orange"}.get(rank, ""),
+    },
+    columns={
         "Case": column.NumberColumn(width=58, format="%d"),
         "Severity": column.Column(width=74, alignment="left"),
         "Deadline": column.Column(width=94),
         "Why": column.TextColumn("Why it was flagged", width=286),
-        "Excerpt": column.TextColumn("Excerpt, redacted", width=200),
+        "Excerpt": column.TextColumn("Excerpt, redacted", width=190),
         "System": column.Column(width=116),
         "Reports": column.Column(width=62, help="How many people reported this answer"),
         "Opened": column.Column(width=82),
-        "Held by": column.Column(width=76),
+        "Held by": column.Column(width=88),
     },
 )
-cells = picked.selection.cells
-if cells:
-    st.switch_page("views/case.py", query_params={"id": str(rows[cells[0][0]].id)})
+if chosen is not None:
+    st.switch_page("views/case.py", query_params={"id": str(rows[chosen].id)})
 
 with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
     st.caption(

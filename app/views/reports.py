@@ -20,7 +20,9 @@ more, reports = len(reports) > PAGE, reports[:PAGE]
 waiting = sum(report.state in (ReportState.RECEIVED, ReportState.IN_REVIEW) for report in reports)
 
 with ui.header(
-    f"{words.count(waiting, 'report waits', 'reports wait')} for an answer" if waiting else "No report waits for an answer",
+    f"{words.count(waiting, 'report waits', 'reports wait')} for an answer"
+    if waiting
+    else "No report waits for an answer",
     "Answers that users said were wrong; each is a case, decided by a person · text is redacted",
 ):
     pass
@@ -45,10 +47,11 @@ states = st.pills(
 listed = [report for report in reports if states in ("All", words.REPORT_STATE[report.state])]
 if not listed:
     with ui.notice(f"No report is {states.lower()}", "There are reports in other states.", "search_off"):
-        st.button("Show all reports", on_click=lambda: st.session_state.update(reported="All"))
+        st.button(
+            "Show all reports", icon=":material/report:", on_click=lambda: st.session_state.update(reported="All")
+        )
     st.stop()
 
-tone = ui.tones()
 frame = pd.DataFrame(
     [
         {
@@ -65,27 +68,17 @@ frame = pd.DataFrame(
 )
 
 
-def tint(value: str) -> str:
-    if value == "Confirmed":
-        return f"color: {tone['redText']}; font-weight: 600"
-    if value == "Not confirmed":
-        return f"color: {tone['quiet']}"
-    return f"color: {tone['orangeText']}; font-weight: 600"
-
-
 column = st.column_config
-picked = st.dataframe(
-    frame.style.format({"Received": lambda at: words.ago(at.to_pydatetime(), now)})
-    .map(tint, subset=["State"])
-    .map(lambda value: f"color: {tone['redText']}; font-weight: 600" if value == "Yes" else "", subset=["Acted upon"]),
-    hide_index=True,
+row = ui.pick(
+    frame,
     key="reports",
-    on_select="rerun",
-    selection_mode="single-cell",
-    height="content",
-    row_height=34,
-    alt="Reports, newest first",
-    column_config={
+    alt_text="Reports, newest first",
+    formats={"Received": lambda at: words.ago(at.to_pydatetime(), now)},
+    colours={
+        "State": lambda value: {"Confirmed": "red", "Not confirmed": "quiet"}.get(value, "orange"),
+        "Acted upon": lambda value: "red" if value == "Yes" else "",
+    },
+    columns={
         "Received": column.Column(width=92),
         "What was wrong": column.TextColumn(width=340),
         "The claim": column.TextColumn(width=230),
@@ -95,11 +88,8 @@ picked = st.dataframe(
         "Case": column.Column(width=76),
     },
 )
-cells = picked.selection.cells
-if cells:
-    chosen = listed[cells[0][0]]
-    if chosen.case_id:
-        st.switch_page("views/case.py", query_params={"id": str(chosen.case_id)})
+if row is not None and listed[row].case_id:
+    st.switch_page("views/case.py", query_params={"id": str(listed[row].case_id)})
 
 with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
     st.caption("Newest first · choose a row to open its case", width="content")

@@ -166,10 +166,8 @@ def _found_by_words(connection: sa.Connection, want: CallFilter, after: tuple[in
         messages = search.find(connection, want.words, before=before, limit=200)
         if not messages:
             return Page(rows=tuple(_rows(connection, list(rows.values()))), next=None)
-        homes = connection.execute(
-            sa.select(t.message.c.id, t.message.c.call_id).where(t.message.c.id.in_(messages))
-        )
-        call_of = {message: call for message, call in homes}
+        homes = connection.execute(sa.select(t.message.c.id, t.message.c.call_id).where(t.message.c.id.in_(messages)))
+        call_of = {row.id: row.call_id for row in homes}
         calls = set(call_of.values()) - rows.keys()
         hits = {
             row.id: row for row in connection.execute(sa.select(*_COLUMNS).where(t.call.c.id.in_(calls), *conditions))
@@ -230,7 +228,7 @@ def _telling_part(parts: str) -> int | None:
 
 def _names(connection: sa.Connection, ids: Iterable[int]) -> dict[int, str]:
     rows = connection.execute(sa.select(t.system.c.id, t.system.c.name).where(t.system.c.id.in_(set(ids))))
-    return {number: name for number, name in rows}
+    return {row.id: row.name for row in rows}
 
 
 def redacted(connection: sa.Connection, messages: Iterable[int], cut: int | None = None) -> dict[int, str]:

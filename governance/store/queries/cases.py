@@ -308,7 +308,7 @@ def right_when_flagged(connection: sa.Connection, policy: str, systems: Systems)
         .where(t.case.c.policy == policy, within(t.case.c.system_id, systems), v.returned_at.is_(None))
         .group_by(v.outcome)
     )
-    return {outcome: number for outcome, number in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

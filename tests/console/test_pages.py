@@ -1,0 +1,185 @@
+"""Each page draws for those whom it is for, in every state, and says its answer in its title."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from governance.domain.content import PartKind
+from tests.console.conftest import Page
+from tests.console.world import World
+
+# What only that page has.
+MARK = {"audit": "Verify now", "admin": "Add a person", "queue": "Start reviewing", "calls": "Model"}
+READERS = ("reviewer", "senior_reviewer", "compliance_officer", "auditor", "engineer")
+
+
+def title(test: Any) -> str:
+    assert not test.exception, [error.value for error in test.exception]
+    found = [markdown.value for markdown in test.markdown if markdown.value.startswith(("# ", "### "))]
+    assert found, "a page has a title"
+    return str(found[0]).removeprefix("# ").split(" &ensp;")[0]
+
+
+def spoken(test: Any) -> str:
+    """All our own words on the page, and all text-only words."""
+    parts = [
+        *(m.value for m in test.markdown),
+        *(c.value for c in test.caption),
+        *(x.value for x in test.text),
+        *(c.value for c in test.code),
+    ]
+    return "\n".join(str(part) for part in parts)
+
+
+def button(test: Any, label: str) -> Any:
+    return next(b for b in test.button if b.label.startswith(label))
+
+
+def labels(test: Any) -> list[str]:
+    return [b.label for b in test.button]
+
+
+def test_anonymous_sees_the_way_to_sign_in_and_nothing_else(world: World, page: Page) -> None:
+    world.case()
+    test = page("")
+    assert "Please sign in" in title(test)
+    assert not test.dataframe and not test.button
+
+
+def test_a_session_that_was_closed_shows_nothing_more(world: World, page: Page) -> None:
+    world.application.sessions.close(world.token["reviewer"])
+    assert "Please sign in" in title(page("", "reviewer"))
+
+
+def test_without_a_role_the_page_says_who_gives_one(page: Page) -> None:
+    test = page("", "nobody")
+    assert title(test) == "You have no role yet"
+    assert labels(test) == ["Sign out"]
+
+
+@pytest.mark.parametrize("who", READERS)
+def test_overview_of_an_empty_installation_says_what_to_do(page: Page, who: str) -> None:
+    test = page("overview", who)
+    assert title(test) == "No calls yet"
+    assert any("OTEL_EXPORTER_OTLP_ENDPOINT" in code.value for code in test.code)
+
+
+def test_overview_counts_what_the_queue_counts(world: World, page: Page) -> None:
+    world.case(severity="critical", due=-timedelta(days=1))
+    world.case()
+    overview = page("overview", "compliance_officer")
+    assert title(overview).startswith("Under control, with ")
+    figures = {metric.label: metric.value for metric in overview.metric}
+    assert figures["Open cases"] == "2"
+    assert figures["Past deadline"] == "1"
+    assert "1 case is past the deadline" in spoken(overview)
+    assert title(page("queue", "reviewer")) == "2 open cases"
+
+
+@pytest.mark.parametrize("name", ["overview", "queue", "calls", "reports"])
+@pytest.mark.parametrize("who", READERS)
+def test_readers_see_the_reading_pages_full_and_empty(world: World, page: Page, who: str, name: str) -> None:
+    title(page(name, who))
+    world.case()
+    title(page(name, who))
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("audit", {"compliance_officer", "auditor", "admin"}),
+        ("admin", {"admin"}),
+        ("queue", set(READERS)),
+        ("calls", set(READERS)),
+    ],
+)
+def test_pages_are_for_their_roles_only(page: Page, name: str, allowed: set[str]) -> None:
+    for who in (*READERS, "admin"):
+        test = page(name, who)
+        title(test)
+        assert (MARK[name] in {*labels(test), *(field.label for field in test.text_input)}) is (who in allowed), who
+
+
+def test_a_reviewer_of_one_system_sees_that_system_only(world: World, page: Page) -> None:
+    hidden = world.case("Claims assistant")
+    seen = world.case("HR assistant")
+    queue = page("queue", "limited")
+    assert list(queue.dataframe[0].value["Case"]) == [seen]
+    assert title(page("case", "limited", id=str(hidden))) == "No such case, or you may not see it"
+    assert title(page("call", "limited", id=str(world.calls[0]))) == "No such call, or you may not see it"
+    assert set(page("calls", "limited").dataframe[0].value["System"]) == {"HR assistant"}
+
+
+@pytest.mark.parametrize("number", ["", "0", "99999", "abc", "1;drop", "9" * 40, "-1", "²"])
+def test_an_address_of_nothing_says_so(page: Page, number: str) -> None:
+    assert title(page("case", "reviewer", id=number)) == "No such case, or you may not see it"
+    assert title(page("call", "reviewer", id=number)) == "No such call, or you may not see it"
+
+
+def test_the_queue_shows_the_most_urgent_first(world: World, page: Page) -> None:
+    low = world.case(severity="low", due=-timedelta(days=3))
+    soon = world.case(severity="critical", due=timedelta(hours=1))
+    later = world.case(severity="critical", due=timedelta(hours=3))
+    assert list(page("queue", "reviewer").dataframe[0].value["Case"]) == [soon, later, low]
+
+
+def test_a_view_in_the_address_is_kept(world: World, page: Page) -> None:
+    world.case(due=timedelta(hours=5))
+    late = world.case(due=-timedelta(hours=5))
+    test = page("queue", "reviewer", view="Overdue")
+    assert list(test.dataframe[0].value["Case"]) == [late]
+    empty = page("queue", "reviewer", view="Second approval")
+    assert "No verdict waits for a second person" in spoken(empty)
+
+
+def test_who_may_not_claim_is_told_why(world: World, page: Page) -> None:
+    case = world.case()
+    start = button(page("queue", "engineer"), "Start reviewing")
+    assert start.disabled
+    assert "your role reads them" in start.help
+    claim = button(page("case", "engineer", id=str(case)), "Claim")
+    assert claim.disabled
+    assert "your role reads them" in claim.help
+
+
+def test_search_finds_words_in_redacted_text(world: World, page: Page) -> None:
+    world.call(said=[(PartKind.OUTPUT, "assistant", "The zebra crossing is closed")])
+    world.call(said=[(PartKind.OUTPUT, "assistant", "Nothing of that sort")])
+    test = page("calls", "engineer", words="zebra")
+    assert list(test.dataframe[0].value["Said"]) == ["The zebra crossing is closed"]
+    assert "No call fits these filters" in spoken(page("calls", "engineer", words="unicorn"))
+
+
+def test_calls_say_what_they_are_and_never_pass_for_clean(world: World, page: Page) -> None:
+    world.call(captured=False)
+    world.call(status="recorded", action="", ago=timedelta(minutes=6))
+    world.call(status="failed", action="allow", queue="security", failure="It broke.", ago=timedelta(minutes=7))
+    test = page("calls", "engineer")
+    assert list(test.dataframe[0].value["State"]) == [
+        "No content captured",
+        "Not checked yet",
+        "Could not be checked",
+    ]
+    assert title(page("call", "engineer", id=str(world.calls[0]))) == "This call came without content"
+    assert title(page("call", "engineer", id=str(world.calls[1]))) == "This call is not checked yet"
+    failed = page("call", "engineer", id=str(world.calls[2]))
+    assert title(failed) == "This call could not be checked"
+    assert "It broke." in spoken(failed)
+
+
+def test_a_page_that_fails_says_that_work_is_safe(
+    world: World, page: Page, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_args: object, **_kwargs: object) -> None:
+        raise RuntimeError("the disk is on fire at /secret/place")
+
+    monkeypatch.setattr("governance.store.queries.cases.load", broken)
+    test = page("queue", "reviewer")
+    assert not test.exception
+    assert "This page could not be loaded" in spoken(test)
+    assert "Nothing you decided is lost" in spoken(test)
+    assert "/secret/place" not in spoken(test)
+    assert "give your administrator this number" in spoken(test)
