@@ -32,7 +32,7 @@ from governance.audit.package import (
 )
 from governance.domain.events import EventKind
 from governance.domain.people import Actor, Permission
-from governance.errors import BadInput
+from governance.errors import BadInput, Tampered
 from governance.services.authorise import Authority
 from governance.services.ports import AuditReader, AuditSnapshot, EvidenceRecords, LeafFilter
 
@@ -270,16 +270,25 @@ def _chosen(snapshot: AuditSnapshot, chosen: EvidenceFilter) -> Iterator[_Leaf]:
         kinds = tuple(kind.value for kind in chosen.kinds)
         plain = LeafFilter(since=base.since, until=base.until, system=base.system, kinds=kinds)
         for seq, raw in snapshot.select(plain):
-            yield seq, raw, leaves.parse(raw)
+            yield seq, raw, _read(seq, raw)
         return
     subjects = _concerned(snapshot, chosen)
-    related = {seq: raw for seq, raw in snapshot.about(sorted(subjects))}
+    related = dict(snapshot.about(sorted(subjects)))
     for seq in sorted(related):
-        leaf = leaves.parse(related[seq])
-        if (not chosen.kinds or leaf["kind"] in chosen.kinds) and (
-            not chosen.system or leaf["system"] == chosen.system
-        ):
+        leaf = _read(seq, related[seq])
+        wanted = not chosen.kinds or leaf["kind"] in chosen.kinds
+        if wanted and (not chosen.system or leaf["system"] == chosen.system):
             yield seq, related[seq], leaf
+
+
+def _read(seq: int, raw: bytes) -> dict[str, Any]:
+    try:
+        return leaves.parse(raw)
+    except BadInput:
+        raise Tampered(
+            f"Event {seq} of the log was changed; no evidence can be made of it.",
+            advice="Run: governance audit verify.",
+        ) from None
 
 
 def _concerned(snapshot: AuditSnapshot, chosen: EvidenceFilter) -> set[str]:
@@ -287,17 +296,17 @@ def _concerned(snapshot: AuditSnapshot, chosen: EvidenceFilter) -> set[str]:
     subjects: set[str] = set()
     if chosen.case is not None:
         subjects.add(f"case:{chosen.case}")
-        for _, raw in snapshot.about([f"case:{chosen.case}"]):
-            call = leaves.parse(raw)["data"].get("call")
+        for seq, raw in snapshot.about([f"case:{chosen.case}"]):
+            call = _read(seq, raw)["data"].get("call")
             if call is not None:
                 subjects.add(f"call:{call}")
     if chosen.policy:
         decided: set[str] = set()
         kinds = (EventKind.DECISION_MADE.value, EventKind.CASE_OPENED.value)
-        for _, raw in snapshot.select(
+        for seq, raw in snapshot.select(
             LeafFilter(since=chosen.since, until=chosen.until, system=chosen.system, kinds=kinds)
         ):
-            leaf = leaves.parse(raw)
+            leaf = _read(seq, raw)
             data = leaf["data"]
             named = {str(one.get("policy")) for one in data.get("policies") or ()} | {str(data.get("policy"))}
             if chosen.policy in named:
@@ -386,9 +395,11 @@ def _summary(manifest: dict[str, Any], contents: _Contents) -> str:
             lines += ["", title, *(f"  {count:>9}  {name}" for name, count in sorted(counts.items()))]
     if manifest["names"]:
         lines += ["", "Who", *(f"  {reference}  {name}" for reference, name in sorted(manifest["names"].items()))]
-    return (
-        "\n".join("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line) for line in lines) + "\n"
-    )
+    return "".join(_printable(line) + "\n" for line in lines)
+
+
+def _printable(line: str) -> str:
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in line)
 
 
 def _who(manifest: dict[str, Any], reference: str) -> str:

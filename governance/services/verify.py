@@ -30,15 +30,19 @@ class VerifyLog:
         self._authority = authority
         self._reader = reader
 
-    def verify(self, actor: Actor, *, kept: str = "", advance: Advance = lambda _: None) -> Verification:
-        """Verifies the log as it stands. `kept` is a signed checkpoint that was kept elsewhere.
+    def verify(
+        self, actor: Actor, *, kept: str = "", verifier: Verifier | None = None, advance: Advance = lambda _: None
+    ) -> Verification:
+        """Verifies the log as it stands. `kept` is a signed checkpoint that was kept elsewhere; `verifier` a public
+        key that was, else the log's own is used.
 
         Raises `Refused`. What is found wrong is in the answer, never an exception.
         """
         self._authority.require(actor, Permission.READ_AUDIT)
         self._reader.settle()
         with self._reader.snapshot() as snapshot:
-            found = verify_snapshot(snapshot, self._reader.signer.verifier, kept=kept, advance=advance)
+            trusted = verifier or self._reader.signer.verifier
+            found = verify_snapshot(snapshot, trusted, kept=kept, advance=advance)
         with self._authority.act(actor) as tx:
             data: dict[str, Json] = {"size": found.size, "ok": found.ok, "failed": list(found.failed)}
             tx.append(self._authority.event(EventKind.AUDIT_VERIFIED, actor, "log", data=data))
