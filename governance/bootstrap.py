@@ -306,7 +306,13 @@ class Application:
         from governance.services.inline import InlineService
 
         return InlineService(
-            self.recorder, self.new_check_store, self.checker, self.redactor.redact, self.policy_set, self.read_call
+            self.recorder,
+            self.new_check_store,
+            self.checker,
+            self.redactor.redact,
+            self.redact_text,
+            self.policy_set,
+            self.read_call,
         )
 
     @cached_property

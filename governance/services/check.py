@@ -48,7 +48,10 @@ class ExaminedMessage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckedCall:
-    """What is to be written about one call. `failure` is "" or why it could not be checked; `excerpt` is redacted."""
+    """What is to be written about one call. `failure` is "" or why it could not be checked.
+
+    `excerpt` and `error` (what the call itself failed with) are redacted.
+    """
 
     loaded: LoadedCall
     decision: Decision
@@ -56,6 +59,7 @@ class CheckedCall:
     failures: Sequence[DetectorFailure] = ()
     call_examination: Examination = NOTHING
     messages: Sequence[ExaminedMessage] = ()
+    error: str = ""
     excerpt: str = ""
     failure: str = ""
 
@@ -109,10 +113,14 @@ class Checker(Protocol):
 class CheckService:
     """Detectors and policies over recorded calls. `policy_set` is the digest of the set that decides."""
 
-    def __init__(self, store: CheckStore, checker: Checker, redact: Redact, *, policy_set: str) -> None:
+    def __init__(
+        self, store: CheckStore, checker: Checker, redact: Redact, redact_text: Callable[[str], str], *, policy_set: str
+    ) -> None:
+        """`redact_text` examines and redacts a text that is no part of a call's content."""
         self._store = store
         self._checker = checker
         self._redact = redact
+        self._redact_text = redact_text
         self._policy_set = policy_set
 
     def run(
@@ -163,6 +171,7 @@ class CheckService:
             failures=outcome.failures,
             call_examination=outcome.call_examination,
             messages=messages,
+            error=self._redact_text(call.error) if call.error else "",
             excerpt=self._excerpt(loaded, outcome, redacted) if outcome.decision.queue else "",
         )
 

@@ -70,6 +70,7 @@ class InlineService:
         new_store: Callable[[], CheckStore],
         checker: Checker,
         redact: Redact,
+        redact_text: Callable[[str], str],
         policies: PolicySet,
         read_call: Callable[[int], Mapping[str, Any]],
     ) -> None:
@@ -77,6 +78,7 @@ class InlineService:
         self._new_store = new_store
         self._checker = checker
         self._redact = redact
+        self._redact_text = redact_text
         self._policies = policies
         self._read_call = read_call
 
@@ -84,7 +86,10 @@ class InlineService:
         """Blocks until the decision is committed. Raises `Overloaded` when the call could not be recorded."""
         (call_id,) = self._records.record(OneCall(calls=(call,))).call_ids
         listening = _Listening(self._checker)
-        CheckService(self._new_store(), listening, self._redact, policy_set=self._policies.digest).run([call_id])
+        service = CheckService(
+            self._new_store(), listening, self._redact, self._redact_text, policy_set=self._policies.digest
+        )
+        service.run([call_id])
         document = self._read_call(call_id)
         if not document["decisions"]:
             raise Overloaded("The check was not completed; the call is recorded.", advice="Ask again.")

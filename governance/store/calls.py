@@ -61,7 +61,8 @@ def read_calls(
     """
     rows = {row.id: row for row in bulk.select_in(connection, _SELECT, list(dict.fromkeys(call_ids)))}
     frames = {number: parts.decode(row.parts) for number, row in rows.items()}
-    texts = redacted_texts(connection, {part.message_id for frame in frames.values() for part in frame})
+    messages = {part.message_id for frame in frames.values() for part in frame}
+    texts = redacted_texts(connection, messages | rows.keys())
     decisions = _decisions(connection, list(rows))
     cases = _grouped(connection, 'SELECT call_id, id FROM "case" WHERE call_id IN {in} ORDER BY id', list(rows))
     conflicts = _grouped(connection, "SELECT call_id, id FROM call_conflict WHERE call_id IN {in}", list(rows))
@@ -208,7 +209,7 @@ def _document(
             "output_tokens": row.output_tokens,
             "cached_tokens": row.cached_tokens,
         },
-        "error": row.error,
+        "error": texts.get(row.id, row.error),
         "content_captured": bool(row.content_captured),
         "input": [{"role": message.role, "text": message.text, "type": message.type} for message in content.input],
         "output": [{"role": message.role, "text": message.text, "type": message.type} for message in content.output],

@@ -124,7 +124,7 @@ class CallOpener:
             usage=Usage(
                 input_tokens=row.input_tokens, output_tokens=row.output_tokens, cached_tokens=row.cached_tokens
             ),
-            error=row.error,
+            error=extra.get("error", row.error),
             finish_reasons=tuple(extra.get("finish_reasons", ())),
             content_captured=bool(row.content_captured),
             input=content.input,
@@ -238,9 +238,9 @@ class SqlCheckStore:
                     rows[message.message_id] = (message.message_id, self._detector_set, text, message.redacted)
                     words.append((message.message_id, message.redacted))
             call = item.call_examination
-            if call.findings or call.failures:
+            if call.findings or call.failures or item.error:
                 subject = item.loaded.id
-                rows[subject] = (subject, self._detector_set, facts.encode_examination(call), None)
+                rows[subject] = (subject, self._detector_set, facts.encode_examination(call), item.error or None)
         connection_mark = bulk.mark(connection)
         marks = ", ".join([connection_mark] * 4)
         new = self._new_words(connection, [number for number, _ in words])

@@ -8,6 +8,7 @@ caches are dropped, and the work is done again with the truth read inside the tr
 from __future__ import annotations
 
 import json
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -369,7 +370,7 @@ class CallWriter:
             call.usage.input_tokens,
             call.usage.output_tokens,
             call.usage.cached_tokens,
-            call.error[:1000],
+            _kind_of_error(call.error),
             int(call.content_captured),
             frame,
             None if attributes is None else conversation.key.seal(attributes, b"call:%d" % number),
@@ -597,10 +598,21 @@ def _release_parts(release: Release) -> str:
     )
 
 
+_ERROR_KIND = re.compile(r"[A-Za-z0-9_.\-/]{1,80}")
+
+
+def _kind_of_error(error: str) -> str:
+    """What sort of error, in clear; its words may quote the prompt and are encrypted with the attributes."""
+    kind = _ERROR_KIND.match(error)
+    return kind.group() if kind else "error" if error else ""
+
+
 def _attributes(call: Call) -> bytes | None:
-    if not call.attributes and not call.finish_reasons:
+    if not call.attributes and not call.finish_reasons and not call.error:
         return None
-    body = {"attributes": dict(call.attributes), "finish_reasons": call.finish_reasons}
+    body: dict[str, Any] = {"attributes": dict(call.attributes), "finish_reasons": call.finish_reasons}
+    if call.error:
+        body["error"] = call.error
     return to_json(body)
 
 

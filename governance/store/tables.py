@@ -104,7 +104,12 @@ call = Table(
     Column("input_tokens", BigInteger, nullable=True),
     Column("output_tokens", BigInteger, nullable=True),
     Column("cached_tokens", BigInteger, nullable=True),
-    Column("error", String(1000), nullable=False),
+    Column(
+        "error",
+        String(100),
+        nullable=False,
+        comment="The sort of error; its words are in attributes, redacted in examination.",
+    ),
     Column("content_captured", SmallInteger, nullable=False, comment="1 when the producer sent content, else 0."),
     Column("parts", Text, nullable=False, comment="JSON list of the parts in order; see store/parts.py."),
     Column(

@@ -53,6 +53,7 @@ def _build(application: Application) -> tuple[Loop | ProcrastinateLoop, Pulse]:
         application.new_check_store(),
         application.checker,
         application.redactor.redact,
+        application.redact_text,
         policy_set=application.policy_set.digest,
     )
     database = application.database

@@ -327,7 +327,12 @@ def upgrade() -> None:
         sa.Column("input_tokens", sa.BigInteger(), nullable=True),
         sa.Column("output_tokens", sa.BigInteger(), nullable=True),
         sa.Column("cached_tokens", sa.BigInteger(), nullable=True),
-        sa.Column("error", sa.String(length=1000), nullable=False),
+        sa.Column(
+            "error",
+            sa.String(length=100),
+            nullable=False,
+            comment="The sort of error; its words are in attributes, redacted in examination.",
+        ),
         sa.Column(
             "content_captured", sa.SmallInteger(), nullable=False, comment="1 when the producer sent content, else 0."
         ),
@@ -392,7 +397,7 @@ def upgrade() -> None:
             "digest",
             sa.LargeBinary(length=16),
             nullable=False,
-            comment="HMAC-SHA-256/128 under the conversation's key.",
+            comment="Keyed BLAKE2b of the content, under the conversation's key.",
         ),
         sa.Column("call_id", ID, nullable=False, comment="The call it first came with."),
         sa.Column(

@@ -103,7 +103,7 @@ def new_checks(database: Database, keyring: KeyRing, clock: Clock, runner: Count
         detector_set="d1",
         policy_set_id=policy_set_id(database, clock, digest=DIGEST, document={"policies": []}),
     )
-    return CheckService(store, Checker(runner, WordEngine()), mask, policy_set=DIGEST)  # type: ignore[arg-type]
+    return CheckService(store, Checker(runner, WordEngine()), mask, lambda text: mask(text, [1]), policy_set=DIGEST)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -287,6 +287,18 @@ def test_only_redacted_text_is_found_and_shown(
         assert len(search.find(connection, "TEA word")) == 1
         assert search.find(connection, 'tea" OR NEAR(') == []
     assert rows(database, t.case)[0].excerpt == "an [word] on tea"
+
+
+def test_the_words_of_an_error_are_encrypted_and_shown_redacted(
+    database: Database, writer: CallWriter, loop: Loop | ProcrastinateLoop
+) -> None:
+    error = "ContentFilter: the prompt said attack at dawn"
+    call_id = writer.write([Batch(calls=(said("hello", error=error),))])[0].call_ids[0]
+    assert rows(database, t.call)[0].error == "ContentFilter"
+    loop.run_until_idle()
+    with database.read() as connection:
+        document = calls_store.read_call(connection, call_id)
+    assert document["error"] == "ContentFilter: the prompt said [word] at dawn"
 
 
 def test_the_checker_is_asked_with_what_is_known(database: Database, writer: CallWriter, checks: CheckService) -> None:
