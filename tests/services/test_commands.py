@@ -1,0 +1,91 @@
+"""`governance user` and `governance key`, as scripts call them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from governance.bootstrap import Application, open_application, run_as
+from governance.cli import main
+from governance.domain.people import Scope
+from governance.errors import Unauthenticated
+from governance.settings import Settings
+from tests.review.conftest import POLICIES, QUICK
+
+Command = Callable[..., tuple[int, Any, str]]
+
+
+@pytest.fixture
+def application(tmp_path: Path) -> Iterator[Application]:
+    made = open_application(Settings(data_dir=tmp_path / "var", policies=POLICIES, _env_file=None))
+    made.people._hasher = QUICK
+    run_as(made)
+    yield made
+    run_as(None)
+    made.close()
+
+
+@pytest.fixture
+def command(application: Application, capsys: pytest.CaptureFixture[str]) -> Command:
+    def run(*arguments: str) -> tuple[int, Any, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main(list(arguments))
+        out, err = capsys.readouterr()
+        return int(left.value.code or 0), json.loads(out) if "--json" in arguments and out else out, err
+
+    return run
+
+
+def test_an_account_signs_in_with_the_printed_password_until_it_is_disabled(
+    application: Application, command: Command
+) -> None:
+    code, made, _ = command("user", "add", "dana", "--role", "reviewer,auditor", "--system", "hr-bot", "--json")
+    assert code == 0
+    assert made["roles"] == [{"role": "auditor", "system": "hr-bot"}, {"role": "reviewer", "system": "hr-bot"}]
+    application.sessions.sign_in_local("dana", made["password"])
+    code, changed, _ = command("user", "password", "dana", "--json")
+    assert changed["password"] != made["password"]
+    application.sessions.sign_in_local("dana", changed["password"])
+    assert command("user", "disable", "dana")[0] == 0
+    with pytest.raises(Unauthenticated):
+        application.sessions.sign_in_local("dana", changed["password"])
+    assert command("user", "list", "--json")[1][0]["disabled_at"] is not None
+
+
+def test_roles_are_replaced_where_they_are_named(command: Command) -> None:
+    command("user", "add", "dana", "--role", "reviewer", "--system", "hr-bot")
+    _, shown, _ = command("user", "roles", "dana", "--role", "engineer", "--json")
+    assert {(role["role"], role["system"]) for role in shown["roles"]} == {("reviewer", "hr-bot"), ("engineer", "")}
+
+
+def test_a_key_works_until_it_is_revoked(application: Application, command: Command) -> None:
+    code, made, _ = command("key", "create", "--scope", "ingest,check", "--expires", "90d", "--json")
+    assert code == 0
+    assert application.keys.authenticate(f"Bearer {made['key']}").scopes == (Scope.INGEST, Scope.CHECK)
+    assert made["key"] not in str(command("key", "list", "--json")[1])
+    assert command("key", "revoke", str(made["id"]))[0] == 0
+    with pytest.raises(Unauthenticated):
+        application.keys.authenticate(f"Bearer {made['key']}")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("user", "add", "dana", "--role", "boss"),
+        ("user", "disable", "nobody"),
+        ("key", "create", "--scope", "everything"),
+        ("key", "create", "--scope", "ingest", "--expires", "soon"),
+        ("key", "revoke", "17"),
+        ("cases", "show", "17"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_2(command: Command, arguments: tuple[str, ...]) -> None:
+    code, out, err = command(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("governance: ")
+    assert err.count("\n") == 1
