@@ -83,7 +83,9 @@ def refuse_open_door(settings: Settings, host: str) -> None:
     if settings.oidc_issuer:
         issuer = urlsplit(settings.oidc_issuer)
         if issuer.scheme != "https" and not is_loopback(issuer.hostname or ""):
-            raise Misconfigured("GOVERNANCE_OIDC_ISSUER must be an https address.")
+            raise Misconfigured(
+                "GOVERNANCE_OIDC_ISSUER must be an https address.", advice="Example: https://id.example.org."
+            )
         if not settings.oidc_client_id:
             raise Misconfigured("GOVERNANCE_OIDC_CLIENT_ID is missing.", advice="The issuer gives it to you.")
 
