@@ -9,7 +9,8 @@ from typing import Any
 from app import words
 from app.components.marked import Level, Mark, Turn
 from governance.domain.content import PartKind
-from governance.store.queries.calls import CallView, Replacement, ShownPart
+from governance.privacy.alignment import Replacement
+from governance.store.queries.calls import CallView, ShownPart
 
 LONGEST = 6_000
 MOST_TURNS = 60
@@ -106,7 +107,7 @@ def fired(detail: Mapping[str, Any]) -> list[Fired]:
 def shown(
     call: CallView,
     detail: Mapping[str, Any],
-    replaced: Mapping[int, Sequence[Replacement]],
+    replaced: Mapping[int, Sequence[Replacement] | None],
     *,
     original: Mapping[tuple[PartKind, int], str] | None = None,
     unfold: bool = False,
@@ -211,7 +212,7 @@ def _marks_by_part(detail: Mapping[str, Any]) -> dict[tuple[str, int], list[Mark
 def _text(
     one: ShownPart,
     marks: Sequence[Mark],
-    replaced: Sequence[Replacement],
+    replaced: Sequence[Replacement] | None,
     original: Mapping[tuple[PartKind, int], str] | None,
 ) -> tuple[str, list[Mark]]:
     """The text to show, and the marks in its offsets."""
@@ -219,10 +220,12 @@ def _text(
         return "This content was erased.", []
     if original is not None:
         text = original.get((one.part.kind, one.part.index), "")
-        shown_marks = [Mark(turn=0, start=r.start, end=r.end, level="shown") for r in replaced]
+        shown_marks = [Mark(turn=0, start=r.start, end=r.end, level="shown") for r in replaced or ()]
         return text, _untangled([*marks, *shown_marks])
     if one.text is None:
         return "Not examined yet, so it can't be shown.", []
+    if replaced is None:  # the places can't be told: no mark is better than one on the wrong words
+        return one.text, []
     moved: list[Mark] = []
     for mark in marks:
         start, end = _moved(mark.start, replaced, at_end=False), _moved(mark.end, replaced, at_end=True)

@@ -61,9 +61,11 @@ def panel(trace_id: str, visible: Systems, *, chosen: int, key: str) -> None:
             if len(found) > 40:
                 st.caption(f"The first 40 of {len(found)} steps are drawn; all can be chosen below.")
         with st.container(horizontal=True, vertical_alignment="center"):
-            label = st.selectbox(
-                "Step", list(named), key=picked, label_visibility="collapsed", width=280, disabled=len(found) == 1
-            )
+            label = first
+            if len(found) > 1:
+                label = st.selectbox("Step", list(named), key=picked, label_visibility="collapsed", width=280)
+            else:
+                st.text(first, width="content")
             step = named[label]
             if step.flagged:
                 st.markdown(":red-badge[:material/flag: Flagged]", width="content")
@@ -120,7 +122,11 @@ def context(call: CallView) -> dict[str, str]:
         "Model": " · ".join(part for part in (call.row.model, call.provider) if part) or "not sent",
     }
     spoken = {"name": "release", "prompt_version": "prompt", "retrieval": "retrieval", "tools": "tools"}
-    known = [f"{word} {release[key]}" for key, word in spoken.items() if release.get(key)]
+    known = [
+        release[key] if release[key].startswith(word) else f"{word} {release[key]}"
+        for key, word in spoken.items()
+        if release.get(key)
+    ]
     if known:
         rows["Release"] = ", ".join(known)
     if documents:

@@ -186,7 +186,7 @@ def span(seconds: float) -> str:
         return "less than a minute"
     if minutes < 60:
         return f"{minutes:.0f} min"
-    if minutes < 1440:
+    if minutes < 1410:
         return f"{minutes / 60:.0f} h"
     return f"{minutes / 1440:.0f} d"
 

@@ -262,7 +262,7 @@ with ui.panel(
     else:
         for column, trend in zip(st.columns(len(visible_trends), wrap=False), visible_trends, strict=True):
             with column, st.container(gap="xsmall"):
-                said = " :orange[:material/trending_up: above usual]" if trend.unusual else ""
+                said = " :orange[:material/trending_up: unusual]" if trend.unusual else ""
                 st.markdown(f":small[:gray[{words.name(trend.system, 28)}]{said}]")
                 ui.chart(
                     trend_spec(trend, top, min(days_shown), max(days_shown), ui.theme()),

@@ -57,9 +57,16 @@ class Redactor:
     def _replace(self, text: str, spans: Sequence[tuple[int, int, str]]) -> str:
         from presidio_anonymizer.entities import OperatorConfig, RecognizerResult
 
-        # An entity type for each word: the engine's operators are chosen by type.
-        operators = {word: OperatorConfig("replace", {"new_value": f"[{word}]"}) for _, _, word in spans}
-        results = [RecognizerResult(word, start, end, 1.0) for start, end, word in spans]
+        # An entity type for each place: the engine chooses operators by type, and would make one of two places of the
+        # same type that only white space parts. `privacy.alignment` finds places again, so each must stay one.
+        types = [f"{number} {word}" for number, (_, _, word) in enumerate(spans)]
+        operators = {
+            type_: OperatorConfig("replace", {"new_value": f"[{word}]"})
+            for type_, (_, _, word) in zip(types, spans, strict=True)
+        }
+        results = [
+            RecognizerResult(type_, start, end, 1.0) for type_, (start, end, _) in zip(types, spans, strict=True)
+        ]
         redacted: str = self._engine.anonymize(text, results, operators).text
         return redacted
 

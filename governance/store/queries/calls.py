@@ -12,6 +12,8 @@ import sqlalchemy as sa
 
 from governance.domain.calls import CallKind, CallStatus
 from governance.domain.content import PartKind
+from governance.privacy import alignment
+from governance.privacy.alignment import Replacement
 from governance.store import facts, search
 from governance.store import parts as stored
 from governance.store import tables as t
@@ -441,24 +443,16 @@ def _step(row: Any, depth: int, first: int) -> Step:
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Replacement:
-    """A span of the original text (code points, end exclusive) and what stands for it in the redacted text."""
-
-    start: int
-    end: int
-    text: str
-
-
-def replacements(connection: sa.Connection, messages: Iterable[int]) -> dict[int, tuple[Replacement, ...]]:
-    """What each message's redacted text stands for, in order and without overlap, so that places in the original can
-    be found in it."""
+def replacements(connection: sa.Connection, messages: Iterable[int]) -> dict[int, tuple[Replacement, ...] | None]:
+    """What each message's redacted text stands for, so that places in the original can be found in it; None where
+    that can't be told."""
     e = t.examination.c
     rows = connection.execute(
-        sa.select(e.subject_id, e.findings).where(e.subject_id.in_(set(messages)), e.redacted.isnot(None))
+        sa.select(e.subject_id, e.findings, e.redacted).where(
+            e.subject_id.in_(set(messages)), e.redacted.isnot(None)
+        )
     )
-    return {row.subject_id: _replacements(facts.decode_examination(row.findings).findings) for row in rows}
-
-
-def _replacements(findings: Sequence[Any]) -> tuple[Replacement, ...]:
-    return ()
+    return {
+        row.subject_id: alignment.replacements(row.redacted, facts.decode_examination(row.findings).findings)
+        for row in rows
+    }
