@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from governance.audit.leaf import moment
-from governance.audit.merkle import HASH_SIZE, leaf_hash
+from governance.audit.merkle import HASH_SIZE, leaf_hash, perfect_root
 from governance.audit.note import Checkpoint, Verifier
-from governance.audit.tiles import WIDTH, Edge
+from governance.audit.tiles import TILE_SIZE, WIDTH, Edge
 from governance.audit.verify import Advance, Ledger, Verification, unchecked
 from governance.domain.events import EventKind, Json
 from governance.domain.people import Actor, Permission
@@ -175,7 +175,7 @@ class _Log:
                 tile = self._row(count // WIDTH)
             hashed = leaf_hash(event.leaf)
             held = _at(tile, count)
-            if hashed != held:
+            if held and hashed != held:
                 self._leaves.fail(f"Event {count} is not the one that was logged ({event.kind}, {event.subject}).")
             self._check_row(event)
             yield held if held else hashed
@@ -188,10 +188,22 @@ class _Log:
             count += 1
 
     def _row(self, number: int) -> bytes:
-        """The stored hashes of 256 leaves, or what there is of the last of them."""
+        """The stored hashes of 256 leaves, or what there is of the last of them; nothing where they do not fit the
+        hash above them, for then it is the tile that was changed, and says nothing of the leaves."""
         if number == self._stored_edge.size // WIDTH:
             return self._stored_edge.levels[0] if self._stored_edge.levels else b""
-        return self._snapshot.tile(0, number) or b""
+        row = self._snapshot.tile(0, number)
+        if row is None:
+            return b""
+        above = number // WIDTH
+        if above == self._stored_edge.size // WIDTH**2:
+            parents = self._stored_edge.levels[1] if len(self._stored_edge.levels) > 1 else b""
+        else:
+            parents = self._snapshot.tile(1, above) or b""
+        parent = _at(parents, number)
+        if len(row) != TILE_SIZE or (parent and perfect_root(row) != parent):
+            return b""
+        return row
 
     def _check_row(self, event: StoredEvent) -> None:
         try:
