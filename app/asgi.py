@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 from starlette.middleware import Middleware
-from starlette.routing import Mount
+from starlette.responses import RedirectResponse
+from starlette.routing import Mount, Route
 from streamlit import config as streamlit_config
 from streamlit import file_util
 
@@ -106,6 +107,8 @@ app = st.App(
     routes=[
         *_sign_in.routes(),
         *health_routes(application, _metrics),
+        # Without its own route, the bare prefix would be answered by the console's page.
+        Route("/v1", RedirectResponse("/v1/openapi.json")),
         Mount("/v1", create_api(application, _metrics)),
     ],
     middleware=[

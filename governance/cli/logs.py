@@ -47,6 +47,13 @@ def configure(*, level: str = "INFO", as_json: bool | None = None) -> None:
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    # Addresses are not logged: they may hold a receipt, or what somebody looked for.
+    logging.getLogger("uvicorn.access").disabled = True
+    for logger in list(logging.root.manager.loggerDict.values()):
+        # Streamlit gives each of its loggers, and uvicorn's, a handler that would write an exception's words.
+        if isinstance(logger, logging.Logger) and hasattr(logger, "streamlit_console_handler"):
+            logger.removeHandler(logger.streamlit_console_handler)
+            logger.propagate = True
 
 
 def _places(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
