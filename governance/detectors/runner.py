@@ -116,7 +116,15 @@ def bounded(findings: Sequence[Finding]) -> tuple[Finding, ...]:
         return tuple(findings)
     groups: dict[tuple[object, ...], list[Finding]] = {}
     for finding in findings:
-        key = (finding.detector, finding.category, finding.pack, finding.rule, finding.label, finding.part, finding.index)
+        key = (
+            finding.detector,
+            finding.category,
+            finding.pack,
+            finding.rule,
+            finding.label,
+            finding.part,
+            finding.index,
+        )
         groups.setdefault(key, []).append(finding)
     each = max(1, min(FINDINGS_A_RULE, FINDINGS_A_SUBJECT // len(groups)))
     kept: list[Finding] = []
@@ -124,7 +132,7 @@ def bounded(findings: Sequence[Finding]) -> tuple[Finding, ...]:
         kept.extend(group[:each])
         rest = sorted(group[each:], key=lambda finding: (finding.start, finding.end))
         if rest:
-            spans = [(finding.start, finding.end) for finding in rest]
+            spans = sorted(span for finding in rest for span in spans_of(finding))
             if len(spans) > SPANS_AN_AGGREGATE:
                 left = spans[SPANS_AN_AGGREGATE - 1 :]
                 spans[SPANS_AN_AGGREGATE - 1 :] = [(left[0][0], max(end for _, end in left))]
@@ -136,12 +144,17 @@ def bounded(findings: Sequence[Finding]) -> tuple[Finding, ...]:
                     end=max(finding.end for finding in rest),
                     data={
                         "aggregated": True,
-                        "count": float(len(rest)),
+                        "count": sum(_count(finding) for finding in rest),
                         "spans": " ".join(f"{start}:{end}" for start, end in spans),
                     },
                 )
             )
     return tuple(kept)
+
+
+def _count(finding: Finding) -> float:
+    count = finding.data.get("count", 1.0) if finding.data.get("aggregated") else 1.0
+    return count if isinstance(count, float) else 1.0
 
 
 def spans_of(finding: Finding) -> list[tuple[int, int]]:

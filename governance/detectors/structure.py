@@ -1,0 +1,237 @@
+"""`structure`: what an answer is like, whatever it says: refused, empty, cut short, no JSON, too long, going round."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import re2
+
+from governance.detectors.interface import DetectorDescription, OptionDescription, OptionValue
+from governance.detectors.views import encodable, folded
+from governance.domain.calls import Call, CallKind
+from governance.domain.content import Content, ContentKind, Part, PartKind
+from governance.domain.findings import Finding
+
+NAME = "structure"
+VERSION = "1"
+
+_ANSWERS = frozenset({"assistant", "model", "ai"})
+_OPENING = 600
+"""Code points at the beginning of an answer in which a refusal is a refusal, not a quotation."""
+
+# Written without accents, like the packs: the answer is folded first.
+_REFUSALS = {
+    "en": r"\b(?:i(?:'|’)?m|i am|we(?:'|’)?re) (?:really |very |so |deeply )?(?:sorry|afraid),? (?:but )?(?:i|we|that|this)\b[^.\n]{0,60}(?:can(?:'|’)?t|cannot|can not|not able|unable|won(?:'|’)?t|not (?:something|appropriate|allowed|permitted))"
+    r"|\bi (?:can(?:'|’)?t|cannot|can not|won(?:'|’)?t|will not|am (?:not able|unable) to|(?:'|’)m (?:not able|unable) to|must (?:decline|refuse)) (?:to )?(?:help|assist|provide|comply|fulfil+|do that|create|generate|write|share|discuss|engage|support|answer|continue|give)"
+    r"|\bi(?:'|’)m (?:not able|unable) to (?:help|assist|provide|comply|create|share|discuss)"
+    r"|\bas an ai(?: language)?(?: model| assistant)?,? i (?:can(?:'|’)?t|cannot|am not|do not|don(?:'|’)?t|must)"
+    r"|\b(?:against|violates?) my (?:programming|guidelines|policies|policy|principles)|\bi (?:have to|must|respectfully) decline",
+    "de": r"\b(?:es tut mir leid|tut mir leid|leider|entschuldigung)\b[^.\n]{0,60}\b(?:kann ich|darf ich|ich kann|bin ich nicht|nicht moglich)\b[^.\n]{0,80}\bnicht|\bich (?:kann|darf|werde) (?:dir |ihnen |euch )?(?:dabei |damit |hierbei |das |diese[rsn]? \w+ )?(?:leider )?nicht (?:helfen|weiterhelfen|unterstutzen|beantworten|erfullen|nachkommen)|\bdabei kann ich (?:dir |ihnen )?(?:leider )?nicht",
+    "fr": r"\bje (?:suis desolee?|regrette|m(?:'|’)excuse)[^.\n]{0,40}\b(?:je ne (?:peux|puis)|impossible)|\bje ne (?:peux|puis) pas (?:vous |t(?:'|’))?(?:aider|repondre|fournir|acceder|donner|satisfaire|faire)",
+    "es": r"\b(?:lo siento|lo lamento|disculpa)[^.\n]{0,40}\bno (?:puedo|me es posible|estoy autorizad)|\bno puedo (?:ayudar|proporcionar|cumplir|responder|compartir|darte|hacer eso)",
+    "it": r"\bmi (?:dispiace|spiace)[^.\n]{0,40}\bnon (?:posso|sono in grado)|\bnon posso (?:aiutar|fornire|rispondere|soddisfare|condividere)",
+    "pt": r"\b(?:desculpe|lamento|sinto muito)[^.\n]{0,40}\bnao (?:posso|consigo)|\bnao posso (?:ajudar|fornecer|responder|atender|compartilhar)",
+    "nl": r"\b(?:het spijt me|sorry|helaas)[^.\n]{0,40}\bkan ik[^.\n]{0,40}\bniet|\bik kan (?:je |u |daar )?(?:daar)?(?:bij|mee)? ?niet (?:mee |bij )?(?:helpen|beantwoorden|voldoen)",
+    "pl": r"\bprzepraszam[^.\n]{0,40}\bnie moge|\bnie moge (?:w tym |ci |panstwu )?(?:pomoc|udzielic|odpowiedziec|spelnic)",
+    "ru": r"(?:извините|к сожалению|простите)[^.\n]{0,40}(?:не могу|не в состоянии)|я не могу (?:помочь|предоставить|ответить|выполнить)",
+    "zh": r"(?:抱歉|对不起|對不起|很遗憾)[^。\n]{0,30}(?:无法|不能|無法)|我(?:无法|不能|無法)(?:帮助|提供|回答|協助|协助|满足)",
+    "ja": r"(?:申し訳(?:ありません|ございません)|すみません)[^。\n]{0,60}(?:できません|できかねます|いたしかねます)|お(?:手伝い|答え)(?:することは)?(?:できません|できかねます)",
+    "ar": r"(?:آسف|أعتذر|عذرا)[^.\n]{0,40}(?:لا أستطيع|لا يمكنني)|لا (?:أستطيع|يمكنني) (?:مساعدتك|تقديم|الإجابة)",
+}
+
+STRUCTURE = DetectorDescription(
+    name=NAME,
+    version=VERSION,
+    offline=True,
+    finds="Answers that refuse (12 languages), are empty, cut off by the length limit, no JSON where JSON was asked for, "
+    "longer than a limit, or repeat themselves.",
+    categories=("empty", "invalid_json", "length", "refusal", "repetition", "truncated"),
+    scope="content and call",
+    options=(
+        OptionDescription(
+            name="max_characters",
+            kind="integer",
+            description="State answers that are longer (category length).",
+            default=20_000,
+        ),
+        OptionDescription(
+            name="max_repetition",
+            kind="number",
+            description="State answers of which a larger share repeats (category repetition), 0 to 1.",
+            default=0.5,
+        ),
+    ),
+)
+
+
+class StructureDetector:
+    """Facts about answers: refusal, length and repetition of the content, the rest of the call."""
+
+    name = NAME
+    version = VERSION
+
+    def __init__(self, options: Mapping[str, OptionValue] | None = None) -> None:
+        options = options or {}
+        self._max_characters = _number(options, "max_characters", 20_000)
+        self._max_repetition = _number(options, "max_repetition", 0.5)
+        settings = re2.Options()
+        settings.max_mem = 64 << 20
+        settings.case_sensitive = False
+        settings.log_errors = False
+        self._refusals: list[tuple[str, Any]] = [
+            (language, re2.compile(pattern, settings)) for language, pattern in _REFUSALS.items()
+        ]
+
+    def examine(self, content: Content) -> Sequence[Finding]:
+        """Facts that hold of an answer's text wherever it stands; nothing about texts that are no answers."""
+        if content.kind is not ContentKind.MESSAGE or content.role.lower() not in _ANSWERS:
+            return ()
+        findings: list[Finding] = []
+        opening = folded(encodable(content.text[:_OPENING])).text
+        for language, pattern in self._refusals:
+            match = pattern.search(opening)
+            if match is not None:
+                findings.append(
+                    Finding(
+                        detector=NAME,
+                        category="refusal",
+                        rule=f"refusal-{language}",
+                        label="refusal",
+                        # Near the beginning it is the answer; further on it may be a caveat.
+                        score=0.9 if match.start() < 120 else 0.6,
+                        start=match.start(),
+                        end=match.end(),
+                    )
+                )
+                break
+        if content.type == "refusal" and not findings:
+            findings.append(
+                Finding(
+                    detector=NAME,
+                    category="refusal",
+                    rule="refusal-part",
+                    label="refusal",
+                    score=1.0,
+                    end=len(content.text),
+                )
+            )
+        if len(content.text) > self._max_characters:
+            findings.append(
+                Finding(
+                    detector=NAME,
+                    category="length",
+                    rule="too-long",
+                    score=1.0,
+                    end=len(content.text),
+                    data={"characters": float(len(content.text)), "limit": float(self._max_characters)},
+                )
+            )
+        share = repetition(content.text)
+        if share > self._max_repetition:
+            findings.append(
+                Finding(
+                    detector=NAME,
+                    category="repetition",
+                    rule="repeats-itself",
+                    score=min(1.0, share),
+                    end=len(content.text),
+                    data={"share": round(share, 3)},
+                )
+            )
+        return findings
+
+    def examine_call(self, call: Call, parts: Sequence[Part]) -> Sequence[Finding]:
+        """Empty, truncated and malformed answers. Nothing is said of a call whose content was not captured, or failed."""
+        findings: list[Finding] = []
+        outputs = [part for part in parts if part.kind is PartKind.OUTPUT]
+        if call.kind is not CallKind.LLM:
+            return findings
+        if any(reason.lower() in ("length", "max_tokens", "max_output_tokens") for reason in call.finish_reasons):
+            findings.append(_of_call("truncated", "finish-reason-length"))
+        if any(reason.lower() in ("content_filter", "safety", "refusal") for reason in call.finish_reasons):
+            findings.append(_of_call("refusal", "finish-reason-filter", label="provider_filter"))
+        if not call.content_captured or call.error:
+            return findings
+        calls_tools = any(part.kind is PartKind.TOOL_CALL for part in parts)
+        if not calls_tools and not any(part.content.text.strip() for part in outputs):
+            findings.append(_of_call("empty", "no-answer"))
+        if wants_json(call):
+            for part in outputs:
+                text = part.content.text.strip()
+                if part.content.type != "text" or not text:
+                    continue
+                problem = json_problem(text)
+                if problem:
+                    findings.append(
+                        Finding(
+                            detector=NAME,
+                            category="invalid_json",
+                            rule=problem,
+                            score=1.0,
+                            part=PartKind.OUTPUT,
+                            index=part.index,
+                            end=len(part.content.text),
+                        )
+                    )
+        return findings
+
+
+def _number(options: Mapping[str, OptionValue], name: str, default: float) -> float:
+    value = options.get(name)
+    return float(value) if isinstance(value, int | float) else default
+
+
+def _of_call(category: str, rule: str, label: str = "") -> Finding:
+    return Finding(detector=NAME, category=category, rule=rule, label=label, score=1.0)
+
+
+_JSON_ATTRIBUTES = ("gen_ai.output.type", "gen_ai.request.response_format", "gen_ai.openai.request.response_format")
+
+
+def wants_json(call: Call) -> bool:
+    """Whether the call asked for JSON: `gen_ai.output.type` (OpenTelemetry), a `response_format`, or OpenInference's
+    invocation parameters."""
+    for name in _JSON_ATTRIBUTES:
+        if str(call.attributes.get(name, "")).lower() in ("json", "json_object", "json_schema"):
+            return True
+    parameters = call.attributes.get("llm.invocation_parameters") or call.attributes.get("response_format")
+    if isinstance(parameters, str):
+        try:
+            parameters = json.loads(parameters)
+        except ValueError:
+            return False
+    if not isinstance(parameters, Mapping):
+        return False
+    asked = parameters.get("response_format", parameters)
+    return isinstance(asked, Mapping) and asked.get("type") in ("json_object", "json_schema")
+
+
+def json_problem(text: str) -> str:
+    """The rule that the text breaks as JSON (RFC 8259), or "": fenced JSON is told apart, because it is easily mended."""
+    try:
+        json.loads(text)
+    except RecursionError:
+        return "too-deep"
+    except ValueError:
+        if text.startswith("```"):
+            inner = text.strip("`").removeprefix("json")
+            try:
+                json.loads(inner)
+            except (ValueError, RecursionError):
+                return "not-json"
+            return "fenced-json"
+        return "not-json"
+    return ""
+
+
+def repetition(text: str, *, size: int = 6, most: int = 4_000) -> float:
+    """The share of word 6-grams that were said before, 0 to 1; over the first `most` words; 0 for short texts."""
+    words = text[: most * 12].split()[:most]
+    if len(words) < 4 * size:
+        return 0.0
+    grams = Counter(zip(*(words[shift:] for shift in range(size)), strict=False))
+    total = sum(grams.values())
+    return (total - len(grams)) / total

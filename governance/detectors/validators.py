@@ -1,0 +1,433 @@
+"""Checks that a regex cannot make: check digits, entropy, what stands around. By name, for the packs' `validate`.
+
+Each takes the text and the place (code points, end exclusive) and says whether the place is what the rule is after.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import date
+from ipaddress import ip_address
+
+Validator = Callable[[str, int, int], bool]
+
+_NOT_DIGIT = re.compile(r"[^0-9]")
+_NOT_ALNUM = re.compile(r"[^0-9A-Za-z]")
+
+
+def _digits(text: str, start: int, end: int) -> list[int]:
+    return [int(character) for character in _NOT_DIGIT.sub("", text[start:end])]
+
+
+def _letters(text: str, start: int, end: int) -> str:
+    return _NOT_ALNUM.sub("", text[start:end]).upper()
+
+
+def _alone(text: str, start: int, end: int) -> bool:
+    """Not a piece of a longer number: RE2 has no look-around."""
+    before = text[start - 1 : start] if start else ""
+    after = text[end : end + 1]
+    if before.isalnum() or after.isalnum():
+        return False
+    # 1.234.567 or 12-3456-7: a further group of digits follows or leads.
+    if after in "-.,/" and text[end + 1 : end + 2].isdigit() and after:
+        return False
+    return not (before in "-.,/" and before and start > 1 and text[start - 2].isdigit())
+
+
+def _luhn(digits: list[int]) -> bool:
+    """ISO/IEC 7812-1, annex B."""
+    total = 0
+    for position, digit in enumerate(reversed(digits)):
+        doubled = digit * 2 if position % 2 else digit
+        total += doubled - 9 if doubled > 9 else doubled
+    return total % 10 == 0
+
+
+def alone(text: str, start: int, end: int) -> bool:
+    return _alone(text, start, end)
+
+
+def card(text: str, start: int, end: int) -> bool:
+    """A payment card number: 12 to 19 digits, not all alike, Luhn."""
+    digits = _digits(text, start, end)
+    return 12 <= len(digits) <= 19 and len(set(digits)) > 1 and _alone(text, start, end) and _luhn(digits)
+
+
+_IBAN_LENGTHS = {
+    "AD": 24, "AE": 23, "AL": 28, "AT": 20, "AZ": 28, "BA": 20, "BE": 16, "BG": 22, "BH": 22, "BR": 29, "BY": 28, "CH": 21,
+    "CR": 22, "CY": 28, "CZ": 24, "DE": 22, "DK": 18, "DO": 28, "EE": 20, "EG": 29, "ES": 24, "FI": 18, "FO": 18, "FR": 27,
+    "GB": 22, "GE": 22, "GI": 23, "GL": 18, "GR": 27, "GT": 28, "HR": 21, "HU": 28, "IE": 22, "IL": 23, "IQ": 23, "IS": 26,
+    "IT": 27, "JO": 30, "KW": 30, "KZ": 20, "LB": 28, "LC": 32, "LI": 21, "LT": 20, "LU": 20, "LV": 21, "LY": 25, "MC": 27,
+    "MD": 24, "ME": 22, "MK": 19, "MR": 27, "MT": 31, "MU": 30, "NL": 18, "NO": 15, "PK": 24, "PL": 28, "PS": 29, "PT": 25,
+    "QA": 29, "RO": 24, "RS": 22, "SA": 24, "SC": 31, "SE": 24, "SI": 19, "SK": 24, "SM": 27, "ST": 25, "SV": 28, "TL": 23,
+    "TN": 24, "TR": 26, "UA": 29, "VA": 22, "VG": 24, "XK": 20,
+}  # fmt: skip
+
+
+def iban(text: str, start: int, end: int) -> bool:
+    """ISO 13616: the country's length, and 1 modulo 97 (ISO 7064)."""
+    value = _letters(text, start, end)
+    if len(value) != _IBAN_LENGTHS.get(value[:2], 0):
+        return False
+    return int("".join(str(int(character, 36)) for character in value[4:] + value[:4])) % 97 == 1
+
+
+def iban_length(text: str, start: int, end: int) -> bool:
+    """An IBAN by country and length whose check digits are wrong: mistyped, or made up."""
+    value = _letters(text, start, end)
+    return len(value) == _IBAN_LENGTHS.get(value[:2], 0) and not iban(text, start, end)
+
+
+def ssn(text: str, start: int, end: int) -> bool:
+    """A US social security number that can have been issued: no area 000, 666, 9xx, no group 00, no serial 0000."""
+    value = _NOT_DIGIT.sub("", text[start:end])
+    area, group, serial = value[:3], value[3:5], value[5:]
+    return (
+        _alone(text, start, end) and area not in ("000", "666") and area < "900" and group != "00" and serial != "0000"
+    )
+
+
+def nhs(text: str, start: int, end: int) -> bool:
+    """UK NHS number: modulus 11 over the first nine digits."""
+    digits = _digits(text, start, end)
+    if len(digits) != 10 or len(set(digits)) == 1 or not _alone(text, start, end):
+        return False
+    check = 11 - sum(digit * (10 - position) for position, digit in enumerate(digits[:9])) % 11
+    return check != 10 and digits[9] == check % 11
+
+
+def steuer_id(text: str, start: int, end: int) -> bool:
+    """German Steuer-Identifikationsnummer: ISO 7064 MOD 11,10; one digit of the first ten twice or thrice."""
+    digits = _digits(text, start, end)
+    if len(digits) != 11 or digits[0] == 0 or not _alone(text, start, end):
+        return False
+    if max(Counter(digits[:10]).values()) not in (2, 3):
+        return False
+    product = 10
+    for digit in digits[:10]:
+        total = (digit + product) % 10 or 10
+        product = total * 2 % 11
+    return digits[10] == (11 - product) % 10
+
+
+def nir(text: str, start: int, end: int) -> bool:
+    """French numéro de sécurité sociale: key 97 - number mod 97; Corsica's 2A and 2B count as 19 and 18."""
+    value = _letters(text, start, end)
+    if len(value) != 15:
+        return False
+    number = value[:13].replace("2A", "19").replace("2B", "18")
+    return number.isdigit() and value[13:].isdigit() and 97 - int(number) % 97 == int(value[13:])
+
+
+def dni(text: str, start: int, end: int) -> bool:
+    """Spanish DNI and NIE: the letter is the number modulo 23; X, Y, Z count as 0, 1, 2."""
+    value = _letters(text, start, end)
+    number = str("XYZ".index(value[0])) + value[1:-1] if value[0] in "XYZ" else value[:-1]
+    return number.isdigit() and "TRWAGMYFPDXBNJZSQVHLCKE"[int(number) % 23] == value[-1]
+
+
+_CF_ODD = dict(
+    zip(
+        "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+        [1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23],
+        strict=True,
+    )
+)  # fmt: skip
+
+
+def codice_fiscale(text: str, start: int, end: int) -> bool:
+    """Italian codice fiscale: check letter (D.M. 23/12/1976)."""
+    value = _letters(text, start, end)
+    if len(value) != 16:
+        return False
+    total = sum(
+        _CF_ODD[character] if position % 2 == 0 else (int(character) if character.isdigit() else ord(character) - 65)
+        for position, character in enumerate(value[:15])
+    )
+    return value[15] == chr(65 + total % 26)
+
+
+def pesel(text: str, start: int, end: int) -> bool:
+    """Polish PESEL: weights 1, 3, 7, 9, and a date of birth in its first six digits."""
+    digits = _digits(text, start, end)
+    if len(digits) != 11 or not _alone(text, start, end):
+        return False
+    month, day = (digits[2] * 10 + digits[3]) % 20, digits[4] * 10 + digits[5]
+    weights = (1, 3, 7, 9, 1, 3, 7, 9, 1, 3)
+    check = -sum(digit * weight for digit, weight in zip(digits, weights, strict=False)) % 10
+    return 1 <= month <= 12 and 1 <= day <= 31 and digits[10] == check
+
+
+def bsn(text: str, start: int, end: int) -> bool:
+    """Dutch burgerservicenummer: the eleven test."""
+    digits = _digits(text, start, end)
+    weights = (9, 8, 7, 6, 5, 4, 3, 2, -1)
+    return (
+        len(digits) == 9
+        and len(set(digits)) > 1
+        and sum(digit * weight for digit, weight in zip(digits, weights, strict=True)) % 11 == 0
+    )
+
+
+def cpf(text: str, start: int, end: int) -> bool:
+    """Brazilian CPF: two check digits modulo 11."""
+    digits = _digits(text, start, end)
+    if len(digits) != 11 or len(set(digits)) == 1 or not _alone(text, start, end):
+        return False
+    for length in (9, 10):
+        total = sum(digit * (length + 1 - position) for position, digit in enumerate(digits[:length]))
+        if total * 10 % 11 % 10 != digits[length]:
+            return False
+    return True
+
+
+def aba(text: str, start: int, end: int) -> bool:
+    """US routing number: weights 3, 7, 1."""
+    digits = _digits(text, start, end)
+    return len(digits) == 9 and sum(d * w for d, w in zip(digits, (3, 7, 1) * 3, strict=True)) % 10 == 0 and any(digits)
+
+
+def mrz(text: str, start: int, end: int) -> bool:
+    """Second line of a passport's machine-readable zone: check digit of the number (ICAO 9303-4)."""
+    value = text[start:end]
+    weights = (7, 3, 1)
+    total = sum(
+        (0 if character == "<" else int(character, 36)) * weights[position % 3]
+        for position, character in enumerate(value[:9])
+    )
+    return value[9].isdigit() and total % 10 == int(value[9])
+
+
+def phone(text: str, start: int, end: int) -> bool:
+    """A telephone number by its count of digits (ITU-T E.164: at most 15), not a date, a range of years or a piece."""
+    digits = _digits(text, start, end)
+    value = text[start:end]
+    if not 7 <= len(digits) <= 15 or len(set(digits)) <= 2 or not _alone(text, start, end):
+        return False
+    return not re.fullmatch(
+        r"(?:19|20)\d\d[-./ ](?:0?[1-9]|1[0-2])[-./ ][0-3]?\d.*|[0-3]?\d[-./][01]?\d[-./](?:19|20)\d\d", value
+    )
+
+
+def address(text: str, start: int, end: int) -> bool:
+    """An IP address that names somebody: not unspecified, loopback, multicast or documentation, nor a version number."""
+    try:
+        parsed = ip_address(text[start:end])
+    except ValueError:
+        return False
+    before = text[max(0, start - 10) : start].lower()
+    if re.search(r"(?:version|ver\.?|v|release)\s*$", before):
+        return False
+    return _alone(text, start, end) and not (parsed.is_unspecified or parsed.is_loopback or parsed.is_multicast)
+
+
+def birth_date(text: str, start: int, end: int) -> bool:
+    """A day that exists, in one of the usual orders, or one with a month's name."""
+    numbers = [int(number) for number in re.findall(r"\d+", text[start:end])]
+    if len(numbers) < 3:
+        return True
+    orders = ((0, 1, 2), (2, 1, 0), (2, 0, 1))
+    for year, month, day in orders:
+        try:
+            date(numbers[year] + (1900 if numbers[year] < 100 else 0), numbers[month], numbers[day])
+        except ValueError:
+            continue
+        return True
+    return False
+
+
+def _entropy(value: str) -> float:
+    """Shannon entropy in bits a character."""
+    counts = Counter(value)
+    return -sum(count / len(value) * math.log2(count / len(value)) for count in counts.values())
+
+
+_PLACEHOLDER = re.compile(
+    r"(?i)^(?:[x*.#_-]+|your[_ -]?.*|my[_ -]?(?:password|secret|token|key)|.*(?:example|placeholder|changeme|change[_-]me|redacted|dummy|"
+    r"insert|replace).*|<.*>|\$\{?.*\}?|\{\{.*|%\(?.*|none|null|true|false|undefined|password|passwort|secret|token|key|string|str|test|"
+    r"os\.environ.*|process\.env.*|getenv.*|env\..*|self\..*|this\..*|config\..*|settings\..*|request\..*|args\..*|fake.*|"
+    r"(?:get|load|read|fetch|generate|create|hash|verify|check|set|reset|forgot|show|hide|no|is|has|use)_\w+)$"
+)
+
+
+def secret_value(text: str, start: int, end: int) -> bool:
+    """The value of an assignment to something called a password or key: no placeholder, no code, not too plain."""
+    value = text[start:end].strip("\"'`")
+    if len(value) < 6 or _PLACEHOLDER.match(value) or "(" in value or value.endswith(("[", ";")):
+        return False
+    kinds = sum(
+        (any(map(str.islower, value)), any(map(str.isupper, value)), any(map(str.isdigit, value)), not value.isalnum())
+    )
+    return _entropy(value) >= 2.3 and (kinds >= 2 or len(value) >= 12)
+
+
+def random_value(text: str, start: int, end: int) -> bool:
+    """High entropy, as keys have: over 3.0 bits for hex, over 3.6 for other letters; neither placeholder nor sequence."""
+    value = text[start:end].strip("\"'`")
+    if _PLACEHOLDER.match(value) or not any(map(str.isdigit, value)):
+        return False
+    limit = 3.0 if re.fullmatch(r"[0-9a-fA-F]+", value) else 3.6
+    return _entropy(value) >= limit
+
+
+def wallet(text: str, start: int, end: int) -> bool:
+    """A wallet's address has digits and letters of both kinds, or is long hexadecimal; not a number, not a sequence."""
+    value = text[start:end]
+    return len(set(value)) >= 10 and any(map(str.isalpha, value[2:])) and any(map(str.isdigit, value))
+
+
+def not_repeated(text: str, start: int, end: int) -> bool:
+    """Enough different characters that it is no `xxxx` of a manual."""
+    value = text[start:end]
+    return len(set(value[-16:])) >= 6 and "EXAMPLE" not in value.upper()[-12:] or "AKIAIOSFODNN7" in value
+
+
+def password_in_url(text: str, start: int, end: int) -> bool:
+    value = text[start:end]
+    return not _PLACEHOLDER.match(value) and value not in ("password", "pass", "pwd")
+
+
+def not_flag(text: str, start: int, end: int) -> bool:
+    """Tag characters outside of a flag (UTS #51: a black flag, up to 6 tags, a cancel tag)."""
+    return not (start and text[start - 1] == "\U0001f3f4" and end - start <= 6)
+
+
+def no_emoji(text: str, start: int, end: int) -> bool:
+    """Zero-width characters that join no emoji and shape no letters (Arabic, Persian, Indic scripts need them)."""
+    around = text[max(0, start - 2) : start] + text[end : end + 2]
+    return not any(
+        ord(character) >= 0x1F000
+        or 0x2190 <= ord(character) <= 0x2BFF
+        or 0x0590 <= ord(character) <= 0x0FFF
+        or 0x1780 <= ord(character) <= 0x18AF
+        for character in around
+    )
+
+
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\U00010800-\U00010fff\U0001e800-\U0001efff]")
+
+
+def no_right_to_left(text: str, start: int, end: int) -> bool:
+    """Direction marks where nothing near is written from right to left: they can only reorder what is shown."""
+    return not _RIGHT_TO_LEFT.search(text[max(0, start - 200) : end + 200].replace("\ufeff", ""))
+
+
+def mixed_script(text: str, start: int, end: int) -> bool:
+    """A word of Latin letters with a few look-alikes of another alphabet among them, or the other way round."""
+    word = text[start:end]
+    latin = sum(character.isascii() for character in word)
+    return latin >= 2 and len(word) - latin >= 1 and len(word) >= 4 and "-" not in word
+
+
+def opaque(text: str, start: int, end: int) -> bool:
+    """A long block that reads as nothing, and no embedded image."""
+    before = text[max(0, start - 40) : start]
+    value = text[start:end]
+    return (
+        "data:image" not in before and "data:font" not in before and _entropy(value[:2000]) >= 4.2 and " " not in value
+    )
+
+
+def _around(text: str, start: int, end: int, before: int, after: int) -> str:
+    return text[max(0, start - before) : end + after].lower()
+
+
+_SERVICE = re.compile(
+    r"(?:now|on you (?:are|will)|forward,? you(?: will| are)?)\s+(?:be )?(?:able|connected|logged|signed|ready|eligible|enrolled|subscribed|"
+    r"verified|registered|free to|entitled|leaving|viewing|part of|a (?:member|customer|subscriber)|required|charged|protected|all set|in (?:the|a) queue|"
+    r"receive|see|find|hear|need)|your new (?:role|job|task|goal|purpose|name|identity) (?:is|will be) (?:in|at|with|to (?:lead|manage)|starting)|"
+    r"hurt (?:you|me) to|die (?:of|from) (?:laugh|shame)|shoot (?:you|them|him|her) (?:an? )?(?:e-?mail|message|text|note)|kill (?:it|time|the|two)"
+)
+
+
+def not_service_notice(text: str, start: int, end: int) -> bool:
+    """Not what a service tells its customer: "you are now able to log in"."""
+    return not _SERVICE.search(_around(text, start, end, 0, 30))
+
+
+_DEFINITION = re.compile(
+    r"what (?:is|are) (?:an? |the (?:concept|definition|meaning|purpose|role|use) of (?:an? |the )?)?(?:typical )?(?:system|hidden|base|initial)"
+)
+
+
+def not_definition(text: str, start: int, end: int) -> bool:
+    """Asks for the prompt itself, not for what prompts are."""
+    hit = text[start:end].lower()
+    return not _DEFINITION.match(hit) and not re.match(
+        r"(?:write|give|show|tell)\b.{0,20}\b(?:example|me about|how|an? (?:good|effective))", hit
+    )
+
+
+def not_noun_phrase(text: str, start: int, end: int) -> bool:
+    """ "the user", not "the user list" or "the customer service"."""
+    return not re.match(
+        r"[ -](?:list|service|data|base|names?|interface|id|guide|manual|experience|group|account|information)",
+        text[end : end + 14].lower(),
+    )
+
+
+_MODEL = re.compile(
+    r"\b(?:you|your|yourself|ai|a\.i\.|assistant|chat ?bot|chatgpt|gpt|model|llm|persona|character|role|role-?play|pretend|act as|respond|"
+    r"dan|answer|bot|jailb\w+|prompt|du|ki|ia|ii|tu|eres|sei|voce|actua|antworte)\b|\u4f60|\u60a8|ai|\u3042\u306a\u305f|\u0442\u044b|\u0438\u0438|\u0438\u0433\u0440\u0430"
+)
+
+
+def about_model(text: str, start: int, end: int) -> bool:
+    """Spoken to or of a model: a loan without restrictions is none of its business."""
+    return bool(_MODEL.search(_around(text, start, end, 150, 60)))
+
+
+def not_device(text: str, start: int, end: int) -> bool:
+    """A mode of the model, not of a telephone, a browser or a game."""
+    around = _around(text, start, end, 80, 80)
+    return not re.search(
+        r"\b(?:android|iphone|ios|windows|phone|browser|chrome|router|minecraft|game|tablet|kodi|roku|console|linux|mac ?os|bios|grub|laptop)\b",
+        around,
+    )
+
+
+def not_education(text: str, start: int, end: int) -> bool:
+    return not re.search(
+        r"education|curriculum|prevent|protect|abuse (?:report|survivor)|safeguard", _around(text, start, end, 60, 60)
+    )
+
+
+def not_report(text: str, start: int, end: int) -> bool:
+    return not re.search(
+        r"\b(?:report|prevent|detect|avoid|protect|recogni[sz]e|spot|against|victim|was|were|been|combat|anti)\b",
+        text[start:end].lower(),
+    )
+
+
+def no_where(text: str, start: int, end: int) -> bool:
+    """A DELETE or UPDATE of all rows: no condition, or one that is always true."""
+    hit = text[start:end].lower()
+    return "where" not in hit or bool(re.search(r"where\s+(?:1|true|'1)", hit))
+
+
+_TOLD = re.compile(
+    r"(?i)^(?:incorrect|wrong|required|correct|invalid|not|too|the|a|an|my|your|being|never|always|still|expired|needed|missing|hidden|stored|"
+    r"encrypted|protected|changed|reset|blocked|locked|forgotten|weak|strong|secure|important|different|sent|case|accepted|rejected|empty|"
+    r"falsch|abgelaufen|nicht|korrekt|richtig|incorrecta?|unique|optional|\w+ed|\w+ing)[.,!?;:]?$"
+)
+
+
+def told_value(text: str, start: int, end: int) -> bool:
+    """A password told in a sentence, and not something said about one."""
+    value = text[start:end].rstrip(".,!?;:")
+    return not _TOLD.match(value) and secret_value(value, 0, len(value)) and not (value.isalpha() and value.islower())
+
+
+VALIDATORS: Mapping[str, Validator] = {
+    function.__name__: function
+    for function in (
+        aba, about_model, address, alone, birth_date, bsn, card, codice_fiscale, cpf, dni, iban, iban_length, mixed_script,
+        mrz, nhs, nir, no_emoji, no_right_to_left, no_where, not_definition, not_device, not_education, not_flag,
+        not_noun_phrase, not_repeated, not_report, not_service_notice, opaque, password_in_url, pesel, phone, random_value,
+        secret_value, ssn, steuer_id, told_value, wallet,
+    )
+}  # fmt: skip
