@@ -1,0 +1,141 @@
+"""The audit log: events sealed as they are written, beside the same rows written unsealed; verification."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from benchmarks.table import Row, Table
+from governance.audit.leaf import leaf_bytes, microseconds
+from governance.audit.note import Signer
+from governance.domain.events import Event, EventKind
+from governance.services.verify import verify_snapshot
+from governance.store import bulk, migrate
+from governance.store import tables as t
+from governance.store.audit_log import SqlAuditLog
+from governance.store.database import AuditWriter, Database, connect
+from governance.store.queries.audit import AuditReader
+
+EVENTS = 100_000
+BATCH = 500
+ROUNDS = 3
+GOAL = 0.8
+AT = datetime(2026, 11, 1, tzinfo=UTC)
+SIGNER = Signer.from_seed("bench.local/audit", b"\x01" * 32)
+
+
+class Unsealed:
+    """Writes the same rows, and nothing of the tree."""
+
+    def __init__(self) -> None:
+        self._next = 0
+
+    def write(self, connection: sa.Connection, events: Sequence[Event]) -> None:
+        rows = [
+            (
+                self._next + place + 1,
+                self._next + place,
+                microseconds(event.at),
+                event.kind.value,
+                event.actor,
+                event.subject,
+                event.system,
+                leaf_bytes(event),
+                None,
+            )
+            for place, event in enumerate(events)
+        ]
+        bulk.insert(connection, t.audit_event, rows)
+        self._next += len(rows)
+
+    def discard(self) -> None:
+        pass
+
+
+def event(number: int) -> Event:
+    """As a recorded call's: a leaf of some 400 bytes."""
+    return Event(
+        kind=EventKind.CALL_RECORDED,
+        at=AT,
+        actor="service:0",
+        subject=f"call:{number}",
+        system="support-bot",
+        data={
+            "call": number,
+            "trace": f"{number:032x}",
+            "span": f"{number:016x}",
+            "kind": "llm",
+            "release": "0123456789abcdef",
+            "started": "2026-11-01T00:00:00.000000+00:00",
+            "captured": True,
+            "content": f"{number:064x}",
+        },
+    )
+
+
+def run() -> Table:
+    """Events a second on SQLite (WAL, FULL), the best of some rounds taken in turn."""
+    batches = [[event(number) for number in range(at, at + BATCH)] for at in range(0, EVENTS, BATCH)]
+    sealed = unsealed = verified = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(ROUNDS):
+            unsealed = max(unsealed, _rate(Path(folder) / f"u{number}.db", Unsealed, batches)[0])
+            rate, checked = _rate(Path(folder) / f"s{number}.db", _sealing, batches, verify=True)
+            sealed, verified = max(sealed, rate), max(verified, checked)
+    return Table(
+        title="Audit log",
+        rows=(
+            Row(
+                what=f"Sealed events, {BATCH} a commit",
+                measured=sealed,
+                unit="events/s",
+                limit=unsealed,
+                limit_is="the same rows, unsealed",
+                goal=f"at least {GOAL:.0%} of unsealed",
+                met=sealed >= GOAL * unsealed,
+            ),
+            Row(what="Verify the whole log", measured=verified, unit="events/s"),
+        ),
+        notes=(
+            "Sealed: leaf hashes, tiles, the head and a signed checkpoint in the same commit as the rows.",
+            "Both write the leaf's canonical bytes; unsealed leaves out the tree.",
+        ),
+    )
+
+
+def _sealing() -> AuditWriter:
+    return SqlAuditLog(SIGNER, lambda: datetime.now(UTC))
+
+
+def _rate(
+    path: Path, writer: Callable[[], AuditWriter], batches: Sequence[Sequence[Event]], *, verify: bool = False
+) -> tuple[float, float]:
+    engine = connect(f"sqlite:///{path}")
+    migrate.upgrade(engine)
+    log = writer()
+    database = Database(engine, log)
+    started = time.perf_counter()
+    for batch in batches:
+        with database.write() as tx:
+            for one in batch:
+                tx.append(one)
+    rate = EVENTS / (time.perf_counter() - started)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM audit_event").scalar_one() == EVENTS
+    checked = 0.0
+    if verify:
+        assert isinstance(log, SqlAuditLog)
+        started = time.perf_counter()
+        with AuditReader(engine, log).snapshot() as snapshot:
+            found = verify_snapshot(snapshot, SIGNER.verifier)
+        checked = EVENTS / (time.perf_counter() - started)
+        assert found.ok
+        assert found.size == EVENTS
+    engine.dispose()
+    path.unlink()
+    return rate, checked
