@@ -5,8 +5,6 @@ A lease token lives in the browser tab's own state: it is no session, only the p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import streamlit as st
 
 from app import session, words
@@ -138,7 +136,6 @@ def skip(case: CaseRow, visible: Systems) -> None:
     st.switch_page("views/queue.py")
 
 
-def harmful(categories: Sequence[str] | str) -> bool:
-    """Whether words of these categories may hurt to read: such text stays folded until asked for."""
-    found = [categories.split(".")[0]] if isinstance(categories, str) else categories
-    return any(category in words.HARMFUL for category in found)
+def harmful(policy: str) -> bool:
+    """Whether a policy is about words that may hurt to read: what it flags stays folded until asked for."""
+    return any(word in words.HARMFUL for word in policy.replace("-", ".").replace("_", ".").split("."))

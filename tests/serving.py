@@ -47,7 +47,7 @@ class Serving:
         created = self.run("key", "create", "--scope", scope, "--json", *more)
         return str(json.loads(created.stdout)["key"])
 
-    def start(self, *arguments: str) -> None:
+    def start(self, *arguments: str, ready: str = "/readyz") -> None:
         with (self.folder / "serve.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "governance", "serve", "--port", str(self.port), *arguments],
@@ -58,7 +58,7 @@ class Serving:
             )
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and self.process.poll() is None:
-            if self.status("/readyz") == 200:
+            if self.status(ready) == 200:
                 return
             time.sleep(0.05)
         raise AssertionError("the server did not start:\n" + (self.folder / "serve.log").read_text()[-3000:])

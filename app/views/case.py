@@ -332,6 +332,7 @@ with right:
 
 ASKING = f"asking-{case.id}"
 NOTE = f"note-{case.id}"
+KEPT = f"kept-note-{case.id}"
 
 
 def hint(text: str) -> None:
@@ -341,6 +342,7 @@ def hint(text: str) -> None:
 def go_on_after(done: bool) -> None:
     st.session_state.pop(ASKING, None)
     if done:
+        st.session_state.pop(KEPT, None)
         acts.go_on()
     st.rerun()
 
@@ -373,6 +375,7 @@ def bar_held(case: CaseRow) -> None:
                     "Note",
                     placeholder="Note for the record (optional)",
                     label_visibility="collapsed",
+                    value=str(st.session_state.get(KEPT, "")),
                     key=NOTE,
                     max_chars=4000,
                 )
@@ -391,7 +394,7 @@ def bar_held(case: CaseRow) -> None:
         wanted = VerdictOutcome.VIOLATION if violation else VerdictOutcome.FALSE_ALARM
         if reason in reasons.fitting(case.kind, wanted) and (reason is not ReasonCode.OTHER or note.strip()):
             go_on_after(acts.decide(case.id, wanted, reason, note))
-        st.session_state[ASKING] = str(wanted)
+        st.session_state[ASKING], st.session_state[KEPT] = str(wanted), note
         st.rerun()
     if up:
         go_on_after(acts.escalate(case.id, note))
@@ -401,7 +404,7 @@ def bar_held(case: CaseRow) -> None:
 
 def bar_reasons(case: CaseRow, outcome: VerdictOutcome) -> None:
     """Asked for when a verdict came without a reason that fits it: one more key."""
-    note = str(st.session_state.get(f"kept-{NOTE}") or st.session_state.get(NOTE) or "")
+    note = str(st.session_state.get(KEPT, ""))
     st.caption(f"Why is it a {words.OUTCOME[outcome].lower()}? Press a number, or X to go back.")
     with st.container(horizontal=True):
         for number, code in enumerate(reasons.fitting(case.kind, outcome), 1):

@@ -1,0 +1,182 @@
+"""What only a browser can show: sign-in and out, addresses that survive it, keys, and that a prompt can't act."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from governance.domain.content import PartKind
+from governance.domain.review import CaseState
+from governance.store.queries import cases
+from tests.browser.conftest import Site, heading, sign_in
+from tests.console.world import HOSTILE
+
+
+def state(site: Site, number: int) -> CaseState:
+    with site.world.application.database.read() as connection:
+        found = cases.find(connection, number)
+    assert found is not None
+    return found.state
+
+
+def test_signing_in_and_out(site: Site, context: BrowserContext) -> None:
+    page = context.new_page()
+    sign_in(page, site, "reviewer")
+    expect(page.get_by_text("reviewer", exact=True).first).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.locator("input[name=user], a:has-text('Sign in'), button:has-text('Sign in')").first).to_be_visible()
+    page.goto(site.url + "/queue")
+    assert "/signin" in page.url
+
+
+def test_a_wrong_password_opens_nothing(site: Site, context: BrowserContext) -> None:
+    page = context.new_page()
+    page.goto(site.url)
+    page.fill("input[name=user]", "reviewer")
+    page.fill("input[name=password]", "wrong")
+    page.click("button")
+    expect(page.get_by_text("Wrong name or password")).to_be_visible()
+    assert not [cookie for cookie in context.cookies() if cookie["name"].endswith("governance_session")]
+
+
+def test_an_address_survives_the_sign_in(site: Site, context: BrowserContext) -> None:
+    number = site.world.case(title="Deep link target")
+    page = context.new_page()
+    sign_in(page, site, "reviewer", f"/case?id={number}")
+    assert heading(page) == "Deep link target"
+    assert urlsplit(page.url).query == f"id={number}"
+
+
+@pytest.mark.parametrize("path", ["/", "/queue", "/case?id=1", "/calls?words=x", "/call?id=1", "/reports", "/audit", "/admin"])
+def test_no_page_says_anything_to_somebody_anonymous(site: Site, context: BrowserContext, path: str) -> None:
+    number = site.world.case(title="A secret title")
+    page = context.new_page()
+    page.goto(site.url + path)
+    assert urlsplit(page.url).path.startswith("/signin")
+    assert f"{number}" not in page.inner_text("body")
+    assert "A secret title" not in page.content()
+
+
+def test_a_filter_in_the_address_is_kept(site: Site, context: BrowserContext) -> None:
+    site.world.call(said=[(PartKind.OUTPUT, "assistant", "about the zebra crossing")])
+    page = context.new_page()
+    sign_in(page, site, "reviewer", "/calls?words=zebra&only=Flagged")
+    expect(page.get_by_text("No call fits these filters")).to_be_visible()
+    page.get_by_role("button", name="Show all calls").click()
+    expect(page.locator("[data-testid=stDataFrame]")).to_be_visible()
+    assert "zebra" not in page.url
+
+
+def test_a_verdict_by_keys_and_never_while_typing(site: Site, context: BrowserContext) -> None:
+    number = site.world.case(title="To be decided by keys", severity="low", due=timedelta(days=6))
+    page = context.new_page()
+    sign_in(page, site, "reviewer", f"/case?id={number}")
+    page.get_by_role("button", name=re.compile("Claim and review")).click()
+    note = page.get_by_placeholder("Note for the record (optional)")
+    note.wait_for()
+    note.fill("")
+    note.press_sequentially("very fine evening")
+    page.wait_for_timeout(1_000)
+    assert state(site, number) is CaseState.CLAIMED, "v, f, e and n in a note are letters"
+    page.get_by_text("Why it was flagged").first.click()
+    page.keyboard.press("f")
+    page.get_by_text("Why is it a false alarm?").wait_for()
+    page.keyboard.press("1")
+    for _ in range(40):
+        if state(site, number) is CaseState.DECIDED:
+            break
+        page.wait_for_timeout(250)
+    with site.world.application.database.read() as connection:
+        (verdict,) = cases.verdicts(connection, number)
+    assert (verdict.outcome, verdict.reason) == ("false_alarm", "harmless")
+    assert verdict.note == "very fine evening"
+
+
+def hostile_case(site: Site) -> int:
+    parts = [
+        (PartKind.INPUT, "user", HOSTILE),
+        (PartKind.OUTPUT, "assistant", HOSTILE),
+        (PartKind.DOCUMENT, HOSTILE[:150], HOSTILE),
+        (PartKind.TOOL_CALL, HOSTILE[:150], HOSTILE),
+    ]
+    world = site.world
+    trace = b"hostile-trace-16"
+    number = world.call(
+        HOSTILE[:190], said=parts, name=HOSTILE[:190], role=HOSTILE[:90], model=HOSTILE[:90], error=HOSTILE,
+        action="block", queue="security", trace=trace,
+    )
+    world.call(HOSTILE[:190], name=HOSTILE[:190], kind="tool", trace=trace, said=parts)
+    return world.case(
+        HOSTILE[:190], title=HOSTILE[:290], answer=HOSTILE, explanation=HOSTILE, value=HOSTILE, call=number,
+        severity="critical",
+    )
+
+
+def test_a_prompt_can_not_act_on_any_page(site: Site, context: BrowserContext) -> None:
+    """The canary: no request leaves, no dialog opens, no element of the prompt's making is on the page."""
+    number = hostile_case(site)
+    home = urlsplit(site.url).netloc
+    left: list[str] = []
+    dialogs: list[str] = []
+    page = context.new_page()
+    page.on("request", lambda request: left.append(request.url) if _outside(request.url, home) else None)
+    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    sign_in(page, site, "compliance_officer")
+    for path in ("/", "/queue", f"/case?id={number}", "/calls", f"/call?id={site.world.calls[-1]}", "/reports", "/audit"):
+        page.goto(site.url + path)
+        heading(page)
+        page.wait_for_timeout(1_500)
+        assert _planted(page) == [], path
+    page.goto(site.url + f"/case?id={number}")
+    heading(page)
+    page.get_by_text("onerror=alert(2)").first.wait_for()
+    page.get_by_role("tab", name="History").click()
+    page.wait_for_timeout(500)
+    assert _planted(page) == []
+    assert left == []
+    assert dialogs == []
+
+
+def _outside(url: str, home: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in ("http", "https", "ws", "wss") and parts.netloc != home
+
+
+def _planted(page: Page) -> list[str]:
+    """Elements that only a prompt could have made, in the page and in the components' shadow roots."""
+    found: list[str] = page.evaluate(
+        """() => {
+            const bad = [], roots = [document]
+            while (roots.length) {
+                const root = roots.pop()
+                for (const e of root.querySelectorAll("*")) {
+                    if (e.shadowRoot) roots.push(e.shadowRoot)
+                    const at = e.getAttribute("src") || e.getAttribute("href") || e.getAttribute("action") || ""
+                    if (/evil\\.example|^javascript:/i.test(at)) bad.push(e.outerHTML.slice(0, 200))
+                    if (e.tagName === "SCRIPT" && /alert\\(document/.test(e.textContent)) bad.push(e.outerHTML.slice(0, 200))
+                    if (e.hasAttribute("onerror")) bad.push(e.outerHTML.slice(0, 200))
+                }
+            }
+            return bad }"""
+    )
+    return found
+
+
+def test_a_cookie_kept_from_before_opens_nothing_after_signing_out(site: Site, context: BrowserContext) -> None:
+    number = site.world.case(title="Not for a replayed cookie")
+    page = context.new_page()
+    sign_in(page, site, "reviewer", f"/case?id={number}")
+    kept = context.cookies()
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_timeout(1_500)
+    context.clear_cookies()
+    context.add_cookies(kept)  # type: ignore[arg-type]
+    replayed = context.new_page()
+    replayed.goto(site.url + f"/case?id={number}")
+    replayed.wait_for_timeout(1_500)
+    assert urlsplit(replayed.url).path.startswith("/signin")
+    assert "Not for a replayed cookie" not in replayed.content()
