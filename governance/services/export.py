@@ -316,6 +316,11 @@ def _concerned(snapshot: AuditSnapshot, chosen: EvidenceFilter) -> set[str]:
                 if data.get("case") is not None:
                     decided.add(f"case:{data['case']}")
         subjects = decided & subjects if chosen.case is not None else decided
+    if any(one.startswith("case:") for one in subjects):
+        for seq, raw in snapshot.select(LeafFilter(kinds=(EventKind.REPORT_RECEIVED.value,))):
+            leaf = _read(seq, raw)
+            if f"case:{leaf['data'].get('case')}" in subjects:
+                subjects.add(leaf["subject"])
     return subjects
 
 

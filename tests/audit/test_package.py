@@ -122,7 +122,7 @@ def populate(database: Database, records: FakeRecords) -> None:
                 "given_at": at(50),
             }
         )
-        tx.append(event(60, EventKind.REPORT_RECEIVED, "report:77", "key:3", reference="R-1"))
+        tx.append(event(60, EventKind.REPORT_RECEIVED, "report:77", "key:3", case=5))
         records.stored["reports"][77] = {"id": "77", "system": "bot", "reference": "R-1"}
 
 
@@ -219,8 +219,8 @@ def test_a_package_holds_records_readable_beside_their_events(world: World) -> N
 @pytest.mark.parametrize(
     ("chosen", "kinds"),
     [
-        ({"case": 5}, ["call.recorded", "decision.made", "case.opened", "verdict.given"]),
-        ({"policy": "p.one"}, ["call.recorded", "decision.made", "case.opened", "verdict.given"]),
+        ({"case": 5}, ["call.recorded", "decision.made", "case.opened", "verdict.given", "report.received"]),
+        ({"policy": "p.one"}, ["call.recorded", "decision.made", "case.opened", "verdict.given", "report.received"]),
         ({"policy": "p.none"}, []),
         ({"case": 6}, []),
         ({"kinds": (EventKind.VERDICT_GIVEN,)}, ["verdict.given"]),
