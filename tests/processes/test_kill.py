@@ -6,6 +6,7 @@ import http.client
 import random
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -16,7 +17,7 @@ from governance.store import tables as t
 from governance.store.database import connect
 from tests.serving import Serving, traces
 
-ROUNDS = 3
+ROUNDS = 2
 BATCH = 50
 
 
@@ -47,19 +48,19 @@ class Load:
         return self._next
 
     def _send(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.serving.port, timeout=20)
-        while not self._stop.is_set():
-            with self._lock:
-                first, self._next = self._next, self._next + BATCH
-            try:
-                connection.request("POST", "/v1/traces", traces(range(first, first + BATCH)), self.headers)
-                answer = connection.getresponse()
-                answer.read()
-            except (OSError, http.client.HTTPException):
-                return
-            if answer.status == 200:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.serving.port, timeout=20)) as connection:
+            while not self._stop.is_set():
                 with self._lock:
-                    self.acknowledged.append(first)
+                    first, self._next = self._next, self._next + BATCH
+                try:
+                    connection.request("POST", "/v1/traces", traces(range(first, first + BATCH)), self.headers)
+                    with closing(connection.getresponse()) as answer:
+                        answer.read()
+                except (OSError, http.client.HTTPException):
+                    return
+                if answer.status == 200:
+                    with self._lock:
+                        self.acknowledged.append(first)
 
 
 def test_nothing_acknowledged_is_lost_and_nothing_stays_unchecked(installation: Serving) -> None:
