@@ -53,7 +53,7 @@ _RETRIES = (
 
 
 class BehaviourDetector:
-    """Facts about how a call went. When several policies state thresholds the lowest counts, and each compares `data`."""
+    """Facts about how a call went. Of several policies' thresholds the lowest counts; each compares `data`."""
 
     name = NAME
     version = VERSION
@@ -118,6 +118,6 @@ def _float(value: object) -> float:
 
 
 def _error_class(error: str) -> str:
-    """The first word of an error (its class or code): the rest may quote content, and findings are no place for it."""
+    """The first word of an error (its class or code): the rest may quote content."""
     first = error.split(maxsplit=1)[0].rstrip(":,.") if error.split() else ""
     return first[:80]

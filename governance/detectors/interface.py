@@ -10,7 +10,7 @@ from governance.domain.calls import Call
 from governance.domain.content import Content, Part
 from governance.domain.findings import Finding
 
-OptionValue: TypeAlias = "str | int | float | bool | None | Sequence[OptionValue] | Mapping[str, OptionValue]"
+OptionValue: TypeAlias = "str | int | float | bool | Sequence[OptionValue] | Mapping[str, OptionValue] | None"
 
 
 @runtime_checkable
@@ -55,7 +55,7 @@ class DetectorUse:
 
 @dataclass(frozen=True, kw_only=True)
 class OptionDescription:
-    """An option of a detector. `kind` is string, number, integer, boolean or strings; `choices` closes it when not empty."""
+    """An option of a detector. `kind` is string, number, integer, boolean or strings; `choices` closes it."""
 
     name: str
     kind: str

@@ -1,9 +1,9 @@
 """`patterns`: rule packs in RE2 over a text and its views.
 
-One `re2.Set` pass over a text says which rules can match at all; only those are searched for their places. A rule with
-gaps ("ignore ... instructions") stands in the set as its parts, all of which must be there. The same pass finds what may
-be encoded and what needs normalising, so that plain text without hits costs one pass. RE2 runs in time linear in the text
-(https://github.com/google/re2/wiki/WhyRE2), whatever the text is.
+One `re2.Set` pass over a text says which rules can match at all; only those are searched for their places. A rule
+with gaps ("ignore ... instructions") stands in the set as its parts, all of which must be there. The same pass finds
+what may be encoded and what needs normalising, so that plain text without hits costs one pass. RE2 runs in time linear
+in the text (https://github.com/google/re2/wiki/WhyRE2), whatever the text is.
 """
 
 from __future__ import annotations
@@ -175,11 +175,9 @@ class PatternDetector:
             unread += left
             for rule, start, end, view in hits:
                 places = found.setdefault(rule, _Places())
-                place = (start + offset, end + offset)
-                # The overlap of two windows is seen twice.
-                if offset and places.spans and start < OVERLAP and place in places.spans[-64:]:
-                    continue
-                places.add(*place, view)
+                # What ends within the overlap stood whole in the window before.
+                if not offset or end >= OVERLAP:
+                    places.add(start + offset, end + offset, view)
         findings = [finding for rule, places in found.items() for finding in _findings(rule, places)]
         if unread:
             findings.append(
@@ -230,7 +228,8 @@ class PatternDetector:
         hits: frozenset[int],
         found: dict[Rule, list[_Hit]],
     ) -> None:
-        for compiled in {compiled for hit in hits for compiled in self._by_segment.get(hit, ())}:
+        candidates = {compiled: None for hit in sorted(hits) for compiled in self._by_segment.get(hit, ())}
+        for compiled in candidates:
             rule = compiled.rule
             if rule.kinds and content.kind not in rule.kinds:
                 continue

@@ -57,7 +57,9 @@ class Runner:
         self._unavailable = tuple(
             DetectorFailure(detector=missing.name, reason=f"unavailable: {missing.reason}") for missing in unavailable
         )
-        versions = sorted({(detector.name, detector.version) for detector in (*self._content, *self._call)})
+        versions = sorted(
+            {(one.name, one.version) for one in self._content} | {(one.name, one.version) for one in self._call}
+        )
         missing = sorted((one.name, one.reason) for one in unavailable)
         stated = json.dumps([versions, missing, options or {}], sort_keys=True, separators=(",", ":"), default=list)
         self.digest: str = hashlib.sha256(stated.encode()).hexdigest()[:16]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
 
 import re2
 
 from governance.detectors.interface import DetectorDescription, OptionDescription, OptionValue
+from governance.detectors.packs import Pack, read_pack
 from governance.detectors.views import encodable, folded
 from governance.domain.calls import Call, CallKind
 from governance.domain.content import Content, ContentKind, Part, PartKind
@@ -21,26 +23,6 @@ VERSION = "1"
 _ANSWERS = frozenset({"assistant", "model", "ai"})
 _OPENING = 600
 """Code points at the beginning of an answer in which a refusal is a refusal, not a quotation."""
-
-# Written without accents, like the packs: the answer is folded first.
-_REFUSALS = {
-    "en": r"\b(?:i(?:'|’)?m|i am|we(?:'|’)?re) (?:really |very |so |deeply )?(?:sorry|afraid),? (?:but )?(?:i|we|that|this)\b[^.\n]{0,60}(?:can(?:'|’)?t|cannot|can not|not able|unable|won(?:'|’)?t|not (?:something|appropriate|allowed|permitted))"
-    r"|\bi (?:can(?:'|’)?t|cannot|can not|won(?:'|’)?t|will not|am (?:not able|unable) to|(?:'|’)m (?:not able|unable) to|must (?:decline|refuse)) (?:to )?(?:help|assist|provide|comply|fulfil+|do that|create|generate|write|share|discuss|engage|support|answer|continue|give)"
-    r"|\bi(?:'|’)m (?:not able|unable) to (?:help|assist|provide|comply|create|share|discuss)"
-    r"|\bas an ai(?: language)?(?: model| assistant)?,? i (?:can(?:'|’)?t|cannot|am not|do not|don(?:'|’)?t|must)"
-    r"|\b(?:against|violates?) my (?:programming|guidelines|policies|policy|principles)|\bi (?:have to|must|respectfully) decline",
-    "de": r"\b(?:es tut mir leid|tut mir leid|leider|entschuldigung)\b[^.\n]{0,60}\b(?:kann ich|darf ich|ich kann|bin ich nicht|nicht moglich)\b[^.\n]{0,80}\bnicht|\bich (?:kann|darf|werde) (?:dir |ihnen |euch )?(?:dabei |damit |hierbei |das |diese[rsn]? \w+ )?(?:leider )?nicht (?:helfen|weiterhelfen|unterstutzen|beantworten|erfullen|nachkommen)|\bdabei kann ich (?:dir |ihnen )?(?:leider )?nicht",
-    "fr": r"\bje (?:suis desolee?|regrette|m(?:'|’)excuse)[^.\n]{0,40}\b(?:je ne (?:peux|puis)|impossible)|\bje ne (?:peux|puis) pas (?:vous |t(?:'|’))?(?:aider|repondre|fournir|acceder|donner|satisfaire|faire)",
-    "es": r"\b(?:lo siento|lo lamento|disculpa)[^.\n]{0,40}\bno (?:puedo|me es posible|estoy autorizad)|\bno puedo (?:ayudar|proporcionar|cumplir|responder|compartir|darte|hacer eso)",
-    "it": r"\bmi (?:dispiace|spiace)[^.\n]{0,40}\bnon (?:posso|sono in grado)|\bnon posso (?:aiutar|fornire|rispondere|soddisfare|condividere)",
-    "pt": r"\b(?:desculpe|lamento|sinto muito)[^.\n]{0,40}\bnao (?:posso|consigo)|\bnao posso (?:ajudar|fornecer|responder|atender|compartilhar)",
-    "nl": r"\b(?:het spijt me|sorry|helaas)[^.\n]{0,40}\bkan ik[^.\n]{0,40}\bniet|\bik kan (?:je |u |daar )?(?:daar)?(?:bij|mee)? ?niet (?:mee |bij )?(?:helpen|beantwoorden|voldoen)",
-    "pl": r"\bprzepraszam[^.\n]{0,40}\bnie moge|\bnie moge (?:w tym |ci |panstwu )?(?:pomoc|udzielic|odpowiedziec|spelnic)",
-    "ru": r"(?:извините|к сожалению|простите)[^.\n]{0,40}(?:не могу|не в состоянии)|я не могу (?:помочь|предоставить|ответить|выполнить)",
-    "zh": r"(?:抱歉|对不起|對不起|很遗憾)[^。\n]{0,30}(?:无法|不能|無法)|我(?:无法|不能|無法)(?:帮助|提供|回答|協助|协助|满足)",
-    "ja": r"(?:申し訳(?:ありません|ございません)|すみません)[^。\n]{0,60}(?:できません|できかねます|いたしかねます)|お(?:手伝い|答え)(?:することは)?(?:できません|できかねます)",
-    "ar": r"(?:آسف|أعتذر|عذرا)[^.\n]{0,40}(?:لا أستطيع|لا يمكنني)|لا (?:أستطيع|يمكنني) (?:مساعدتك|تقديم|الإجابة)",
-}
 
 STRUCTURE = DetectorDescription(
     name=NAME,
@@ -67,6 +49,12 @@ STRUCTURE = DetectorDescription(
 )
 
 
+@functools.cache
+def refusals() -> Pack:
+    """The rules for refusals, in the form of a rule pack."""
+    return read_pack("refusals", (Path(__file__).parent / "refusals.yaml").read_bytes())
+
+
 class StructureDetector:
     """Facts about answers: refusal, length and repetition of the content, the rest of the call."""
 
@@ -77,13 +65,7 @@ class StructureDetector:
         options = options or {}
         self._max_characters = _number(options, "max_characters", 20_000)
         self._max_repetition = _number(options, "max_repetition", 0.5)
-        settings = re2.Options()
-        settings.max_mem = 64 << 20
-        settings.case_sensitive = False
-        settings.log_errors = False
-        self._refusals: list[tuple[str, Any]] = [
-            (language, re2.compile(pattern, settings)) for language, pattern in _REFUSALS.items()
-        ]
+        self._refusals = [(rule.id, re2.compile(rule.regex)) for rule in refusals().rules]
 
     def examine(self, content: Content) -> Sequence[Finding]:
         """Facts that hold of an answer's text wherever it stands; nothing about texts that are no answers."""
@@ -91,14 +73,14 @@ class StructureDetector:
             return ()
         findings: list[Finding] = []
         opening = folded(encodable(content.text[:_OPENING])).text
-        for language, pattern in self._refusals:
+        for rule, pattern in self._refusals:
             match = pattern.search(opening)
             if match is not None:
                 findings.append(
                     Finding(
                         detector=NAME,
                         category="refusal",
-                        rule=f"refusal-{language}",
+                        rule=rule,
                         label="refusal",
                         # Near the beginning it is the answer; further on it may be a caveat.
                         score=0.9 if match.start() < 120 else 0.6,

@@ -57,15 +57,17 @@ def card(text: str, start: int, end: int) -> bool:
     return 12 <= len(digits) <= 19 and len(set(digits)) > 1 and _alone(text, start, end) and _luhn(digits)
 
 
+# Lengths by country, from the SWIFT IBAN registry.
 _IBAN_LENGTHS = {
-    "AD": 24, "AE": 23, "AL": 28, "AT": 20, "AZ": 28, "BA": 20, "BE": 16, "BG": 22, "BH": 22, "BR": 29, "BY": 28, "CH": 21,
-    "CR": 22, "CY": 28, "CZ": 24, "DE": 22, "DK": 18, "DO": 28, "EE": 20, "EG": 29, "ES": 24, "FI": 18, "FO": 18, "FR": 27,
-    "GB": 22, "GE": 22, "GI": 23, "GL": 18, "GR": 27, "GT": 28, "HR": 21, "HU": 28, "IE": 22, "IL": 23, "IQ": 23, "IS": 26,
-    "IT": 27, "JO": 30, "KW": 30, "KZ": 20, "LB": 28, "LC": 32, "LI": 21, "LT": 20, "LU": 20, "LV": 21, "LY": 25, "MC": 27,
-    "MD": 24, "ME": 22, "MK": 19, "MR": 27, "MT": 31, "MU": 30, "NL": 18, "NO": 15, "PK": 24, "PL": 28, "PS": 29, "PT": 25,
-    "QA": 29, "RO": 24, "RS": 22, "SA": 24, "SC": 31, "SE": 24, "SI": 19, "SK": 24, "SM": 27, "ST": 25, "SV": 28, "TL": 23,
-    "TN": 24, "TR": 26, "UA": 29, "VA": 22, "VG": 24, "XK": 20,
-}  # fmt: skip
+    entry[:2]: int(entry[2:])
+    for entry in re.findall(
+        r"\w+",
+        "AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BR29 BY28 CH21 CR22 CY28 CZ24 DE22 DK18 DO28 EE20 EG29 "
+        "ES24 FI18 FO18 FR27 GB22 GE22 GI23 GL18 GR27 GT28 HR21 HU28 IE22 IL23 IQ23 IS26 IT27 JO30 KW30 KZ20 "
+        "LB28 LC32 LI21 LT20 LU20 LV21 LY25 MC27 MD24 ME22 MK19 MR27 MT31 MU30 NL18 NO15 PK24 PL28 PS29 PT25 "
+        "QA29 RO24 RS22 SA24 SC31 SE24 SI19 SK24 SM27 ST25 SV28 TL23 TN24 TR26 UA29 VA22 VG24 XK20 ",
+    )
+}
 
 
 def iban(text: str, start: int, end: int) -> bool:
@@ -130,13 +132,8 @@ def dni(text: str, start: int, end: int) -> bool:
     return number.isdigit() and "TRWAGMYFPDXBNJZSQVHLCKE"[int(number) % 23] == value[-1]
 
 
-_CF_ODD = dict(
-    zip(
-        "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ",
-        [1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23],
-        strict=True,
-    )
-)  # fmt: skip
+_CF_ODD_VALUES = "1 0 5 7 9 13 15 17 19 21 1 0 5 7 9 13 15 17 19 21 2 4 18 20 11 3 6 8 12 14 16 10 22 25 24 23"
+_CF_ODD = dict(zip("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", map(int, _CF_ODD_VALUES.split()), strict=True))
 
 
 def codice_fiscale(text: str, start: int, end: int) -> bool:
@@ -214,7 +211,7 @@ def phone(text: str, start: int, end: int) -> bool:
 
 
 def address(text: str, start: int, end: int) -> bool:
-    """An IP address that names somebody: not unspecified, loopback, multicast or documentation, nor a version number."""
+    """An IP address that names somebody: not unspecified, loopback, multicast or documentation, nor a version."""
     try:
         parsed = ip_address(text[start:end])
     except ValueError:
@@ -247,9 +244,12 @@ def _entropy(value: str) -> float:
 
 
 _PLACEHOLDER = re.compile(
-    r"(?i)^(?:[x*.#_-]+|your[_ -]?.*|my[_ -]?(?:password|secret|token|key)|.*(?:example|placeholder|changeme|change[_-]me|redacted|dummy|"
-    r"insert|replace).*|<.*>|\$\{?.*\}?|\{\{.*|%\(?.*|none|null|true|false|undefined|password|passwort|secret|token|key|string|str|test|"
-    r"os\.environ.*|process\.env.*|getenv.*|env\..*|self\..*|this\..*|config\..*|settings\..*|request\..*|args\..*|fake.*|"
+    r"(?i)^(?:[x*.#_-]+|your[_ -]?.*|my[_ -]?(?:password|secret|token|key)|.*(?:example|placeholder|changeme|"
+    r"change[_-]me|redacted|dummy|"
+    r"insert|replace).*|<.*>|\$\{?.*\}?|\{\{.*|%\(?.*|none|null|true|false|undefined|password|passwort|secret|"
+    r"token|key|string|str|test|"
+    r"os\.environ.*|process\.env.*|getenv.*|env\..*|self\..*|this\..*|config\..*|settings\..*|request\..*|"
+    r"args\..*|fake.*|"
     r"(?:get|load|read|fetch|generate|create|hash|verify|check|set|reset|forgot|show|hide|no|is|has|use)_\w+)$"
 )
 
@@ -259,14 +259,12 @@ def secret_value(text: str, start: int, end: int) -> bool:
     value = text[start:end].strip("\"'`")
     if len(value) < 6 or _PLACEHOLDER.match(value) or "(" in value or value.endswith(("[", ";")):
         return False
-    kinds = sum(
-        (any(map(str.islower, value)), any(map(str.isupper, value)), any(map(str.isdigit, value)), not value.isalnum())
-    )
+    kinds = sum(any(map(kind, value)) for kind in (str.islower, str.isupper, str.isdigit)) + (not value.isalnum())
     return _entropy(value) >= 2.3 and (kinds >= 2 or len(value) >= 12)
 
 
 def random_value(text: str, start: int, end: int) -> bool:
-    """High entropy, as keys have: over 3.0 bits for hex, over 3.6 for other letters; neither placeholder nor sequence."""
+    """High entropy, as keys have: over 3.0 bits for hex, over 3.6 for other letters; no placeholder."""
     value = text[start:end].strip("\"'`")
     if _PLACEHOLDER.match(value) or not any(map(str.isdigit, value)):
         return False
@@ -281,9 +279,9 @@ def wallet(text: str, start: int, end: int) -> bool:
 
 
 def not_repeated(text: str, start: int, end: int) -> bool:
-    """Enough different characters that it is no `xxxx` of a manual."""
+    """Enough different characters that it is no `xxxx` of a manual, and no example that says that it is one."""
     value = text[start:end]
-    return len(set(value[-16:])) >= 6 and "EXAMPLE" not in value.upper()[-12:] or "AKIAIOSFODNN7" in value
+    return len(set(value[-16:])) >= 6 and "EXAMPLE" not in value.upper()
 
 
 def password_in_url(text: str, start: int, end: int) -> bool:
@@ -337,10 +335,14 @@ def _around(text: str, start: int, end: int, before: int, after: int) -> str:
 
 
 _SERVICE = re.compile(
-    r"(?:now|on you (?:are|will)|forward,? you(?: will| are)?)\s+(?:be )?(?:able|connected|logged|signed|ready|eligible|enrolled|subscribed|"
-    r"verified|registered|free to|entitled|leaving|viewing|part of|a (?:member|customer|subscriber)|required|charged|protected|all set|in (?:the|a) queue|"
-    r"receive|see|find|hear|need)|your new (?:role|job|task|goal|purpose|name|identity) (?:is|will be) (?:in|at|with|to (?:lead|manage)|starting)|"
-    r"hurt (?:you|me) to|die (?:of|from) (?:laugh|shame)|shoot (?:you|them|him|her) (?:an? )?(?:e-?mail|message|text|note)|kill (?:it|time|the|two)"
+    r"(?:now|on you (?:are|will)|forward,? you(?: will| are)?)\s+(?:be )?(?:able|connected|logged|signed|"
+    r"ready|eligible|enrolled|subscribed|"
+    r"verified|registered|free to|entitled|leaving|viewing|part of|a (?:member|customer|subscriber)|required|"
+    r"charged|protected|all set|in (?:the|a) queue|"
+    r"receive|see|find|hear|need)|your new (?:role|job|task|goal|purpose|name|identity) (?:is|will be) (?:in|"
+    r"at|with|to (?:lead|manage)|starting)|"
+    r"hurt (?:you|me) to|die (?:of|from) (?:laugh|shame)|shoot (?:you|them|him|her) (?:an? )?(?:e-?mail|"
+    r"message|text|note)|kill (?:it|time|the|two)"
 )
 
 
@@ -350,7 +352,8 @@ def not_service_notice(text: str, start: int, end: int) -> bool:
 
 
 _DEFINITION = re.compile(
-    r"what (?:is|are) (?:an? |the (?:concept|definition|meaning|purpose|role|use) of (?:an? |the )?)?(?:typical )?(?:system|hidden|base|initial)"
+    r"what (?:is|are) (?:an? |the (?:concept|definition|meaning|purpose|role|use) of (?:an? |"
+    r"the )?)?(?:typical )?(?:system|hidden|base|initial)"
 )
 
 
@@ -371,8 +374,10 @@ def not_noun_phrase(text: str, start: int, end: int) -> bool:
 
 
 _MODEL = re.compile(
-    r"\b(?:you|your|yourself|ai|a\.i\.|assistant|chat ?bot|chatgpt|gpt|model|llm|persona|character|role|role-?play|pretend|act as|respond|"
-    r"dan|answer|bot|jailb\w+|prompt|du|ki|ia|ii|tu|eres|sei|voce|actua|antworte)\b|\u4f60|\u60a8|ai|\u3042\u306a\u305f|\u0442\u044b|\u0438\u0438|\u0438\u0433\u0440\u0430"
+    r"\b(?:you|your|yourself|ai|a\.i\.|assistant|chat ?bot|chatgpt|gpt|model|llm|persona|character|role|"
+    r"role-?play|pretend|act as|respond|"
+    r"dan|answer|bot|jailb\w+|prompt|du|ki|ia|ii|tu|eres|sei|voce|actua|antworte)\b|\u4f60|\u60a8|ai|"
+    r"\u3042\u306a\u305f|\u0442\u044b|\u0438\u0438|\u0438\u0433\u0440\u0430"
 )
 
 
@@ -385,7 +390,8 @@ def not_device(text: str, start: int, end: int) -> bool:
     """A mode of the model, not of a telephone, a browser or a game."""
     around = _around(text, start, end, 80, 80)
     return not re.search(
-        r"\b(?:android|iphone|ios|windows|phone|browser|chrome|router|minecraft|game|tablet|kodi|roku|console|linux|mac ?os|bios|grub|laptop)\b",
+        r"\b(?:android|iphone|ios|windows|phone|browser|chrome|router|minecraft|game|tablet|kodi|roku|console|"
+        r"linux|mac ?os|bios|grub|laptop)\b",
         around,
     )
 
@@ -410,8 +416,10 @@ def no_where(text: str, start: int, end: int) -> bool:
 
 
 _TOLD = re.compile(
-    r"(?i)^(?:incorrect|wrong|required|correct|invalid|not|too|the|a|an|my|your|being|never|always|still|expired|needed|missing|hidden|stored|"
-    r"encrypted|protected|changed|reset|blocked|locked|forgotten|weak|strong|secure|important|different|sent|case|accepted|rejected|empty|"
+    r"(?i)^(?:incorrect|wrong|required|correct|invalid|not|too|the|a|an|my|your|being|never|always|still|"
+    r"expired|needed|missing|hidden|stored|"
+    r"encrypted|protected|changed|reset|blocked|locked|forgotten|weak|strong|secure|important|different|sent|"
+    r"case|accepted|rejected|empty|"
     r"falsch|abgelaufen|nicht|korrekt|richtig|incorrecta?|unique|optional|\w+ed|\w+ing)[.,!?;:]?$"
 )
 
@@ -425,9 +433,9 @@ def told_value(text: str, start: int, end: int) -> bool:
 VALIDATORS: Mapping[str, Validator] = {
     function.__name__: function
     for function in (
-        aba, about_model, address, alone, birth_date, bsn, card, codice_fiscale, cpf, dni, iban, iban_length, mixed_script,
-        mrz, nhs, nir, no_emoji, no_right_to_left, no_where, not_definition, not_device, not_education, not_flag,
-        not_noun_phrase, not_repeated, not_report, not_service_notice, opaque, password_in_url, pesel, phone, random_value,
-        secret_value, ssn, steuer_id, told_value, wallet,
+        aba, about_model, address, alone, birth_date, bsn, card, codice_fiscale, cpf, dni, iban, iban_length,
+        mixed_script, mrz, nhs, nir, no_emoji, no_right_to_left, no_where, not_definition, not_device,
+        not_education, not_flag, not_noun_phrase, not_repeated, not_report, not_service_notice, opaque,
+        password_in_url, pesel, phone, random_value, secret_value, ssn, steuer_id, told_value, wallet,
     )
 }  # fmt: skip

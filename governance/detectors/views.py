@@ -1,7 +1,8 @@
 """Normalised and decoded views of a text, each with its offsets mapped back to the original's code points.
 
-What a reader sees and what a model reads are not always what a pattern sees: letters in other alphabets that look alike,
-full-width and mathematical letters, accents, characters that show nothing (UTS #39, UAX #15), or the same words in base64.
+What a reader sees and what a model reads are not always what a pattern sees: letters in other alphabets that look
+alike, full-width and mathematical letters, accents, characters that show nothing (UTS #39, UAX #15), or the same words
+in base64.
 Every function here is linear in its input, and what it builds is bounded by its input and `DECODED_LIMIT`.
 """
 
@@ -239,7 +240,11 @@ CANDIDATES: dict[str, str] = {
     "html": r"[^\s<>&]{0,40}(?:&(?:#[0-9]{2,7}|#[xX][0-9A-Fa-f]{2,6}|[a-z]{2,8});[^\s<>&]{0,40}){3,}",
     "spaced": r"(?:[A-Za-z][ ._*|/\\-]{1,2}){7,}[A-Za-z]\b",
     "escaped": r"(?:\\[^\x00-\x7f]){6,}",
-    "leet": r"(?i)\b(?:[1!|i]gn[0o]r[3e]|pr[3e]v[1!|i][0o]u[5$s]|[1!|i]n[5$s]truct[1!|i][0o]n[5$s]?|[5$s]y[5$s]t[3e]m|d[1!|i][5$s]r[3e]g[4@a]rd|byp[4@a][5$s]{2}|j[4@a][1!|i]lbr[3e][4@a]k|pr[0o]mpt|[5$s][3e]cr[3e]t)",
+    "leet": (
+        r"(?i)\b(?:[1!|i]gn[0o]r[3e]|pr[3e]v[1!|i][0o]u[5$s]|[1!|i]n[5$s]truct[1!|i][0o]n[5$s]?|"
+        r"[5$s]y[5$s]t[3e]m|d[1!|i][5$s]r[3e]g[4@a]rd|byp[4@a][5$s]{2}|j[4@a][1!|i]lbr[3e][4@a]k|pr[0o]mpt|"
+        r"[5$s][3e]cr[3e]t)"
+    ),
     "rot13": r"(?i)\brot-?13\b|vtaber|vafgehpgvba|cerivbhf|flfgrz cebzcg|qvfertneq",
     "reversed": r"(?i)snoitcurtsni|erongi|tpmorp metsys|tpmorp\b",
     "hidden": r"[\x{e0020}-\x{e007e}]{3,}|[\x{fe00}-\x{fe0f}\x{e0100}-\x{e01ef}]{4,}",
@@ -335,7 +340,7 @@ def _unspaced(encoded: str) -> str:
 
 
 def _hidden(encoded: str) -> str:
-    """Letters of the tags block (U+E0020 ...) as the ASCII they shadow; variation selectors as the bytes they number."""
+    """Letters of the tags block (U+E0020 ...) as the ASCII they shadow; variation selectors as bytes."""
     if "\U000e0020" <= encoded[0] <= "\U000e007e":
         return "".join(chr(ord(character) - 0xE0000) for character in encoded)
     numbers = bytes(

@@ -43,8 +43,8 @@ _WORD = re.compile(r"<([a-z][a-z0-9_]*)>")
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Rule:
-    """A rule of a pack. `segments` are, by top-level alternative, the regex's parts between gaps: where one part of each
-    alternative is missing, the regex cannot match."""
+    """A rule of a pack. `segments` are, by top-level alternative, the regex's parts between gaps: where each
+    alternative lacks a part, the regex cannot match."""
 
     id: str
     pack: str
@@ -132,17 +132,17 @@ def _spell(regex: str, words: Mapping[str, str]) -> str:
 
 
 def _split(regex: str) -> list[list[str]]:
-    """The regex's alternatives outside of groups, each as its parts between gaps; a gap in a group stays in its part."""
+    """The regex's alternatives outside of groups, as parts between gaps; a gap in a group stays in its part."""
     alternatives: list[list[str]] = [[]]
     depth = last = 0
     for match in re.finditer(r"\\.|\[\^?\]?(?:\\.|[^\]\\])+\]|[()|]|~\d+~", regex):
-        token = match.group()
-        if token in "()":
-            depth += 1 if token == "(" else -1
-        elif depth == 0 and (token == "|" or token.startswith("~")):
+        sign = match.group()
+        if sign in "()":
+            depth += 1 if sign == "(" else -1
+        elif depth == 0 and (sign == "|" or sign.startswith("~")):
             alternatives[-1].append(regex[last : match.start()])
             last = match.end()
-            if token == "|":
+            if sign == "|":
                 alternatives.append([])
     alternatives[-1].append(regex[last:])
     return [[_GAP.sub(_GAP_REGEX, part) for part in parts if part] for parts in alternatives]
