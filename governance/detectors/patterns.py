@@ -22,7 +22,7 @@ import re2
 from governance.detectors import views
 from governance.detectors.interface import DetectorDescription, OptionDescription
 from governance.detectors.packs import Rule, load_pack, pack_names
-from governance.detectors.validators import VALIDATORS
+from governance.detectors.validators import VALIDATORS, mentioned
 from governance.domain.content import Content
 from governance.domain.findings import Finding
 from governance.errors import GovernanceError, Misconfigured
@@ -44,8 +44,12 @@ _SMALL = 16_384
 _REMEMBERED = 512
 
 
-_Hit: TypeAlias = tuple[Rule, int, int, str]
-"""A rule, the place in the original (code points, end exclusive), and the view that showed it."""
+_Hit: TypeAlias = tuple[Rule, int, int, str, bool]
+"""A rule, the place in the original (code points, end exclusive), the view that showed it, and whether it is quoted."""
+
+_INSTRUCTIONS = frozenset({"injection", "jailbreak"})
+_QUOTED = 0.5
+"""By how much the score of an instruction is lowered that is quoted and spoken about: it may still be one."""
 
 
 class EngineFailed(GovernanceError):
@@ -73,14 +77,14 @@ class _Places:
     """Where a rule was found, bounded: the last place grows when there are too many."""
 
     spans: list[tuple[int, int]] = field(default_factory=list)
-    views: list[str] = field(default_factory=list)
+    notes: list[tuple[str, bool]] = field(default_factory=list)
     count: int = 0
 
-    def add(self, start: int, end: int, view: str) -> None:
+    def add(self, start: int, end: int, view: str, quoted: bool) -> None:
         self.count += 1
         if len(self.spans) < SPANS_A_RULE:
             self.spans.append((start, end))
-            self.views.append(view)
+            self.notes.append((view, quoted))
         else:
             first, last = self.spans[-1]
             self.spans[-1] = (min(first, start), max(last, end))
@@ -173,11 +177,11 @@ class PatternDetector:
                 raise TimeoutError(f"examining {len(text)} characters took over {DEADLINE_SECONDS:g} s")
             hits, left = self._window(content, window)
             unread += left
-            for rule, start, end, view in hits:
+            for rule, start, end, view, quoted in hits:
                 places = found.setdefault(rule, _Places())
                 # What ends within the overlap stood whole in the window before.
                 if not offset or end >= OVERLAP:
-                    places.add(start + offset, end + offset, view)
+                    places.add(start + offset, end + offset, view, quoted)
         findings = [finding for rule, places in found.items() for finding in _findings(rule, places)]
         if unread:
             findings.append(
@@ -247,7 +251,8 @@ class PatternDetector:
                 # What one view shows is not said again of the next.
                 if seen and _overlaps(seen, *place):
                     continue
-                fresh.append((rule, place[0], place[1], view.name))
+                quoted = rule.category in _INSTRUCTIONS and mentioned(view.text, start, end)
+                fresh.append((rule, place[0], place[1], view.name, quoted))
             if fresh:
                 found[rule] = sorted([*seen, *fresh], key=_place)
 
@@ -359,15 +364,17 @@ def _surest(hits: list[_Hit]) -> list[_Hit]:
 
 
 def _findings(rule: Rule, places: _Places) -> Iterable[Finding]:
-    for number, ((start, end), view) in enumerate(zip(places.spans, places.views, strict=True)):
+    for number, ((start, end), (view, quoted)) in enumerate(zip(places.spans, places.notes, strict=True)):
         data: dict[str, str | float | bool] = {} if view == "raw" else {"view": view}
+        if quoted:
+            data["quoted"] = True
         if number == SPANS_A_RULE - 1 and places.count > SPANS_A_RULE:
             data |= {"aggregated": True, "count": float(places.count - SPANS_A_RULE + 1)}
         yield Finding(
             detector=NAME,
             category=rule.category,
             rule=rule.id,
-            score=rule.score,
+            score=rule.score * _QUOTED if quoted else rule.score,
             pack=rule.pack,
             label=rule.label,
             start=start,

@@ -28,7 +28,7 @@ STRUCTURE = DetectorDescription(
     name=NAME,
     version=VERSION,
     offline=True,
-    finds="Answers that refuse (12 languages), are empty, cut off by the length limit, no JSON where JSON was asked for, "
+    finds="Answers that refuse (12 languages), are empty, cut off by the length limit, no JSON where it was asked for, "
     "longer than a limit, or repeat themselves.",
     categories=("empty", "invalid_json", "length", "refusal", "repetition", "truncated"),
     scope="content and call",
@@ -126,7 +126,7 @@ class StructureDetector:
         return findings
 
     def examine_call(self, call: Call, parts: Sequence[Part]) -> Sequence[Finding]:
-        """Empty, truncated and malformed answers. Nothing is said of a call whose content was not captured, or failed."""
+        """Empty, truncated and malformed answers. Nothing of a call whose content is missing, or that failed."""
         findings: list[Finding] = []
         outputs = [part for part in parts if part.kind is PartKind.OUTPUT]
         if call.kind is not CallKind.LLM:
@@ -192,7 +192,7 @@ def wants_json(call: Call) -> bool:
 
 
 def json_problem(text: str) -> str:
-    """The rule that the text breaks as JSON (RFC 8259), or "": fenced JSON is told apart, because it is easily mended."""
+    """The rule that the text breaks as JSON (RFC 8259), or "": fenced JSON is told apart: it is easily mended."""
     try:
         json.loads(text)
     except RecursionError:

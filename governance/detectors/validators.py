@@ -5,6 +5,8 @@ Each takes the text and the place (code points, end exclusive) and says whether 
 
 from __future__ import annotations
 
+import base64
+import json
 import math
 import re
 from collections import Counter
@@ -278,6 +280,21 @@ def wallet(text: str, start: int, end: int) -> bool:
     return len(set(value)) >= 10 and any(map(str.isalpha, value[2:])) and any(map(str.isdigit, value))
 
 
+def token_header(text: str, start: int, end: int) -> bool:
+    """A JSON Web Token's first part decodes to a JSON object with an algorithm (RFC 7519)."""
+    header = text[start:end].partition(".")[0]
+    try:
+        stated = json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(stated, dict) and "alg" in stated
+
+
+def no_example(text: str, start: int, end: int) -> bool:
+    """No key that says that it is an example."""
+    return "EXAMPLE" not in text[start:end].upper()
+
+
 def not_repeated(text: str, start: int, end: int) -> bool:
     """Enough different characters that it is no `xxxx` of a manual, and no example that says that it is one."""
     value = text[start:end]
@@ -386,6 +403,18 @@ def about_model(text: str, start: int, end: int) -> bool:
     return bool(_MODEL.search(_around(text, start, end, 150, 60)))
 
 
+_ASSISTANT = re.compile(
+    r"\b(?:ki|ia|ai|dir|dich|du|deine?[mnrs]?|tu|te|ton|tes|ta|vous|votre|vos|t'as|as|sus?|tus?|ti|tua?|tuo|"
+    r"tue|hai|ricevuto|"
+    r"voce|seus?|suas?|lhe|leitet|antreibt|recue?s?|recib\w+|opera|operi|segu\w+|basas|construido)\b"
+)
+
+
+def about_assistant(text: str, start: int, end: int) -> bool:
+    """Said to an assistant about itself: one of the words for you, your or AI in the same sentence."""
+    return bool(_ASSISTANT.search(_around(text, start, end, 60, 60)))
+
+
 def not_device(text: str, start: int, end: int) -> bool:
     """A mode of the model, not of a telephone, a browser or a game."""
     around = _around(text, start, end, 80, 80)
@@ -430,12 +459,32 @@ def told_value(text: str, start: int, end: int) -> bool:
     return not _TOLD.match(value) and secret_value(value, 0, len(value)) and not (value.isalpha() and value.islower())
 
 
+_QUOTE_OPENS = re.compile(r"[\"'`“‘«„「『]\s?[^\"'`“”‘’«»\n]{0,40}$")
+_QUOTE_CLOSES = re.compile(r"^[^\"'`“”‘’«»\n]{0,80}[\"'`”’»“」』]")
+_SPOKEN_ABOUT = re.compile(
+    r"\b(?:phrases?|sentences?|words?|strings?|wording|prompt.?injections?|jailbreaks?|attacks?|attackers?|"
+    r"adversar\w+|hackers?|malicious|"
+    r"e\.g\.|for example|such as|examples?|explain|what does|meaning|mean|means|called|known as|detect\w*|"
+    r"classif\w+|block(?:ed|s|ing)?|filter\w*|"
+    r"training|awareness|article|blog|paper|research\w*|why|angriffe?|beispiel|attaque|exemple|ataque|ejemplo|"
+    r"attacco|esempio|exemplo)\b"
+)
+
+
+def mentioned(text: str, start: int, end: int) -> bool:
+    """Stands in quotation marks, in a sentence about phrases, attacks or examples: spoken about, not said."""
+    if not _QUOTE_OPENS.search(text[max(0, start - 60) : start]) or not _QUOTE_CLOSES.match(text[end : end + 120]):
+        return False
+    return bool(_SPOKEN_ABOUT.search(_around(text, start, start, 160, 0) + " " + text[end : end + 160].lower()))
+
+
 VALIDATORS: Mapping[str, Validator] = {
     function.__name__: function
     for function in (
-        aba, about_model, address, alone, birth_date, bsn, card, codice_fiscale, cpf, dni, iban, iban_length,
-        mixed_script, mrz, nhs, nir, no_emoji, no_right_to_left, no_where, not_definition, not_device,
-        not_education, not_flag, not_noun_phrase, not_repeated, not_report, not_service_notice, opaque,
-        password_in_url, pesel, phone, random_value, secret_value, ssn, steuer_id, told_value, wallet,
+        aba, about_assistant, about_model, address, alone, birth_date, bsn, card, codice_fiscale, cpf, dni, iban,
+        iban_length, mixed_script, mrz, nhs, nir, no_emoji, no_right_to_left, no_where, no_example,
+        not_definition, not_device, not_education, not_flag, not_noun_phrase, not_repeated, not_report,
+        not_service_notice, opaque, password_in_url, pesel, phone, random_value, secret_value, ssn, steuer_id,
+        told_value, token_header, wallet,
     )
 }  # fmt: skip

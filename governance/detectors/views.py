@@ -236,6 +236,7 @@ def _one_script(text: str) -> str:
 CANDIDATES: dict[str, str] = {
     "base64": r"[A-Za-z0-9+/_-]{20,}(?:\r?\n[A-Za-z0-9+/_-]{20,})*={0,2}",
     "hex": r"(?:[0-9A-Fa-f]{2}[ :]?){12,}|(?:\\x[0-9A-Fa-f]{2}){4,}|(?:\\u00[0-9A-Fa-f]{2}){4,}",
+    "binary": r"(?:[01]{8}[ ,]?){6,}",
     "url": r"[A-Za-z0-9._~+-]*(?:%[0-9A-Fa-f]{2}[A-Za-z0-9._~+-]*){3,}",
     "html": r"[^\s<>&]{0,40}(?:&(?:#[0-9]{2,7}|#[xX][0-9A-Fa-f]{2,6}|[a-z]{2,8});[^\s<>&]{0,40}){3,}",
     "spaced": r"(?:[A-Za-z][ ._*|/\\-]{1,2}){7,}[A-Za-z]\b",
@@ -255,6 +256,7 @@ PREFILTERS: dict[str, str] = {
     **CANDIDATES,
     "base64": r"[A-Za-z0-9+/_-]{20}",
     "hex": r"[0-9A-Fa-f]{24}|(?:[0-9A-Fa-f]{2}[ :]){6}|\\x[0-9A-Fa-f]{2}|\\u00[0-9A-Fa-f]{2}",
+    "binary": r"[01]{8}[ ,]?[01]{8}",
     "url": r"%[0-9A-Fa-f]{2}",
     "html": r"&(?:#[0-9xX]|[a-z]{2,8};)",
     "spaced": r"(?:\b[A-Za-z][ ._*|/\\-]{1,2}){4}",
@@ -296,6 +298,8 @@ def decoded(kind: str, encoded: str) -> str:
             return _readable(_from_base64(encoded))
         case "hex":
             return _readable(bytes.fromhex(re.sub(r"\\x|\\u00|[ :]", "", encoded)[: len(encoded) // 2 * 2] or ""))
+        case "binary":
+            return _readable(bytes(int(byte, 2) for byte in re.findall("[01]{8}", encoded)))
         case "url":
             return _readable(unquote_to_bytes(encoded.replace("+", " ")))
         case "html":
