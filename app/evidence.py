@@ -1,4 +1,4 @@
-"""What of a call goes on the page, and where its evidence lies: turns and marks for the transcript. No page, no database."""
+"""What of a call goes on the page, and where its evidence lies. No page, no database."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BEFORE_MARK = 400
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """A finding that made a policy fire. `n` is its number on the page; `sure` between 0 and 1; `where` a part's name."""
+    """A finding that made a policy fire. `n` is its number on the page, `sure` 0 to 1, `where` a part's name."""
 
     id: str
     n: int
@@ -252,7 +252,7 @@ def _moved(offset: int, replaced: Sequence[Replacement], *, at_end: bool) -> int
 
 
 def _untangled(marks: Sequence[Mark]) -> list[Mark]:
-    """No two overlap: evidence goes before chips, then the earlier and longer one; a chip inside evidence is dropped."""
+    """No two overlap: evidence goes before chips, then the earlier and longer; a chip inside evidence is dropped."""
     taken: list[Mark] = []
     for mark in sorted(marks, key=lambda m: (m.level in ("hidden", "shown"), m.start, m.start - m.end)):
         if mark.end > mark.start and all(mark.end <= other.start or mark.start >= other.end for other in taken):

@@ -121,7 +121,7 @@ def deviations(
         found.append(
             Deviation(
                 what="Checking has stopped.",
-                detail=f"{words.count(waiting, 'call waits', 'calls wait')}; nothing is lost, and nothing passes unseen.",
+                detail=f"{words.count(waiting, 'call waits', 'calls wait')}; nothing is lost, nothing passes unseen.",
                 note="No checking process answers",
                 page="admin",
                 link="See the processes",

@@ -22,6 +22,7 @@ from governance.store.queries import audit, cases, health, people
 from governance.store.queries.audit import EventFilter
 
 PAGE = 50
+INTACT = "Nothing was altered, removed, reordered or added later"
 PERIODS = {"7 days": 7, "Month": 30, "Quarter": 91, "Year": 365}
 CHECKS = {
     "sequence": "No entry is missing or twice",
@@ -97,7 +98,7 @@ with st.container(border=True):
             st.markdown("**:red[:material/gpp_bad:] The last verification found the log altered or damaged**")
             st.caption("Verify again to see where.")
         elif state.verified_at is not None:
-            st.markdown("**:green[:material/verified_user:] Nothing was altered, removed, reordered or added later**")
+            st.markdown(f"**:green[:material/verified_user:] {INTACT}**")
             st.caption(f"Verified {words.moment(session.local(state.verified_at), now)}.")
         else:
             st.markdown("**:orange[:material/verified_user:] Not verified yet**")

@@ -55,7 +55,7 @@ if call.conflicts:
     badges.append(f":orange-badge[:material/difference: {words.count(call.conflicts, 'conflict')}]")
 with ui.header(
     title,
-    f"{words.name(row.system)} · {words.moment(session.local(row.started_at), now)} · took {words.took(row.duration_ms)}",
+    f"{words.name(row.system)} · {words.moment(session.local(row.started_at), now)} · {words.took(row.duration_ms)}",
 ):
     st.markdown(" ".join(badges))
 

@@ -90,7 +90,8 @@ badges += (
 badges += " " + ACTION_BADGE.get(decision.action if decision else "", "")
 with ui.header(
     words.name(case.title, 120),
-    f"Case {case.id} · {words.name(system)} · opened {words.moment(session.local(case.opened_at), now)} · {standing_note()}",
+    f"Case {case.id} · {words.name(system)} · opened {words.moment(session.local(case.opened_at), now)}"
+    f" · {standing_note()}",
 ):
     st.markdown(badges)
 session.told()
@@ -105,7 +106,9 @@ if acts.lease(case.id) and not mine:
     )
     with st.container(border=True, gap="xxsmall"):
         st.markdown(f":orange[:material/info:] **{ended}**")
-        st.caption("Nothing was saved from this window since. What you wrote in the note is still there if you claim it.")
+        st.caption(
+            "Nothing was saved from this window since. What you wrote in the note is still there if you claim it."
+        )
 
 # What may be shown, and how
 

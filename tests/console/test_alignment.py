@@ -15,14 +15,18 @@ SECRETS = {"iban": "DE89370400440532013000", "email": "jane.doe@example.com", "p
 
 def finding(text: str, label: str, start: int) -> Finding:
     return Finding(
-        detector="patterns", category="pii", rule=label, label=label, score=1.0, start=start, end=start + len(SECRETS[label])
+        detector="patterns",
+        category="pii",
+        rule=label,
+        label=label,
+        score=1.0,
+        start=start,
+        end=start + len(SECRETS[label]),
     )
 
 
 @given(
-    st.lists(
-        st.one_of(st.sampled_from(sorted(SECRETS)), st.text("ab cé😀[]", min_size=1, max_size=8)), max_size=12
-    ),
+    st.lists(st.one_of(st.sampled_from(sorted(SECRETS)), st.text("ab cé😀[]", min_size=1, max_size=8)), max_size=12),
     st.data(),
 )
 def test_what_stays_is_found_at_its_place(pieces: list[str], data: st.DataObject) -> None:

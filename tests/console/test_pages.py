@@ -46,7 +46,8 @@ def test_anonymous_sees_the_way_to_sign_in_and_nothing_else(world: World, page: 
     world.case()
     test = page("")
     assert "Please sign in" in title(test)
-    assert not test.dataframe and not test.button
+    assert not test.dataframe
+    assert not test.button
 
 
 def test_a_session_that_was_closed_shows_nothing_more(world: World, page: Page) -> None:

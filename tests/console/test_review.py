@@ -179,4 +179,7 @@ def test_steps_of_a_trace_are_listed_below_their_parents(world: World, page: Pag
     test = page("call", "engineer", id=str(world.calls[1]))
     assert title(test) == "Nothing was flagged in this call"
     assert test.selectbox(key=f"call-{world.calls[1]}-step").options == ["claims_agent", "\u2003update_payout"]
-    assert [code.value for code in test.code] == ["Tool call update_payout:\n{claim: 7}", "Tool result update_payout:\ndone"]
+    assert [code.value for code in test.code] == [
+        "Tool call update_payout:\n{claim: 7}",
+        "Tool result update_payout:\ndone",
+    ]

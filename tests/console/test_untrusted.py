@@ -18,7 +18,21 @@ from governance.services.reports import NewReport
 from tests.console.conftest import Page
 from tests.console.world import HOSTILE, World
 
-ACTIVE = ("://", "www.", "<script", "<img", "](", "javascript:", ":material/delete:", ":red[boo]", ":smile:", "\u202e", "\u2066", "$x^2$", "`code`")
+ACTIVE = (
+    "://",
+    "www.",
+    "<script",
+    "<img",
+    "](",
+    "javascript:",
+    ":material/delete:",
+    ":red[boo]",
+    ":smile:",
+    "\u202e",
+    "\u2066",
+    "$x^2$",
+    "`code`",
+)
 
 
 @pytest.fixture
@@ -43,9 +57,7 @@ def hostile(world: World) -> World:
         action="block",
         queue="security",
     )
-    world.case(
-        HOSTILE[:190], title=HOSTILE[:290], answer=HOSTILE, explanation=HOSTILE, value=HOSTILE, call=call
-    )
+    world.case(HOSTILE[:190], title=HOSTILE[:290], answer=HOSTILE, explanation=HOSTILE, value=HOSTILE, call=call)
     world.call(HOSTILE[:190], status="failed", failure=HOSTILE[:490], name=HOSTILE[:190])
     reporter = Actor(kind=ActorKind.KEY, id=1, name="portal", scopes=(Scope.REPORT,))
     world.application.reports.submit(
@@ -115,7 +127,21 @@ def test_hostile_words_are_shown_all_the_same(hostile: World, page: Page) -> Non
     assert any(HOSTILE in text.value for text in case.text)
 
 
-@pytest.mark.parametrize("text", [HOSTILE, "www.evil.example", "https://evil.example", "# big", "- list", "1. x", "![](a)", ":red[x]", "a_b_c", "\u202e"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        HOSTILE,
+        "www.evil.example",
+        "https://evil.example",
+        "# big",
+        "- list",
+        "1. x",
+        "![](a)",
+        ":red[x]",
+        "a_b_c",
+        "\u202e",
+    ],
+)
 def test_a_name_fit_for_a_label_can_not_act(text: str) -> None:
     name = words.name(text, 500)
     for active in (*ACTIVE, "[", "]", "<", ">", ":", "*", "`", "$", "#", "~", "|", "www."):

@@ -68,9 +68,7 @@ class World:
         if name not in self.systems:
             number = self.application.database.ids.take()
             with self.application.database.write() as tx:
-                tx.connection.execute(
-                    t.system.insert().values(id=number, name=name, first_seen_at=micros(self.now))
-                )
+                tx.connection.execute(t.system.insert().values(id=number, name=name, first_seen_at=micros(self.now)))
             self.systems[name] = number
         return self.systems[name]
 

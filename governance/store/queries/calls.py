@@ -448,9 +448,7 @@ def replacements(connection: sa.Connection, messages: Iterable[int]) -> dict[int
     that can't be told."""
     e = t.examination.c
     rows = connection.execute(
-        sa.select(e.subject_id, e.findings, e.redacted).where(
-            e.subject_id.in_(set(messages)), e.redacted.isnot(None)
-        )
+        sa.select(e.subject_id, e.findings, e.redacted).where(e.subject_id.in_(set(messages)), e.redacted.isnot(None))
     )
     return {
         row.subject_id: alignment.replacements(row.redacted, facts.decode_examination(row.findings).findings)
