@@ -138,6 +138,7 @@ def fill(application: Application, calls: int, cases: int) -> str:
                     "block" if is_flagged else "allow",
                     "security" if is_flagged else "",
                     "",
+                    1,
                     at,
                 )
             )

@@ -159,6 +159,7 @@ class World:
                     queue=queue,
                     failure=failure,
                     received_at=at,
+                    counted=1,
                 )
             )
             figures.add(

@@ -1,0 +1,100 @@
+"""Audit and Admin on the page: verify, export, look at an entry; people and keys."""
+
+from __future__ import annotations
+
+from governance.domain.events import EventKind
+from governance.store.queries import audit, people
+from governance.store.queries.audit import EventFilter
+from tests.console.conftest import Page
+from tests.console.test_pages import button, spoken, title
+from tests.console.world import World
+
+
+def kinds(world: World) -> list[str]:
+    with world.application.database.read() as connection:
+        return [event.kind for event in audit.events(connection, EventFilter(), limit=500)]
+
+
+def test_events_are_sentences_with_actors(world: World, page: Page) -> None:
+    case = world.case()
+    world.application.review.claim(world.people["reviewer"], case)
+    said = page("audit", "auditor").dataframe[0].value
+    assert list(said["What happened"])[:2] == [f"reviewer claimed case {case}", f"Case {case} was opened"]
+    only = page("audit", "auditor", show="Verdicts").dataframe[0].value
+    assert set(only["Kind"]) == {"Claim"}
+
+
+def test_verifying_says_that_nothing_was_altered_and_is_an_event(world: World, page: Page) -> None:
+    test = page("audit", "auditor")
+    assert "the log waits to be verified" in title(test)
+    button(test, "Verify now").click().run()
+    assert "Nothing was altered, removed, reordered or added later" in spoken(test)
+    assert EventKind.AUDIT_VERIFIED in kinds(world)
+    assert {m.label: m.value for m in page("overview", "auditor").metric}.get("Audit log") in (None, "Intact")
+
+
+def test_a_changed_entry_is_found_and_said(world: World, page: Page) -> None:
+    world.case()
+    with world.application.database.write() as tx:
+        tx.connection.exec_driver_sql("DROP TRIGGER IF EXISTS audit_event_no_update")
+        for (name,) in tx.connection.exec_driver_sql(
+            "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit_event'"
+        ).all():
+            tx.connection.exec_driver_sql(f"DROP TRIGGER {name}")
+        tx.connection.exec_driver_sql("UPDATE audit_event SET actor = 'person:999' WHERE seq = 1")
+    test = page("audit", "auditor")
+    button(test, "Verify now").click().run()
+    assert "The log was tampered with, or is damaged" in spoken(test)
+
+
+def test_a_package_is_made_by_who_may_export(world: World, page: Page) -> None:
+    world.case()
+    admin = button(page("audit", "admin"), "Make the package")
+    assert admin.disabled
+    assert admin.help == "Compliance officers and auditors export evidence"
+    test = page("audit", "compliance_officer")
+    button(test, "Make the package").click().run()
+    assert not test.exception
+    assert EventKind.EXPORT_MADE in kinds(world)
+
+
+def test_a_key_is_shown_once(world: World, page: Page) -> None:
+    test = page("admin", "admin")
+    button(test, "Make an API key").click().run()
+    # AppTest runs the whole script each time: the dialog is opened again with each step.
+    test.multiselect(key="key-scopes").set_value(["Ingest: send calls"])
+    button(test, "Make an API key").click().run()
+    test.button(key="key-go").click()
+    button(test, "Make an API key").click().run()
+    assert not test.exception
+    secrets = [code.value for code in test.code if code.value.startswith("gov_")]
+    assert len(secrets) == 1
+    assert "shown this one time" in spoken(test)
+    test.run()
+    assert not [code for code in test.code if code.value.startswith("gov_")]
+    with world.application.database.read() as connection:
+        (key,) = people.keys(connection)
+    assert key.scopes == ("ingest",)
+
+
+def test_nobody_changes_their_own_access(world: World, page: Page) -> None:
+    own = page("admin", "admin").button(key=f"roles-of-{world.people['admin'].id}")
+    assert own.disabled
+    assert own.help == "Somebody else must change your own access"
+
+
+def test_a_reveal_is_recorded_before_the_text_is_shown(world: World, page: Page) -> None:
+    case = world.case()
+    test = page("case", "senior_reviewer", id=str(case))
+    assert EventKind.CONTENT_REVEALED not in kinds(world)
+    button(test, "Show original text").click().run()
+    test.selectbox(key=f"reveal-why-{case}").set_value("Fraud check")
+    button(test, "Show original text").click().run()
+    button(test, "Show for 5 minutes").click()
+    button(test, "Show original text").click().run()
+    assert not test.exception
+    assert EventKind.CONTENT_REVEALED in kinds(world)
+    again = page("case", "senior_reviewer", id=str(case))
+    assert "Original text, hidden again in" in spoken(again)
+    said = page("audit", "compliance_officer", show="Reveals").dataframe[0].value
+    assert list(said["What happened"]) == [f"senior_reviewer revealed the original text of case {case}: “Fraud check”"]
