@@ -213,7 +213,7 @@ class PatternDetector:
             return [], 0
         raw = views.View(name="raw", text=text)
         found: dict[Rule, list[_Hit]] = {}
-        budget = _Budget()
+        budget = _Budget(views.DECODED_LIMIT)
         self._search(content, raw, data, hits, found)
         self._decode(content, raw, data, hits, found, budget, 1)
         if self._normalise in hits or self._fold in hits:
@@ -301,7 +301,7 @@ class PatternDetector:
 class _Budget:
     """How much of one window may still be decoded."""
 
-    characters: int = views.DECODED_LIMIT
+    characters: int
     refused: int = 0
 
     def take(self, length: int) -> bool:

@@ -91,7 +91,7 @@ def read_pack(name: str, data: bytes) -> Pack:
         words: Mapping[str, str] = stated.get("words", {})
         rules = tuple(_rule(name, stated, words, one) for one in stated["rules"])
         title = str(stated["title"])
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise Misconfigured(
             f"The pattern pack {name!r} cannot be read: {error}.", advice="Reinstall the package."
         ) from None
