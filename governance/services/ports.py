@@ -46,7 +46,10 @@ class Cases(Protocol):
     def find(self, case_id: int) -> CaseRecord | None: ...
 
     def move(self, case_id: int, was: Standing, becomes: Standing, *, at: datetime) -> bool:
-        """Changes the case if it still stands as it `was`; False when somebody was faster. `at` closes a decided one."""
+        """Changes the case if it still stands as it `was`; False when somebody was faster.
+
+        `at` closes a decided one.
+        """
 
     def waiting(
         self,
@@ -66,11 +69,28 @@ class Cases(Protocol):
     def open_for(self, call_id: int, kind: CaseKind) -> CaseRecord | None:
         """The undecided case of a call, if there is one."""
 
+    def take_turns(self) -> None:
+        """Makes transactions that open cases wait for each other, so that each sees the others' cases."""
+
+    def same_incident(self, policy: str, call_id: int, evidence: int | None) -> int | None:
+        """The case in which this policy fired on this message, decided or not; else its undecided case in the trace."""
+
+    def add_call(self, case_id: int, call_id: int) -> None:
+        """Says that the call shows the same incident as the case."""
+
     def of_decision(self, decision_id: int, call_id: int) -> int | None:
         """The case that a call's decision opened or made more severe."""
 
     def open(
-        self, draft: CaseDraft, *, system: str, call_id: int | None, decision_id: int | None, reports: int, at: datetime
+        self,
+        draft: CaseDraft,
+        *,
+        system: str,
+        call_id: int | None,
+        decision_id: int | None,
+        reports: int,
+        at: datetime,
+        evidence: int | None = None,
     ) -> int | None:
         """Opens a case; None when the call has an undecided one of this kind."""
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from governance.domain.decisions import Decision
 from governance.domain.events import Event, EventKind, Json
@@ -25,6 +26,7 @@ from governance.services.ports import CaseRecord, Transaction
 from governance.services.reports import UNKNOWN_SYSTEM
 
 NOTE_LENGTH = 4_000
+NO_EVIDENCE: Mapping[str, int] = MappingProxyType({})
 _ATTEMPTS = 5
 
 
@@ -246,8 +248,13 @@ def open_for_decision(
     system: str,
     excerpt: str,
     at: datetime,
+    evidence: Mapping[str, int] = NO_EVIDENCE,
 ) -> int | None:
     """Opens the case that a decision asks for, in the transaction that stores the decision; gives its id, or None.
+
+    One incident is one case: where the same policy fired on the same message before (`evidence`: policy to message id;
+    every later turn repeats the conversation), or in another step of the same trace whose case is undecided, the call
+    is added to that case.
 
     A call has at most one undecided case of flagged kind. A further decision (more content came, a new policy set)
     joins it and can only make it more severe; the same decision again changes nothing. `excerpt` is redacted text;
@@ -256,17 +263,33 @@ def open_for_decision(
     draft = draft_for_decision(decision, excerpt)
     if draft is None:
         return None
-    return _open_or_join(tx, draft, decision_id=decision_id, call_id=call_id, system=system, at=at)
+    message = evidence.get(draft.policy)
+    tx.cases.take_turns()
+    if call_id is not None and draft.policy and tx.cases.open_for(call_id, draft.kind) is None:
+        same = tx.cases.same_incident(draft.policy, call_id, message)
+        if same is not None:
+            tx.cases.add_call(same, call_id)
+            return same
+    return _open_or_join(tx, draft, decision_id=decision_id, call_id=call_id, evidence=message, system=system, at=at)
 
 
 def _open_or_join(
-    tx: Transaction, draft: CaseDraft, *, decision_id: int, call_id: int | None, system: str, at: datetime
+    tx: Transaction,
+    draft: CaseDraft,
+    *,
+    decision_id: int,
+    call_id: int | None,
+    evidence: int | None,
+    system: str,
+    at: datetime,
 ) -> int:
     known = tx.cases.of_decision(decision_id, call_id) if call_id is not None else None
     if known is not None:
         return known
     for _ in range(_ATTEMPTS):
-        opened = tx.cases.open(draft, system=system, call_id=call_id, decision_id=decision_id, reports=0, at=at)
+        opened = tx.cases.open(
+            draft, system=system, call_id=call_id, decision_id=decision_id, reports=0, at=at, evidence=evidence
+        )
         if opened is not None:
             data: dict[str, Json] = {
                 "decision": decision_id,

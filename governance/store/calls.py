@@ -64,7 +64,7 @@ def read_calls(
     messages = {part.message_id for frame in frames.values() for part in frame}
     texts = redacted_texts(connection, messages | rows.keys())
     decisions = _decisions(connection, list(rows))
-    cases = _grouped(connection, 'SELECT call_id, id FROM "case" WHERE call_id IN {in} ORDER BY id', list(rows))
+    cases = _grouped(connection, _CASES, list(rows))
     conflicts = _grouped(connection, "SELECT call_id, id FROM call_conflict WHERE call_id IN {in}", list(rows))
     return [
         _document(
@@ -122,6 +122,12 @@ _SELECT = (
     "SELECT c.*, s.name AS system, r.parts AS release, r.fingerprint, v.wrapped_key FROM call c "
     "JOIN system s ON s.id = c.system_id JOIN conversation v ON v.id = c.conversation_id "
     "LEFT JOIN release r ON r.id = c.release_id WHERE c.id IN {in}"
+)
+
+
+_CASES = (
+    'SELECT call_id, id FROM (SELECT call_id, id FROM "case" UNION ALL '
+    "SELECT call_id, case_id FROM case_call) AS shown WHERE call_id IN {in} ORDER BY id"
 )
 
 

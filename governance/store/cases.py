@@ -113,6 +113,33 @@ class SqlCases:
         row = self._connection.execute(wanted).first()
         return _record(row) if row else None
 
+    def take_turns(self) -> None:
+        if self._connection.dialect.name == "postgresql":  # on SQLite there is one writer anyway
+            self._connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7035204)")
+
+    def same_incident(self, policy: str, call_id: int, evidence: int | None) -> int | None:
+        case, call, mine = t.case, t.call, t.call.alias()
+        flagged = sa.and_(case.c.kind == CaseKind.FLAGGED, case.c.policy == policy)
+        if evidence is not None:
+            shown = sa.select(case.c.id).where(flagged, case.c.evidence == evidence).order_by(case.c.id.desc())
+            found: int | None = self._connection.execute(shown.limit(1)).scalar()
+            if found is not None:
+                return found
+        in_trace = (
+            sa.select(case.c.id)
+            .join(call, call.c.id == case.c.call_id)
+            .join(mine, mine.c.trace_id == call.c.trace_id)
+            .where(mine.c.id == call_id, flagged, case.c.state != CaseState.DECIDED)
+            .order_by(case.c.id)
+        )
+        standing: int | None = self._connection.execute(in_trace.limit(1)).scalar()
+        return standing
+
+    def add_call(self, case_id: int, call_id: int) -> None:
+        self._connection.execute(
+            insert_unless_there(self._connection, t.case_call).values(call_id=call_id, case_id=case_id)
+        )
+
     def of_decision(self, decision_id: int, call_id: int) -> int | None:
         case = t.case.c
         return self._connection.execute(
@@ -123,7 +150,15 @@ class SqlCases:
         ).scalar()
 
     def open(
-        self, draft: CaseDraft, *, system: str, call_id: int | None, decision_id: int | None, reports: int, at: datetime
+        self,
+        draft: CaseDraft,
+        *,
+        system: str,
+        call_id: int | None,
+        decision_id: int | None,
+        reports: int,
+        at: datetime,
+        evidence: int | None = None,
     ) -> int | None:
         statement = (
             insert_unless_there(self._connection, t.case)
@@ -138,6 +173,7 @@ class SqlCases:
                 call_id=call_id,
                 decision_id=decision_id,
                 policy=draft.policy,
+                evidence=evidence,
                 reports=reports,
                 opened_at=micros(at),
                 due_at=micros(draft.due(at)),

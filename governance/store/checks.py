@@ -27,7 +27,10 @@ _KEYS = 5_000
 
 
 class CaseOpener(Protocol):
-    """Opens the case that a decision asks for, or joins the open one; gives its id, None where none is needed."""
+    """Opens the case that a decision asks for, or joins the one that shows the same; None where none is needed.
+
+    `evidence` says for each policy on which message it fired first.
+    """
 
     def __call__(
         self,
@@ -39,6 +42,7 @@ class CaseOpener(Protocol):
         system: str,
         excerpt: str,
         at: datetime,
+        evidence: Mapping[str, int] = ...,
     ) -> int | None: ...
 
 
@@ -198,8 +202,9 @@ class SqlCheckStore:
             self._write_examinations(connection, mine)
             decided = [(first + n, item) for n, item in enumerate(mine)]
             bulk.insert(connection, t.decision, [self._decision(number, item, now) for number, item in decided])
-            self._settle(connection, decided)
-            figures.add(connection, (_counted(item, waiting[item.loaded.id]) for item in mine))
+            counted = {item.loaded.id: _counted(item, waiting[item.loaded.id]) for item in mine}
+            self._settle(connection, decided, {number: bits for number, (bits, _) in counted.items()})
+            figures.add(connection, (added for _, added in counted.values()))
             written = []
             for number, item in decided:
                 case = None
@@ -211,6 +216,7 @@ class SqlCheckStore:
                         call_id=item.loaded.id,
                         system=item.loaded.system,
                         excerpt=item.excerpt,
+                        evidence=_evidence(item),
                         at=now,
                     )
                 transaction.append(_event(number, item, case, now))
@@ -223,8 +229,8 @@ class SqlCheckStore:
         """(revision, started_at, system, tokens ...) of the calls that still wait, locked until the commit."""
         lock = "" if connection.dialect.name == "sqlite" else " ORDER BY id FOR UPDATE"
         statement = (
-            "SELECT id, revision, started_at, system_id, input_tokens, output_tokens, content_captured, error "
-            "FROM call WHERE id IN {in} AND status = 'recorded'" + lock
+            "SELECT id, revision, started_at, system_id, input_tokens, output_tokens, content_captured, error, "  # noqa: S608
+            "kind, counted FROM call WHERE id IN {in} AND status = 'recorded'" + lock
         )
         return {row[0]: tuple(row[1:]) for row in bulk.select_in(connection, statement, call_ids)}
 
@@ -272,18 +278,22 @@ class SqlCheckStore:
             microseconds(now),
         )
 
-    def _settle(self, connection: sa.Connection, decided: Sequence[tuple[int, CheckedCall]]) -> None:
+    def _settle(
+        self, connection: sa.Connection, decided: Sequence[tuple[int, CheckedCall]], counted: Mapping[int, int]
+    ) -> None:
         if not decided:
             return
         sign = bulk.mark(connection)
         connection.exec_driver_sql(
-            f"UPDATE call SET status = {sign}, action = {sign}, queue = {sign}, failure = {sign} WHERE id = {sign}",  # noqa: S608
+            f"UPDATE call SET status = {sign}, action = {sign}, queue = {sign}, failure = {sign}, counted = {sign} "  # noqa: S608
+            f"WHERE id = {sign}",
             [
                 (
                     "failed" if item.failure else "checked",
                     item.decision.action.value,
                     item.decision.queue,
                     item.failure[:500],
+                    counted[item.loaded.id],
                     item.loaded.id,
                 )
                 for _, item in decided
@@ -300,26 +310,58 @@ class SqlCheckStore:
             )
             cases = dict(
                 bulk.select_in(
-                    connection, 'SELECT call_id, max(id) FROM "case" WHERE call_id IN {in} GROUP BY call_id', call_ids
+                    connection,
+                    'SELECT call_id, max(id) FROM (SELECT call_id, id FROM "case" UNION ALL '
+                    "SELECT call_id, case_id FROM case_call) AS shown WHERE call_id IN {in} GROUP BY call_id",
+                    call_ids,
                 )
             )
         return [Written(call_id=call, decision_id=decision, case_id=cases.get(call)) for call, decision in decisions]
 
 
-def _counted(item: CheckedCall, waiting: tuple[Any, ...]) -> figures.Counted:
-    """What this decision adds to its day: the call itself only at its first decision."""
-    revision, started_at, system_id, input_tokens, output_tokens, captured, error = waiting
-    first = revision == 0
-    return figures.Counted(
+def _counted(item: CheckedCall, waiting: tuple[Any, ...]) -> tuple[int, figures.Counted]:
+    """What the day's figures count of the call from now on, and what this decision changes in them."""
+    _, started_at, system_id, input_tokens, output_tokens, captured, error, kind, before = waiting
+    after = figures.CALL
+    if item.decision.flagged:
+        after |= figures.FLAGGED
+    if error:
+        after |= figures.FAILED
+    if not captured and kind == CallKind.LLM:  # an agent's or a chain's span need not repeat what its steps hold
+        after |= figures.UNCAPTURED
+    if input_tokens is not None or output_tokens is not None or before & figures.TOKENS:
+        after |= figures.TOKENS
+    tokens_now = bool(after & ~before & figures.TOKENS)
+
+    def change(bit: int) -> int:
+        return bool(after & bit) - bool(before & bit)
+
+    return after, figures.Counted(
         system_id=system_id,
         started_at=started_at,
-        calls=int(first),
-        flagged=int(item.decision.flagged) if first else 0,
-        failed=int(bool(error)) if first else 0,
-        uncaptured=int(not captured) if first else 0,
-        input_tokens=(input_tokens or 0) if first else 0,
-        output_tokens=(output_tokens or 0) if first else 0,
+        calls=change(figures.CALL),
+        flagged=change(figures.FLAGGED),
+        failed=change(figures.FAILED),
+        uncaptured=change(figures.UNCAPTURED),
+        input_tokens=(input_tokens or 0) if tokens_now else 0,
+        output_tokens=(output_tokens or 0) if tokens_now else 0,
     )
+
+
+def _evidence(item: CheckedCall) -> dict[str, int]:
+    """For each policy that has findings in the content, the message of the first."""
+    places = {
+        (part.kind, part.index): message
+        for part, message in zip(item.loaded.parts, item.loaded.message_ids, strict=True)
+    }
+    found: dict[str, int] = {}
+    for outcome in item.decision.policies:
+        for index in outcome.findings:
+            finding = item.findings[index]
+            if finding.part is not None and (message := places.get((finding.part, finding.index))) is not None:
+                found.setdefault(outcome.policy, message)
+                break
+    return found
 
 
 def _event(number: int, item: CheckedCall, case: int | None, now: datetime) -> Event:

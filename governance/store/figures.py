@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from governance.store import tables as t
 
 DAY = 86_400_000_000
+CALL, FLAGGED, FAILED, UNCAPTURED, TOKENS = 1, 2, 4, 8, 16
+"""Bits of `call.counted`: what a call has added to its day already."""
 _COUNTS = ("calls", "flagged", "failed", "uncaptured", "input_tokens", "output_tokens")
 
 

@@ -380,6 +380,7 @@ class CallWriter:
             "",
             "",
             "",
+            0,
             now,
         )
 
@@ -433,7 +434,7 @@ class CallWriter:
                 strict=True,
             )
         )
-        for unchanged in ("trace_id", "span_id", "conversation_id", "received_at"):
+        for unchanged in ("trace_id", "span_id", "conversation_id", "counted", "received_at"):
             update.pop(unchanged)
         update["content_captured"] = int(call.content_captured or there.captured)
         self._replace(there, update, frame, rows)

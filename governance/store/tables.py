@@ -134,6 +134,7 @@ call = Table(
     Column("action", String(14), nullable=False, comment="Of the decision in force; '' before."),
     Column("queue", String(40), nullable=False, comment="Of the decision in force; '' where nobody need look."),
     Column("failure", String(500), nullable=False, comment="Why status is failed, else ''."),
+    Column("counted", SmallInteger, nullable=False, comment="What daily_figure counts of it; see store/figures.py."),
     Column("received_at", BigInteger, nullable=False),
     UniqueConstraint("trace_id", "span_id"),
     Index("ix_call_started_at", "started_at", "id"),
@@ -258,6 +259,7 @@ case = Table(
     Column("call_id", Id, ForeignKey("call.id"), nullable=True),
     Column("decision_id", Id, ForeignKey("decision.id"), nullable=True),
     Column("policy", String(120), nullable=False, comment="Id of the policy that sets the title; '' for reports."),
+    Column("evidence", BigInteger, nullable=True, index=True, comment="The message that the policy fired on first."),
     Column("reports", Integer, nullable=False, comment="How many people reported the answer."),
     Column("opened_at", BigInteger, nullable=False),
     Column("due_at", BigInteger, nullable=False),
@@ -304,6 +306,14 @@ case_note = Table(
     Column("written_by", Id, ForeignKey("principal.id"), nullable=False),
     Column("written_at", BigInteger, nullable=False),
     comment="Why a case was handed on: free text, so it is kept here and never in the audit log.",
+)
+
+case_call = Table(
+    "case_call",
+    metadata,
+    Column("call_id", Id, ForeignKey("call.id"), primary_key=True),
+    Column("case_id", Id, ForeignKey("case.id"), primary_key=True, index=True),
+    comment="Further calls that show the same incident: one case, not one for each.",
 )
 
 verdict = Table(

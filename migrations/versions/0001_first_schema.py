@@ -364,6 +364,12 @@ def upgrade() -> None:
             comment="Of the decision in force; '' where nobody need look.",
         ),
         sa.Column("failure", sa.String(length=500), nullable=False, comment="Why status is failed, else ''."),
+        sa.Column(
+            "counted",
+            sa.SmallInteger(),
+            nullable=False,
+            comment="What daily_figure counts of it; see store/figures.py.",
+        ),
         sa.Column("received_at", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["conversation_id"], ["conversation.id"], name=op.f("fk_call_conversation_id")),
         sa.ForeignKeyConstraint(["release_id"], ["release.id"], name=op.f("fk_call_release_id")),
@@ -474,6 +480,7 @@ def upgrade() -> None:
             nullable=False,
             comment="Id of the policy that sets the title; '' for reports.",
         ),
+        sa.Column("evidence", sa.BigInteger(), nullable=True, comment="The message that the policy fired on first."),
         sa.Column("reports", sa.Integer(), nullable=False, comment="How many people reported the answer."),
         sa.Column("opened_at", sa.BigInteger(), nullable=False),
         sa.Column("due_at", sa.BigInteger(), nullable=False),
@@ -499,6 +506,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_case_call_id", "case", ["call_id"], unique=False)
     op.create_index("ix_case_closed_at", "case", ["closed_at"], unique=False)
+    op.create_index(op.f("ix_case_evidence"), "case", ["evidence"], unique=False)
     op.create_index(
         "ix_case_open",
         "case",
@@ -515,6 +523,16 @@ def upgrade() -> None:
         sqlite_where=sa.text("state <> 'decided'"),
         postgresql_where=sa.text("state <> 'decided'"),
     )
+    op.create_table(
+        "case_call",
+        sa.Column("call_id", ID, nullable=False),
+        sa.Column("case_id", ID, nullable=False),
+        sa.ForeignKeyConstraint(["call_id"], ["call.id"], name=op.f("fk_case_call_call_id")),
+        sa.ForeignKeyConstraint(["case_id"], ["case.id"], name=op.f("fk_case_call_case_id")),
+        sa.PrimaryKeyConstraint("call_id", "case_id", name=op.f("pk_case_call")),
+        comment="Further calls that show the same incident: one case, not one for each.",
+    )
+    op.create_index(op.f("ix_case_call_case_id"), "case_call", ["case_id"], unique=False)
     op.create_table(
         "case_note",
         sa.Column("id", ID, autoincrement=False, nullable=False),

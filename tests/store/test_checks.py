@@ -214,13 +214,14 @@ def test_content_that_comes_later_is_decided_again(
     (call,) = rows(database, t.call)
     assert (call.status, call.action, call.revision) == ("checked", "block", 1)
     assert [row.revision for row in rows(database, t.decision)] == [0, 1]
-    assert rows(database, t.daily_figure)[0].calls == 1
+    (figure,) = rows(database, t.daily_figure)
+    assert (figure.calls, figure.flagged, figure.input_tokens) == (1, 1, 3)
 
 
 def test_two_workers_on_the_same_calls_give_one_decision(
     database: Database, writer: CallWriter, keyring: KeyRing, clock: Clock
 ) -> None:
-    ids = writer.write([Batch(calls=tuple(said(f"attack {number}", number) for number in range(40)))])[0].call_ids
+    ids = writer.write([Batch(calls=tuple(said(f"attack {number}", 10 * number) for number in range(40)))])[0].call_ids
     errors: list[Exception] = []
     gate = threading.Barrier(4)
 
@@ -241,6 +242,45 @@ def test_two_workers_on_the_same_calls_give_one_decision(
     assert len(rows(database, t.decision)) == 40
     assert len(rows(database, t.case)) == 40
     assert sum(row.flagged for row in rows(database, t.daily_figure)) == 40
+
+
+def test_one_incident_is_one_case(
+    database: Database, writer: CallWriter, loop: Loop | ProcrastinateLoop, clock: Clock
+) -> None:
+    """Three steps of a trace show the same prompt, and three later turns repeat it: one case, six calls."""
+    attack = Message(role="user", text="attack")
+    steps = [said("attack", number, trace_id=f"{7:032x}") for number in range(3)]
+    writer.write([Batch(calls=tuple(steps))])
+    loop.run_until_idle()
+    turns = [
+        make_call(
+            number,
+            trace_id=f"{number:032x}",
+            input=(attack, Message(role="user", text=f"and {number}?")),
+            output=(),
+            documents=(),
+            tool_calls=(),
+        )
+        for number in range(10, 13)
+    ]
+    with database.write() as transaction:
+        transaction.connection.execute(t.case.update().values(state="decided", closed_at=1))
+    writer.write([Batch(calls=tuple(turns))])
+    loop.run_until_idle()
+    (case,) = rows(database, t.case)
+    assert sum(row.action == "block" for row in rows(database, t.call)) == 6
+    with database.read() as connection:
+        found = calls_store.read_calls(connection, [row.id for row in rows(database, t.call)])
+    assert [document["case_ids"] for document in found] == [[case.id]] * 6
+
+
+def test_another_incident_is_another_case(
+    database: Database, writer: CallWriter, loop: Loop | ProcrastinateLoop
+) -> None:
+    calls = [said("attack", 1), said("attack again", 20), said("attack", 30, session_id="another")]
+    writer.write([Batch(calls=tuple(calls))])
+    loop.run_until_idle()
+    assert len(rows(database, t.case)) == 3
 
 
 def test_the_lease_of_a_dead_worker_runs_out(
