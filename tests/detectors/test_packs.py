@@ -108,5 +108,5 @@ title: t
 category: c
 rules: [{id: look-behind, label: l, score: 1, regex: '(?<=a)b', hits: [ab], clean: [b]}]
 """
-    with pytest.raises(Misconfigured, match="look-behind|RE2 refuses"):
+    with pytest.raises(Misconfigured, match=r"RE2 refuses .*"):
         PatternDetector(["p"], read_pack("p", data).rules, "test")

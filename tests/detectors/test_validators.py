@@ -10,7 +10,8 @@ from governance.detectors.validators import VALIDATORS
 
 VALID = {
     "card": ["4111111111111111", "5555 5555 5555 4444", "378282246310005", "6011-1111-1111-1117"],
-    "iban": ["DE89370400440532013000", "GB29 NWBK 6016 1331 9268 19", "NO9386011117947", "MT84MALT011000012345MTLCAST001S"],
+    "iban": ["DE89370400440532013000", "GB29 NWBK 6016 1331 9268 19", "NO9386011117947",
+             "MT84MALT011000012345MTLCAST001S"],
     "nhs": ["943 476 5919", "9434765919"],
     "steuer_id": ["86095742719", "47036892816"],
     "nir": ["255081416802538"],
@@ -58,6 +59,9 @@ def test_numbers_that_were_never_issued_are_no_ssn(number: str) -> None:
     assert not VALIDATORS["ssn"](number, 0, len(number))
 
 
-@pytest.mark.parametrize("value", ["changeme", "your_password", "${DB_PASSWORD}", "xxxxxxxx", "<token>", "get_secret", "aaaaaaaa"])  # fmt: skip
+@pytest.mark.parametrize(
+    "value",
+    ["changeme", "your_password", "${DB_PASSWORD}", "xxxxxxxx", "<token>", "get_secret", "aaaaaaaa"],
+)
 def test_placeholders_are_no_secrets(value: str) -> None:
     assert not VALIDATORS["secret_value"](value, 0, len(value))

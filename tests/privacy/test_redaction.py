@@ -45,7 +45,13 @@ def test_nothing_sensitive_survives(pieces: list[str]) -> None:
         assert said.count(piece) >= pieces.count(piece)
 
 
-@given(st.text(max_size=60), st.lists(st.tuples(st.integers(0, 60), st.integers(1, 30), st.sampled_from(["pii", "secret"])), max_size=6))  # fmt: skip
+SPANS = st.lists(
+    st.tuples(st.integers(0, 60), st.integers(1, 30), st.sampled_from(["pii", "secret"])),
+    max_size=6,
+)
+
+
+@given(st.text(max_size=60), SPANS)
 def test_any_spans_are_replaced_however_they_overlap(text: str, spans: list[tuple[int, int, str]]) -> None:
     findings = [
         Finding(detector="d", category=category, rule="r", score=1.0, start=start, end=start + length)
