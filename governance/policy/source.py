@@ -240,7 +240,8 @@ class _Builder:
         node = yaml.ScalarNode(tag, event.value)
         try:
             made = self._resolver.construct_object(node)
-        except (yaml.YAMLError, ValueError, OverflowError, KeyError):
+        except (yaml.YAMLError, ValueError, OverflowError, KeyError, IndexError, AttributeError):
+            # The last two are PyYAML's answers to an empty `!!int` and to `!!timestamp x`.
             self._stop(
                 event, f"{event.value[:40]!r} is no {tag.rsplit(':', 1)[-1]}", "Put quotes around it if it is text."
             )

@@ -127,6 +127,8 @@ def test_places_are_right_in_every_style_of_yaml_text(tmp_path: Path, scalar: st
         ("a: *x\n", "aliases"),
         ("a: !!python/object:os.system x\n", "tag"),
         ("a: !thing x\n", "tag"),
+        ("a: !!int ''\n", "is no int"),
+        ("a: !!timestamp x\n", "is no timestamp"),
         ("<<: {a: 1}\n", "merge"),
         ("[1]: 2\n", "key"),
         ("a: " + "[" * 5000, "nested"),
