@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from governance.detectors.runner import Runner
     from governance.domain.calls import Call
     from governance.engine.check import Checker
+    from governance.intake import Intake
     from governance.policy.policy import PolicySet
     from governance.privacy.keys import KeyRing
     from governance.privacy.redaction import Redactor
@@ -378,6 +379,13 @@ class Application:
                 self.database, self.clock, digest=self.policy_set.digest, document=self.policy_set.document()
             ),
         )
+
+    @cached_property
+    def intake(self) -> Intake:
+        """Where the receiver's bodies go: this process, until a server sets a process of its own."""
+        from governance.intake import LocalIntake
+
+        return LocalIntake(lambda: self.recorder)
 
     def close(self) -> None:
         """Commits what waits, then lets go of the database."""

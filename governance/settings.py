@@ -1,4 +1,4 @@
-"""Settings, from the environment (prefix `GOVERNANCE_`) or a `.env` file. `docs/settings.md` lists each with its default."""
+"""Settings, from the environment (prefix `GOVERNANCE_`) or a `.env` file; docs/settings.md lists them all."""
 
 from __future__ import annotations
 

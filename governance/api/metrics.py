@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-from governance.ingest.batch import Batch
-
-
-class Receipt(Protocol):
-    @property
-    def new(self) -> int: ...
-
-    @property
-    def repeated(self) -> int: ...
-
-    @property
-    def conflicts(self) -> int: ...
+from governance.intake import Taken
 
 
 class Metrics:
@@ -47,11 +34,9 @@ class Metrics:
         self._requests.labels(route, method, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def received(self, kind: str, batch: Batch) -> None:
-        self._items.labels(kind, "taken").inc(len(batch.calls) + len(batch.content_events))
-        self._items.labels(kind, "rejected").inc(batch.rejected)
-
-    def recorded(self, receipt: Receipt) -> None:
-        self._calls.labels("new").inc(receipt.new)
-        self._calls.labels("repeated").inc(receipt.repeated)
-        self._calls.labels("conflict").inc(receipt.conflicts)
+    def received(self, signal: str, taken: Taken) -> None:
+        self._items.labels(signal, "taken").inc(taken.items)
+        self._items.labels(signal, "rejected").inc(taken.rejected)
+        self._calls.labels("new").inc(taken.new)
+        self._calls.labels("repeated").inc(taken.repeated)
+        self._calls.labels("conflict").inc(taken.conflicts)

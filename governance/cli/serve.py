@@ -17,6 +17,7 @@ from governance.bootstrap import console_package, open_application, run_as
 from governance.cli import logs
 from governance.cli.supervise import Workers
 from governance.errors import Misconfigured
+from governance.intake.remote import RemoteIntake
 from governance.settings import load
 
 if TYPE_CHECKING:
@@ -48,11 +49,15 @@ def serve(
         prepare(application)
         port = listening.getsockname()[1]
         welcome(application, host, port)
+        intake = RemoteIntake()
         workers = Workers(settings.workers if worker else 0)
+        intake.start()
+        application.intake = intake
         workers.start()
         try:
             run(application, listening)
         finally:
+            intake.close()
             workers.stop()
     finally:
         listening.close()

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
-Json: TypeAlias = "None | bool | int | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
 
 
 class EventKind(StrEnum):
@@ -34,7 +34,7 @@ class EventKind(StrEnum):
     KEY_REVOKED = "key.revoked"
     PERSON_ADDED = "person.added"
     PERSON_DISABLED = "person.disabled"
-    PASSWORD_CHANGED = "person.password_changed"
+    PASSWORD_CHANGED = "person.password_changed"  # noqa: S105
     ROLES_CHANGED = "person.roles_changed"
     POLICY_SET_LOADED = "policy_set.loaded"
     EXPORT_MADE = "export.made"

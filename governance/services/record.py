@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
@@ -54,13 +54,16 @@ class CallWriter(Protocol):
 
 @dataclass(slots=True)
 class _Waiting:
-    batch: Recordable
+    load: Callable[[], Recordable]
     weight: int
     done: Future[Receipt]
 
 
 class Recorder:
-    """Thread-safe. The writing thread starts with the first batch and ends with `close`."""
+    """Thread-safe. The writing thread starts with the first batch and ends with `close`.
+
+    It decodes as well: a second busy thread would only take the interpreter from it in turns.
+    """
 
     def __init__(self, writer: CallWriter) -> None:
         self._writer = writer
@@ -70,10 +73,11 @@ class Recorder:
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def submit(self, batch: Recordable, *, weight: int) -> Future[Receipt]:
+    def submit(self, load: Callable[[], Recordable], *, weight: int) -> Future[Receipt]:
         """Queues a batch of about `weight` bytes; the future is done when it is committed, or why it could not be.
 
-        Raises `Overloaded` when too much is waiting.
+        `load` gives the batch, in the writing thread; what it raises is the future's error. Raises `Overloaded` when
+        too much is waiting.
         """
         with self._changed:
             if self._closed:
@@ -83,7 +87,7 @@ class Recorder:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
                 self._thread.start()
-            item = _Waiting(batch, weight, Future())
+            item = _Waiting(load, weight, Future())
             item.done.set_running_or_notify_cancel()  # a sender that hangs up does not undo what it sent
             self._waiting.append(item)
             self._bytes += weight
@@ -92,7 +96,7 @@ class Recorder:
 
     def record(self, batch: Recordable) -> Receipt:
         """Commits one batch and gives its receipt: for callers that may wait."""
-        return self.submit(batch, weight=0).result()
+        return self.submit(lambda: batch, weight=0).result()
 
     def close(self) -> None:
         """Writes what is waiting, then ends the thread."""
@@ -104,36 +108,51 @@ class Recorder:
             thread.join()
 
     def _run(self) -> None:
-        while group := self._next_group():
-            self._write(group)
-            with self._changed:
-                self._bytes -= sum(item.weight for item in group)
+        while self._wait():
+            group: list[tuple[_Waiting, Recordable]] = []
+            calls = 0
+            while calls < GROUP_CALLS and (item := self._take()) is not None:
+                try:
+                    batch = item.load()
+                except Exception as error:
+                    self._settle(item, error)
+                else:
+                    group.append((item, batch))
+                    calls += len(batch.calls)
+            if group:
+                self._write(group)
 
-    def _next_group(self) -> list[_Waiting]:
-        """What to commit next: all that waits, up to `GROUP_CALLS`; empty when closed and done."""
+    def _wait(self) -> bool:
+        """Until something waits; False when closed and done."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
-            group: list[_Waiting] = []
-            calls = 0
-            while self._waiting and (not group or calls + len(self._waiting[0].batch.calls) <= GROUP_CALLS):
-                item = self._waiting.popleft()
-                calls += len(item.batch.calls)
-                group.append(item)
-            return group
+            return bool(self._waiting)
 
-    def _write(self, group: list[_Waiting]) -> None:
+    def _take(self) -> _Waiting | None:
+        with self._changed:
+            return self._waiting.popleft() if self._waiting else None
+
+    def _write(self, group: list[tuple[_Waiting, Recordable]]) -> None:
         """One bad batch must not fail its neighbours: after a failure each is tried alone."""
         try:
-            receipts = self._writer.write([item.batch for item in group])
+            receipts = self._writer.write([batch for _, batch in group])
         except Exception as error:
             if len(group) > 1:
-                for item in group:
-                    self._write([item])
+                for one in group:
+                    self._write([one])
             else:
-                group[0].done.set_exception(_shown(error))
+                self._settle(group[0][0], _shown(error))
         else:
-            for item, receipt in zip(group, receipts, strict=True):
-                item.done.set_result(receipt)
+            for (item, _), receipt in zip(group, receipts, strict=True):
+                self._settle(item, receipt)
+
+    def _settle(self, item: _Waiting, outcome: Receipt | Exception) -> None:
+        with self._changed:
+            self._bytes -= item.weight
+        if isinstance(outcome, Exception):
+            item.done.set_exception(outcome)
+        else:
+            item.done.set_result(outcome)
 
 
 def _shown(error: Exception) -> Exception:

@@ -56,13 +56,16 @@ def select_in(connection: sa.Connection, statement: str, values: Sequence[Any], 
 
 
 def select_pairs(connection: sa.Connection, statement: str, pairs: Sequence[tuple[Any, Any]]) -> list[Any]:
-    """As `select_in`, for `(a, b) IN {in}`."""
+    """As `select_in` for pairs: `{wanted}` in `FROM {wanted} t ON t.x = wanted.a AND t.y = wanted.b` joins them.
+
+    A row value `IN` a list would make SQLite walk through the whole table; the pairs must drive the join.
+    """
     sign = mark(connection)
     one = f"({sign}, {sign})"
-    opening = "(VALUES " if connection.dialect.name == "sqlite" else "("
+    sql = statement.replace("{wanted}", "wanted CROSS JOIN" if connection.dialect.name == "sqlite" else "wanted JOIN")
     found: list[Any] = []
     for chunk in chunks(pairs):
-        marks = opening + ", ".join([one] * len(chunk)) + ")"
-        sql = statement.replace("{in}", marks)
-        found.extend(connection.exec_driver_sql(sql, tuple(value for pair in chunk for value in pair)).all())
+        values = ", ".join([one] * len(chunk))
+        parameters = tuple(value for pair in chunk for value in pair)
+        found.extend(connection.exec_driver_sql(f"WITH wanted(a, b) AS (VALUES {values}) {sql}", parameters).all())
     return found

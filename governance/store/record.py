@@ -204,7 +204,10 @@ class CallWriter:
         }
         unknown = [key for key in fresh if key not in self._releases]
         if unknown:
-            statement = "SELECT system_id, fingerprint, id FROM release WHERE (system_id, fingerprint) IN {in}"
+            statement = (
+                "SELECT r.system_id, r.fingerprint, r.id FROM {wanted} release r "
+                "ON r.system_id = wanted.a AND r.fingerprint = wanted.b"
+            )
             for system, fingerprint, number in bulk.select_pairs(connection, statement, unknown):
                 self._releases[system, fingerprint] = number
             for key in unknown:
@@ -220,7 +223,10 @@ class CallWriter:
         missing = [key for key in wanted if key not in self._conversations]
         if not missing:
             return
-        statement = "SELECT system_id, key, id, wrapped_key FROM conversation WHERE (system_id, key) IN {in}"
+        statement = (
+            "SELECT c.system_id, c.key, c.id, c.wrapped_key FROM {wanted} conversation c "
+            "ON c.system_id = wanted.a AND c.key = wanted.b"
+        )
         found: dict[int, _Conversation] = {}
         for system, key, number, wrapped in bulk.select_pairs(connection, statement, missing):
             if wrapped is not None:
@@ -246,8 +252,8 @@ class CallWriter:
         found = bulk.select_pairs(
             connection,
             "SELECT c.trace_id, c.span_id, c.id, c.span_digest, c.revision, c.parts, c.content_captured, "
-            "c.conversation_id, v.wrapped_key FROM call c JOIN conversation v ON v.id = c.conversation_id "
-            "WHERE (c.trace_id, c.span_id) IN {in}",
+            "c.conversation_id, v.wrapped_key FROM {wanted} call c ON c.trace_id = wanted.a AND c.span_id = wanted.b "
+            "JOIN conversation v ON v.id = c.conversation_id",
             keys,
         )
         cached = {conversation.id: conversation for conversation in self._conversations.values()} if found else {}

@@ -269,3 +269,20 @@ def test_tampered_is_an_error_of_its_own() -> None:
     key, _ = KeyRing(b"\x05" * 32).create()
     with pytest.raises(Tampered):
         key.open(key.seal(b"x", b"a"), b"b")
+
+
+def test_looking_for_calls_uses_the_index(database: Database, writer: CallWriter) -> None:
+    """The look-up before each commit must not grow with the table."""
+    if database.dialect != "sqlite":
+        pytest.skip("PostgreSQL plans by statistics")
+    seen: list[str] = []
+
+    def explain(connection: sa.Connection, _cursor: object, statement: str, parameters: object, *_: object) -> None:
+        if statement.startswith("WITH wanted"):
+            plan = connection.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+            seen.extend(str(row[3]) for row in plan)
+
+    sa.event.listen(database.engine, "before_cursor_execute", explain)
+    writer.write([Batch(calls=(make_call(1), make_call(2)))])
+    assert any("USING INDEX" in step for step in seen)
+    assert [step for step in seen if step.startswith("SCAN") and "wanted" not in step and "CONSTANT" not in step] == []

@@ -1,0 +1,115 @@
+"""Takes OTLP bodies in: decodes and records them. In this process, or in one of its own (`remote`).
+
+A server uses a process of its own: decoding and recording keep an interpreter busy, and neither the console's pages
+nor the other requests should wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import structlog
+
+from governance.errors import BadInput, GovernanceError
+from governance.ingest import otlp
+from governance.ingest.batch import Batch
+from governance.services.record import Receipt, Recorder
+
+log = structlog.get_logger("governance.intake")
+
+Signal = Literal["traces", "logs"]
+_DECODE = {"traces": otlp.decode_traces, "logs": otlp.decode_logs}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Body:
+    """A request's body as it came. `system` is "" unless the key decides the system; `limit` bytes when unpacked."""
+
+    signal: Signal
+    content: bytes
+    content_type: str
+    coding: str = ""
+    system: str = ""
+    limit: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Taken:
+    """What became of a body that is now committed. `items` are the spans and log events taken, `rejected` the others;
+    `problems` says why."""
+
+    items: int = 0
+    rejected: int = 0
+    problems: tuple[str, ...] = ()
+    new: int = 0
+    repeated: int = 0
+    conflicts: int = 0
+
+
+class Intake(Protocol):
+    def take(self, body: Body) -> Future[Taken]:
+        """Done when the body is committed; fails with `BadInput`, `TooLarge` or `Overloaded`. Does not block."""
+        ...
+
+
+class LocalIntake:
+    """Hands over to this process's recorder, whose thread decodes and writes."""
+
+    def __init__(self, recorder: Callable[[], Recorder]) -> None:
+        self._recorder = recorder
+
+    def take(self, body: Body) -> Future[Taken]:
+        done: Future[Taken] = Future()
+        done.set_running_or_notify_cancel()
+        decoded: list[Batch] = []
+
+        def load() -> Batch:
+            decoded.append(_decoded(body))
+            return decoded[0]
+
+        def pass_on(receipt: Future[Receipt]) -> None:
+            error = receipt.exception()
+            if error is not None:
+                done.set_exception(error)
+            else:
+                done.set_result(_taken(decoded[0], receipt.result()))
+
+        try:
+            receipt = self._recorder().submit(load, weight=_weight(body))
+        except GovernanceError as error:
+            done.set_exception(error)
+        else:
+            receipt.add_done_callback(pass_on)
+        return done
+
+
+def _decoded(body: Body) -> Batch:
+    """Raises `BadInput` or `TooLarge`; also for what no decoder foresaw, or the sender would send it for ever."""
+    try:
+        return _DECODE[body.signal](body.content, body.content_type, body.coding, limit=body.limit, system=body.system)
+    except GovernanceError:
+        raise
+    except Exception as error:
+        log.exception("intake.not_decoded", signal=body.signal, error=type(error).__name__, exc_info=False)
+        raise BadInput("The body cannot be read.", advice="Check the exporter that sent it.") from None
+
+
+def _taken(batch: Batch, receipt: Receipt) -> Taken:
+    return Taken(
+        items=len(batch.calls) + len(batch.content_events),
+        rejected=batch.rejected,
+        problems=batch.problems,
+        new=receipt.new,
+        repeated=receipt.repeated,
+        conflicts=receipt.conflicts,
+    )
+
+
+def _weight(body: Body) -> int:
+    """About how many bytes the decoded batch holds: gzip states its length in its last four (RFC 1952 §2.3.1)."""
+    if body.coding != "gzip":
+        return len(body.content)
+    return min(body.limit, max(len(body.content), int.from_bytes(body.content[-4:], "little")))
