@@ -20,6 +20,7 @@ from governance.ingest.text import as_integer, as_json, as_text, as_texts, clipp
 from governance.ingest.transcript import Transcript
 
 TABLE = conventions.table()
+NAMES = conventions.names()
 CONTENT = frozenset(name for convention in conventions.ORDER for name, field in convention.FIELDS.items() if not field)
 UNKNOWN_SYSTEM = "unknown"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -82,25 +83,22 @@ def problem_of_ids(trace_id: str, span_id: str) -> str:
 
 def call_of(span: SpanRecord, source: Source) -> Call:
     """The call a span is. Its ids have been checked; nothing else in it can make this fail."""
+    attributes = span.attributes
     fields: dict[str, Any] = {}
-    ranks: dict[str, int] = {}
     rest: Attributes = {}
     present = 0
     flattened = False
     lookup = TABLE.get
-    for key, value in span.attributes.items():
+    for key, value in attributes.items():
         hit = lookup(key)
         if hit is None:
             rest[key] = value
             if not flattened and key.startswith(LISTS):
                 flattened = True
         elif value is not None and value != "":
-            field, rank, convention = hit
+            field, convention = hit
             present |= convention
-            known = ranks.get(field)
-            if known is None or rank < known:
-                fields[field] = value
-                ranks[field] = rank
+            fields[field] = value if field not in fields else _first(attributes, NAMES[field])
     notes: list[str] = []
     events = span.events
     lists = gathered(rest) if flattened else {}
@@ -131,10 +129,10 @@ def call_of(span: SpanRecord, source: Source) -> Call:
         if parent.strip("0"):
             notes.append("parent span id is not 16 hex digits")
         parent = ""
-    reasons = as_texts(fields.get("finish_reasons")) if "finish_reasons" in fields else transcript.finish_reasons
+    reasons = as_texts(fields["finish_reasons"]) if "finish_reasons" in fields else transcript.finish_reasons
     captured = transcript.captured
     if not captured and present:
-        _put_back(span.attributes, rest)
+        _put_back(attributes, rest)
     if events:
         kept = [event for event in events if event.name not in gen_ai.EVENTS and event.name not in _READ_EVENTS]
         if kept:
@@ -161,7 +159,7 @@ def call_of(span: SpanRecord, source: Source) -> Call:
             cached_tokens=as_integer(fields.get("cached_tokens")),
         ),
         error=_error(span, fields),
-        finish_reasons=tuple(label(reason, 60) for reason in reasons),
+        finish_reasons=tuple([label(reason, 60) for reason in reasons]),
         content_captured=captured,
         input=transcript.inputs,
         output=tuple(transcript.output),
@@ -169,6 +167,10 @@ def call_of(span: SpanRecord, source: Source) -> Call:
         tool_calls=transcript.tool_calls(),
         attributes={**bounded(rest), **source.attributes} if rest else source.attributes,
     )
+
+
+def _first(attributes: Attributes, names: tuple[str, ...]) -> Any:
+    return next(value for name in names if (value := attributes.get(name)) is not None and value != "")
 
 
 def event_of(record: LogRecord, source: Source) -> ContentEvent | None:
@@ -209,7 +211,7 @@ def event_of(record: LogRecord, source: Source) -> ContentEvent | None:
         output=tuple(transcript.output),
         documents=tuple(transcript.documents),
         tool_calls=calls,
-        finish_reasons=tuple(label(reason, 60) for reason in reasons),
+        finish_reasons=tuple([label(reason, 60) for reason in reasons]),
         attributes=bounded(rest) if rest else {},
     )
 
@@ -369,9 +371,13 @@ def _error(span: SpanRecord, fields: dict[str, Any]) -> str:
     return clipped(storable(text.strip()), 1000) or "error"
 
 
+_NOBODY = EndUser()
+
+
 def _user(fields: dict[str, Any]) -> EndUser:
     role = clipped(", ".join(as_texts(fields["role"])), 100) if "role" in fields else ""
-    return EndUser(id=identity(fields.get("user"), 200), role=role)
+    id = identity(fields["user"], 200) if "user" in fields else ""
+    return EndUser(id=id, role=role) if id or role else _NOBODY
 
 
 def _release(

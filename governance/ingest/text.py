@@ -134,6 +134,6 @@ def as_texts(value: Any) -> tuple[str, ...]:
     """A list of texts, also from a JSON list or one text."""
     value = structure(value)
     if isinstance(value, (list, tuple)):
-        return tuple(text for item in value if (text := storable(as_text(item))))
+        return tuple([text for item in value if (text := storable(as_text(item)))])
     text = storable(as_text(value))
     return (text,) if text else ()

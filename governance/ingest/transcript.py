@@ -76,11 +76,13 @@ class Transcript:
     @property
     def inputs(self) -> tuple[Message, ...]:
         """System instructions that came apart first, unless the messages repeat them."""
-        said = {m.text for m in self.input if m.role in ("system", "developer")} if self.system else ()
-        return (*(m for m in self.system if m.text not in said), *self.input)
+        if not self.system:
+            return tuple(self.input)
+        said = {m.text for m in self.input if m.role in ("system", "developer")}
+        return (*[m for m in self.system if m.text not in said], *self.input)
 
     def tool_calls(self) -> tuple[ToolCall, ...]:
-        return tuple(ToolCall(id=c[0], name=c[1], arguments=c[2], result=c[3]) for c in self.calls)
+        return tuple([ToolCall(id=c[0], name=c[1], arguments=c[2], result=c[3]) for c in self.calls])
 
     @property
     def captured(self) -> bool:
@@ -130,10 +132,12 @@ class Transcript:
                 value = [value]
             if isinstance(value, list):
                 for part in value:
-                    if isinstance(part, dict) and "role" in part:
+                    if not isinstance(part, dict):
+                        self._content(self.system, part, "system", 0)
+                    elif "role" in part:
                         self.message(self.system, part, "system")
                     else:
-                        self._content(self.system, part, "system", 0)
+                        self._part(self.system, part, "system", 1)
 
     def say(self, target: list[Message], role: str, text: str, type: str = "text") -> None:
         if text:
@@ -191,20 +195,21 @@ class Transcript:
             self.say(target, role, as_text(value))
 
     def message(self, target: list[Message], message: dict[str, Any], role: str, depth: int = 0) -> None:
-        """One message object of any shape."""
-        parts = message.get("parts")
-        if type(parts) is list and message.keys() <= _PLAIN and (said := message.get("role")) in _SAID:
-            for part in parts:
-                if type(part) is dict and part.get("type") == "text" and type(text := part.get("content")) is str:
-                    if text:
-                        target.append(Message(role=said, text=storable(text)))
-                elif isinstance(part, dict):
-                    self._part(target, part, said, depth + 1)
-                else:
-                    self._content(target, part, said, depth + 1)
-            if isinstance(reason := message.get("finish_reason"), str):
-                self.finish_reasons.append(label(reason, 60))
-            return
+        """One message object of any shape. Nearly all are plain, and those are read without looking for anything else:
+        the schema's own {role, parts} and everyone's {role, content}."""
+        if len(message) == 1 and type(inner := message.get("message")) is dict:
+            message = inner
+        plain = message.get("role")
+        if type(plain) is str and plain in _SAID:
+            if len(message) == 2 and type(text := message.get("content")) is str:
+                if text:
+                    target.append(Message(role=plain, text=storable(text)))
+                return
+            if type(parts := message.get("parts")) is list and message.keys() <= _PLAIN:
+                self._parts(target, parts, plain, depth)
+                if (reason := message.get("finish_reason")) and isinstance(reason, str):
+                    self.finish_reasons.append(label(reason, 60))
+                return
         message = _unwrapped(message)
         kind = message.get("type")
         said = message.get("role")
@@ -286,19 +291,25 @@ class Transcript:
             if depth >= MAX_DEPTH:
                 self.say(target, role, as_text(content), "unknown")
                 return
-            for part in content:
-                if isinstance(part, dict):
-                    self._part(target, part, role, depth + 1)
-                elif part is not None:
-                    self._content(target, part, role, depth + 1)
+            self._parts(target, content, role, depth)
         elif isinstance(content, dict):
             self._part(target, content, role, depth + 1)
         elif content is not None:
             self.say(target, role, as_text(content))
 
+    def _parts(self, target: list[Message], parts: list[Any], role: str, depth: int) -> None:
+        for part in parts:
+            if type(part) is dict and part.get("type") == "text" and type(text := part.get("content")) is str:
+                if text:
+                    target.append(Message(role=role, text=storable(text)))
+            elif isinstance(part, dict):
+                self._part(target, part, role, depth + 1)
+            else:
+                self._content(target, part, role, depth + 1)
+
     def _part(self, target: list[Message], part: dict[str, Any], role: str, depth: int) -> None:
         type = part.get("type")
-        if type == "text":  # nearly all of them
+        if type == "text":
             text = part.get("content")
             if text is None:
                 text = part.get("text")
@@ -475,7 +486,6 @@ _ENVELOPE = frozenset(
 )
 
 
-# The schema's own message, which nearly all are: read without looking for anything else.
 _PLAIN = frozenset({"role", "parts", "finish_reason", "name"})
 _SAID = frozenset({"user", "assistant", "system"})
 
@@ -520,7 +530,8 @@ def _is_result_list(content: Any) -> bool:
         return False
     for part in content:
         if isinstance(part, dict):
-            if part.get("type") in _RESULT_TYPES or "toolResult" in part:
+            kind = part.get("type")
+            if (isinstance(kind, str) and kind in _RESULT_TYPES) or "toolResult" in part:
                 return True
             if "functionResponse" in part or "function_response" in part:
                 return True

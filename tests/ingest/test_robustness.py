@@ -75,6 +75,8 @@ shaped = st.one_of(
             {"candidates": [{"content": {"parts": "x"}}]},
             [[[[[]]]]],
             {"role": "tool", "content": {"a": 1}},
+            {"role": ["user"], "parts": []},
+            {"role": "tool", "content": [{"type": ["tool_result"]}]},
             {"tool_calls": [None, {"id": 1, "function": {"arguments": {"a": [1]}}}], "role": "assistant"},
         ]
     ),

@@ -11,15 +11,21 @@ from governance.ingest.conventions import gen_ai, general, mcp, openinference, o
 ORDER = (gen_ai, openinference, openllmetry, vercel, others, mcp, general)
 
 
-def table() -> dict[str, tuple[str, int, int]]:
-    """Attribute -> (field, rank, convention's bit); a lower rank wins."""
-    out: dict[str, tuple[str, int, int]] = {}
-    rank = 0
+def table() -> dict[str, tuple[str, int]]:
+    """Attribute -> (field, convention's bit)."""
+    out: dict[str, tuple[str, int]] = {}
     for place, convention in enumerate(ORDER):
         for name, field in convention.FIELDS.items():
-            out.setdefault(name, (field or name, rank, 1 << place))
-            rank += 1
+            out.setdefault(name, (field or name, 1 << place))
     return out
+
+
+def names() -> dict[str, tuple[str, ...]]:
+    """Field -> its attributes, in their order of precedence."""
+    out: dict[str, list[str]] = {}
+    for name, (field, _) in table().items():
+        out.setdefault(field, []).append(name)
+    return {field: tuple(attributes) for field, attributes in out.items()}
 
 
 GEN_AI, OPENINFERENCE, OPENLLMETRY, VERCEL, OTHERS, MCP, GENERAL = (1 << place for place in range(len(ORDER)))

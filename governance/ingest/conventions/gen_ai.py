@@ -113,7 +113,8 @@ def read(fields: dict[str, Any], events: list[SpanEvent], transcript: Transcript
     transcript.instruct(fields.get("gen_ai.system_instructions"))
     transcript.hear(fields.get("gen_ai.input.messages"))
     transcript.answer(fields.get("gen_ai.output.messages"))
-    transcript.hear(fields.get("gen_ai.retrieval.query.text"))
+    if "gen_ai.retrieval.query.text" in fields:
+        transcript.hear(fields["gen_ai.retrieval.query.text"])
     if "gen_ai.retrieval.documents" in fields:
         transcript.retrieved(fields["gen_ai.retrieval.documents"])
     if events:
@@ -136,10 +137,12 @@ def read_variable(value: Any, transcript: Transcript) -> None:
 
 def read_late(fields: dict[str, Any], transcript: Transcript) -> None:
     """The oldest generation's plain attributes, after everything that is better structured."""
-    transcript.hear(fields.get("gen_ai.prompt"))
-    completion = structure(fields.get("gen_ai.completion"))
-    if not (isinstance(completion, dict) and read_response(transcript, completion)):
-        transcript.answer(completion)
+    if "gen_ai.prompt" in fields:
+        transcript.hear(fields["gen_ai.prompt"])
+    if "gen_ai.completion" in fields:
+        completion = structure(fields["gen_ai.completion"])
+        if not (isinstance(completion, dict) and read_response(transcript, completion)):
+            transcript.answer(completion)
 
 
 def _read_events(events: list[SpanEvent], transcript: Transcript) -> None:
