@@ -259,10 +259,19 @@ _PLACEHOLDER = re.compile(
 def secret_value(text: str, start: int, end: int) -> bool:
     """The value of an assignment to something called a password or key: no placeholder, no code, not too plain."""
     value = text[start:end].strip("\"'`")
-    if len(value) < 6 or _PLACEHOLDER.match(value) or "(" in value or value.endswith(("[", ";")):
+    # The rules' values end before a bracket: `getpass.getpass()` is code.
+    if text[end : end + 1] == "(" or "(" in value or value.endswith(("[", ";")):
+        return False
+    if len(value) < 6 or _PLACEHOLDER.match(value):
         return False
     kinds = sum(any(map(kind, value)) for kind in (str.islower, str.isupper, str.isdigit)) + (not value.isalnum())
     return _entropy(value) >= 2.3 and (kinds >= 2 or len(value) >= 12)
+
+
+def option_value(text: str, start: int, end: int) -> bool:
+    """The value of a command's option: what is not lower-case letters only, as the next word of a sentence is."""
+    value = text[start:end].rstrip(".,:;!?")
+    return not (value[1:].isalpha() and value[1:].islower()) and "/" not in value and secret_value(text, start, end)
 
 
 def random_value(text: str, start: int, end: int) -> bool:
@@ -351,11 +360,35 @@ def _around(text: str, start: int, end: int, before: int, after: int) -> str:
     return text[max(0, start - before) : end + after].lower()
 
 
+_WEAK_VERB = re.compile(
+    r"(?:overrid|discard|skip|void|nullify|abandon|set aside|drop|cancel|erase|wipe)\w*", re.IGNORECASE
+)
+_WEAK_NOUN = re.compile(
+    r"(?:orders|commands?|constraints?|training|context|assignments?|tasks?|configuration|protocols?)$",
+    re.IGNORECASE,
+)
+_OURS, _YOURS = re.compile(r"\b(?:my|our)\b", re.IGNORECASE), re.compile(r"\byour?\b", re.IGNORECASE)
+_FORBIDDEN = re.compile(
+    r"(?:\bnot|n.t|\bnever|\bcannot|\bwithout|\bforbidden to|\bavoid|\bnobody may|\bno one may)\s+$", re.IGNORECASE
+)
+
+
+def not_business(text: str, start: int, end: int) -> bool:
+    """No order that a customer cancels ("cancel my last orders", "override the default configuration") and nothing
+    that a handbook forbids ("never skip safety protocols")."""
+    said = text[start:end]
+    if _FORBIDDEN.search(text[max(0, start - 16) : start]):
+        return False
+    if not _WEAK_NOUN.search(said):
+        return True
+    return bool(_YOURS.search(said)) if _WEAK_VERB.match(said) else not _OURS.search(said)
+
+
 _SERVICE = re.compile(
     r"(?:now|on you (?:are|will)|forward,? you(?: will| are)?)\s+(?:be )?(?:able|connected|logged|signed|"
     r"ready|eligible|enrolled|subscribed|"
     r"verified|registered|free to|entitled|leaving|viewing|part of|a (?:member|customer|subscriber)|required|"
-    r"charged|protected|all set|in (?:the|a) queue|"
+    r"charg(?:ed|ing)|asking|refusing|telling me|sending|blocking|protected|all set|in (?:the|a) queue|"
     r"receive|see|find|hear|need)|your new (?:role|job|task|goal|purpose|name|identity) (?:is|will be) (?:in|"
     r"at|with|to (?:lead|manage)|starting)|"
     r"hurt (?:you|me) to|die (?:of|from) (?:laugh|shame)|shoot (?:you|them|him|her) (?:an? )?(?:e-?mail|"
@@ -483,8 +516,9 @@ VALIDATORS: Mapping[str, Validator] = {
     for function in (
         aba, about_assistant, about_model, address, alone, birth_date, bsn, card, codice_fiscale, cpf, dni, iban,
         iban_length, mixed_script, mrz, nhs, nir, no_emoji, no_right_to_left, no_where, no_example,
-        not_definition, not_device, not_education, not_flag, not_noun_phrase, not_repeated, not_report,
-        not_service_notice, opaque, password_in_url, pesel, phone, random_value, secret_value, ssn, steuer_id,
-        told_value, token_header, wallet,
+        not_business, not_definition, not_device, not_education, not_flag, not_noun_phrase, not_repeated,
+        not_report,
+        not_service_notice, opaque, option_value, password_in_url, pesel, phone, random_value, secret_value, ssn,
+        steuer_id, told_value, token_header, wallet,
     )
 }  # fmt: skip
