@@ -105,13 +105,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def traces(numbers: Iterable[int], text: str = "Where is my parcel {}?") -> bytes:
-    """An OTLP body of chat spans; the ids follow from the numbers."""
+def traces(numbers: Iterable[int], text: str = "Where is my parcel {}?", at: int | None = None) -> bytes:
+    """An OTLP body of chat spans; the ids follow from the numbers. `at` is their start in nanoseconds, else now."""
     request = ExportTraceServiceRequest()
     resource = request.resource_spans.add()
     resource.resource.attributes.append(KeyValue(key="service.name", value=AnyValue(string_value="support-bot")))
     scope = resource.scope_spans.add()
-    now = time.time_ns()
+    now = time.time_ns() if at is None else at
     for number in numbers:
         span = scope.spans.add(
             trace_id=(number // 4 + 1).to_bytes(16, "big"),

@@ -1,0 +1,138 @@
+"""Bodies are recorded in a process of their own: the same outcome, and no request that waits for ever."""
+
+from __future__ import annotations
+
+import gzip
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from governance.bootstrap import open_application
+from governance.errors import BadInput, GovernanceError, Overloaded, TooLarge
+from governance.intake import Body, Intake, LocalIntake, Taken, wire
+from governance.intake.remote import RemoteIntake
+from governance.settings import Settings
+from governance.store import tables as t
+from governance.store.database import connect
+from tests.serving import traces
+
+PROTOBUF = "application/x-protobuf"
+LIMIT = 2**20
+NOON = 1_795_435_200_000_000_000
+
+
+def body(content: bytes, **changes: str) -> Body:
+    values: dict[str, str] = {"signal": "traces", "content_type": PROTOBUF} | changes
+    return Body(content=content, limit=LIMIT, **values)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[Intake]:
+    application = open_application(Settings(data_dir=tmp_path, _env_file=None))  # type: ignore[call-arg]
+    yield LocalIntake(lambda: application.recorder)
+    application.close()
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> Iterator[RemoteIntake]:
+    open_application(Settings(data_dir=tmp_path, _env_file=None)).close()  # type: ignore[call-arg]
+    intake = RemoteIntake({"GOVERNANCE_DATA_DIR": str(tmp_path), "PATH": ""})
+    intake.start()
+    yield intake
+    intake.close()
+
+
+@pytest.fixture(params=["local", "remote"])
+def intake(request: pytest.FixtureRequest) -> Intake:
+    found: Intake = request.getfixturevalue(request.param)
+    return found
+
+
+def stored(folder: Path) -> int:
+    engine = connect(f"sqlite:///{folder / 'governance.db'}")
+    with engine.connect() as connection:
+        count = connection.execute(sa.select(sa.func.count()).select_from(t.call)).scalar_one()
+    engine.dispose()
+    return int(count)
+
+
+def test_a_body_is_committed_when_its_outcome_is_known(intake: Intake, tmp_path: Path) -> None:
+    assert intake.take(body(traces(range(7), at=NOON))).result(30) == Taken(items=7, new=7)
+    assert stored(tmp_path) == 7
+    assert intake.take(body(gzip.compress(traces(range(9), at=NOON)), coding="gzip")).result(30) == Taken(
+        items=9, new=2, repeated=7
+    )
+    other = intake.take(body(traces(range(1), "Something else {}", at=NOON))).result(30)
+    assert (other.new, other.conflicts) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "coding", "error", "words"),
+    [
+        (b"\xff\xff\xff", "", BadInput, "protobuf"),
+        (b"\x1f\x8b nonsense", "gzip", BadInput, "gzip"),
+        (gzip.compress(b"\0" * (2 * LIMIT)), "gzip", TooLarge, "decompression"),
+    ],
+)
+def test_what_is_wrong_with_a_body_is_said(
+    intake: Intake, content: bytes, coding: str, error: type[GovernanceError], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        intake.take(body(content, coding=coding)).result(30)
+    assert intake.take(body(traces(range(1)))).result(30).new == 1
+
+
+def test_an_empty_body_is_taken(intake: Intake) -> None:
+    assert intake.take(body(b"")).result(30) == Taken()
+
+
+def test_a_process_that_dies_fails_what_waits_and_comes_back(remote: RemoteIntake, tmp_path: Path) -> None:
+    assert remote.take(body(traces(range(1)))).result(30).new == 1
+    (child,) = psutil.Process().children()
+    child.suspend()
+    waiting = [remote.take(body(traces(range(10, 20)))) for _ in range(3)]
+    child.kill()
+    for done in waiting:
+        with pytest.raises(Overloaded):
+            done.result(30)
+    deadline = time.monotonic() + 30
+    while not remote.up and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert remote.take(body(traces(range(10, 20)))).result(30).new == 10
+    assert stored(tmp_path) == 11
+
+
+def test_closing_waits_for_what_was_sent(remote: RemoteIntake, tmp_path: Path) -> None:
+    sent = [remote.take(body(traces(range(100 * number, 100 * number + 100)))) for number in range(5)]
+    remote.close()
+    assert [done.result(0).new for done in sent] == [100] * 5
+    assert stored(tmp_path) == 500
+    with pytest.raises(Overloaded):
+        remote.take(body(b"")).result(0)
+
+
+@given(st.binary(), st.text(), st.text(), st.text())
+def test_a_request_arrives_as_it_was_sent(content: bytes, content_type: str, coding: str, system: str) -> None:
+    sent = Body(signal="logs", content=content, content_type=content_type, coding=coding, system=system, limit=5)
+    assert wire.read_request(wire.request(3, sent)) == (3, sent)
+
+
+@given(st.integers(0, 10**6), st.lists(st.text(), max_size=3).map(tuple))
+def test_an_outcome_arrives_as_it_was(count: int, problems: tuple[str, ...]) -> None:
+    taken = Taken(items=count, rejected=1, problems=problems, new=count)
+    assert wire.read_answer(wire.answer(7, taken)) == (7, taken)
+
+
+def test_an_error_arrives_with_its_words_and_a_foreign_one_without() -> None:
+    _, error = wire.read_answer(wire.answer(1, Overloaded("Full.", advice="Wait.", retry_after=9)))
+    assert isinstance(error, Overloaded)
+    assert (error.message, error.advice, error.retry_after) == ("Full.", "Wait.", 9)
+    _, foreign = wire.read_answer(wire.answer(1, RuntimeError("the prompt's own words")))
+    assert isinstance(foreign, Overloaded)
+    assert "prompt" not in str(foreign)
