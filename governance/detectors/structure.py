@@ -66,6 +66,12 @@ class StructureDetector:
         self._max_characters = _number(options, "max_characters", 20_000)
         self._max_repetition = _number(options, "max_repetition", 0.5)
         self._refusals = [(rule.id, re2.compile(rule.regex)) for rule in refusals().rules]
+        self._any_refusal = re2.Set.SearchSet()
+        for _, pattern in self._refusals:
+            self._any_refusal.Add(pattern.pattern.encode())
+        # Matches every text: when it is not reported, the set ran out of memory and says nothing about the others.
+        self._answered = self._any_refusal.Add(rb"\A")
+        self._any_refusal.Compile()
 
     def examine(self, content: Content) -> Sequence[Finding]:
         """Facts that hold of an answer's text wherever it stands; nothing about texts that are no answers."""
@@ -73,7 +79,7 @@ class StructureDetector:
             return ()
         findings: list[Finding] = []
         opening = folded(encodable(content.text[:_OPENING])).text
-        for rule, pattern in self._refusals:
+        for rule, pattern in self._refusals if self._may_refuse(opening) else ():
             match = pattern.search(opening)
             if match is not None:
                 findings.append(
@@ -124,6 +130,10 @@ class StructureDetector:
                 )
             )
         return findings
+
+    def _may_refuse(self, opening: str) -> bool:
+        hits = self._any_refusal.Match(opening.encode()) or ()
+        return len(hits) > 1 or self._answered not in hits
 
     def examine_call(self, call: Call, parts: Sequence[Part]) -> Sequence[Finding]:
         """Empty, truncated and malformed answers. Nothing of a call whose content is missing, or that failed."""

@@ -233,7 +233,7 @@ def birth_date(text: str, start: int, end: int) -> bool:
     for year, month, day in orders:
         try:
             date(numbers[year] + (1900 if numbers[year] < 100 else 0), numbers[month], numbers[day])
-        except ValueError:
+        except (ValueError, OverflowError):
             continue
         return True
     return False
