@@ -24,7 +24,7 @@ START_SECONDS = 60
 
 @dataclass(kw_only=True)
 class Server:
-    """`peaks` maps a process's part ("server", "worker") to its largest resident size in bytes since `reset`."""
+    """`peaks` maps a process's part ("server", "recorder", "worker") to its largest resident size in bytes since `reset`."""
 
     url: str
     key: str
@@ -43,7 +43,7 @@ class Server:
         """Notes the resident size of the server and of its children."""
         try:
             parent = psutil.Process(self.process.pid)
-            family = [("server", parent), *(("worker", child) for child in parent.children(recursive=True))]
+            family = [("server", parent), *((_part(child), child) for child in parent.children(recursive=True))]
         except psutil.NoSuchProcess:
             return
         sizes: dict[str, int] = {}
@@ -54,6 +54,10 @@ class Server:
                 continue
         for part, size in sizes.items():
             self.peaks[part] = max(size, self.peaks.get(part, 0))
+
+
+def _part(process: psutil.Process) -> str:
+    return "recorder" if "governance.cli.recorder" in process.cmdline() else "worker"
 
 
 @contextmanager

@@ -31,6 +31,7 @@ def run(application: Application, *, parent: int | None = None) -> None:
         signal.signal(number, lambda *_: stop())
     if parent is not None:
         _watch(parent, stop)
+    os.nice(5)  # what comes in is recorded first; checking catches up
     gc.collect()
     gc.freeze()  # what was imported stays: the collector need not look at it again
     pulse.start()
