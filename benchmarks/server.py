@@ -24,7 +24,7 @@ START_SECONDS = 60
 
 @dataclass(kw_only=True)
 class Server:
-    """`peaks` maps a process's part ("server", "recorder", "worker") to its largest resident size in bytes since `reset`."""
+    """`peaks` maps a part ("server", "recorder", "worker") to its largest resident size in bytes since `reset`."""
 
     url: str
     key: str
