@@ -15,10 +15,12 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.engine.interfaces import ExceptionContext
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from governance.domain.events import Event
-from governance.errors import Misconfigured
+from governance.errors import Misconfigured, Overloaded
 from governance.store.cases import SqlCases
 from governance.store.ids import IdAllocator
 from governance.store.people import SqlKeys, SqlPeople, SqlSessions
@@ -143,8 +145,56 @@ def connect(url: str) -> sa.Engine:
     if backend == "sqlite":
         return _sqlite(parsed)
     if backend == "postgresql":
-        return sa.create_engine(parsed, pool_size=10, max_overflow=20, pool_pre_ping=True)
+        return _postgresql(parsed)
     raise Misconfigured(f"The database {backend!r} is not supported.", advice="Use SQLite or PostgreSQL.")
+
+
+class _Pool(sa.pool.QueuePool):
+    def connect(self) -> sa.PoolProxiedConnection:
+        """Raises `Overloaded` when no connection is free in time."""
+        try:
+            return super().connect()
+        except PoolTimeout:
+            raise Overloaded(
+                "All connections to the database are in use.", advice="Try again.", retry_after=2
+            ) from None
+
+
+# SQLSTATE classes and codes for what passes: connection exceptions, insufficient resources, operator intervention
+# (a server that stops or starts); a primary that has just become a standby.
+_PASSING = ("08", "53", "57P", "25006")
+
+
+def _postgresql(url: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(
+        url,
+        poolclass=_Pool,
+        pool_size=10,
+        max_overflow=20,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 5} | dict(url.query),
+    )
+
+    @sa.event.listens_for(engine, "handle_error")
+    def _say(context: ExceptionContext) -> Overloaded | None:
+        # A failed ping must stay the driver's error: it only tells the pool to connect anew.
+        if context.is_pre_ping or context.sqlalchemy_exception is None:
+            return None
+        state = getattr(context.original_exception, "sqlstate", None) or ""
+        unconnected = context.connection is None and not state
+        return unavailable() if context.is_disconnect or unconnected or state.startswith(_PASSING) else None
+
+    return engine
+
+
+def unavailable() -> Overloaded:
+    """What a client is told while the database is away or busy: it may send again, what is known changes nothing."""
+    return Overloaded("The database does not answer.", advice="Try again in a moment.", retry_after=5)
+
+
+# https://sqlite.org/rescode.html: SQLITE_BUSY, SQLITE_NOMEM, SQLITE_IOERR, SQLITE_FULL
+_PASSING_SQLITE = {5, 7, 10, 13}
 
 
 def _sqlite(url: sa.URL) -> sa.Engine:
@@ -160,6 +210,7 @@ def _sqlite(url: sa.URL) -> sa.Engine:
     # isolation_level=None: the driver begins no transaction of its own, `begin` says which.
     engine = sa.create_engine(
         url,
+        poolclass=_Pool,
         pool_size=10,
         max_overflow=40,
         connect_args={"timeout": 30, "isolation_level": None, "check_same_thread": False},
@@ -168,6 +219,7 @@ def _sqlite(url: sa.URL) -> sa.Engine:
     @sa.event.listens_for(engine, "connect")
     def _settle(connection: sqlite3.Connection, _record: Any) -> None:
         for pragma in (
+            "page_size=8192",  # of a new database: fewer pages to write for texts of a few KB
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
@@ -178,6 +230,11 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         ):
             connection.execute(f"PRAGMA {pragma}").close()
 
+    @sa.event.listens_for(engine, "handle_error")
+    def _say(context: ExceptionContext) -> Overloaded | None:
+        code = getattr(context.original_exception, "sqlite_errorcode", 0)
+        return unavailable() if code & 0xFF in _PASSING_SQLITE else None
+
     return engine
 
 
@@ -187,8 +244,9 @@ def reachable(engine: sa.Engine) -> None:
         with engine.connect() as connection:
             begin(connection)
             connection.rollback()
-    except OperationalError as error:
-        reason = str(error.orig).strip().splitlines()[0]
+    except (sa.exc.OperationalError, Overloaded) as error:
+        cause = error.orig if isinstance(error, sa.exc.OperationalError) else error.__cause__
+        reason = str(cause).strip().splitlines()[0]
         raise Misconfigured(
             f"The database cannot be used: {reason}.",
             advice="Check GOVERNANCE_DATABASE_URL, GOVERNANCE_DATA_DIR and the rights on it.",
