@@ -183,10 +183,15 @@ class Identity:
             return
         connection = HTTPConnection(scope)
         token = self._cookies.token(connection)
+        try:
+            holder = await self._holder(token) if scope["type"] == "websocket" or _is_page(scope) else None
+        except Overloaded as error:
+            await self._unavailable(error, scope, receive, send)
+            return
         if scope["type"] == "websocket":
-            if await self._holder(token):
+            if holder:
                 scope["headers"].append((HEADER.encode(), token.encode("latin-1")))
-        elif _is_page(scope) and not await self._holder(token):
+        elif _is_page(scope) and not holder:
             query = scope["query_string"].decode("latin-1")
             target = safe_target(path + (f"?{query}" if query else ""))
             response = RedirectResponse(f"/signin?next={quote(target, safe='')}", 303, {"Cache-Control": "no-store"})
@@ -204,6 +209,15 @@ class Identity:
             return
         text = "This address is not served here. Use the console's own address (GOVERNANCE_PUBLIC_URL).\n"
         await PlainTextResponse(text, 421)(scope, receive, send)
+
+    async def _unavailable(self, error: Overloaded, scope: Scope, receive: Receive, send: Send) -> None:
+        """Who this is cannot be told now. A closed websocket is tried again by the page."""
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1013})
+            return
+        headers = {"Retry-After": str(error.retry_after), "Refresh": str(error.retry_after)}
+        await PlainTextResponse(f"{error}\n", 503, headers)(scope, receive, self._guarded(scope, send))
 
     def _guarded(self, scope: Scope, send: Send) -> Send:
         async def guarded(message: Message) -> None:

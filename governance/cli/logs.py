@@ -11,7 +11,18 @@ from typing import Any
 
 import structlog
 
-_NOISY = ("watchdog", "httpx", "httpcore", "asyncio", "alembic", "fsevents", "urllib3", "matplotlib")
+_NOISY = (
+    "watchdog",
+    "httpx",
+    "httpcore",
+    "asyncio",
+    "alembic",
+    "fsevents",
+    "urllib3",
+    "matplotlib",
+    "procrastinate",
+    "governance.store.database",
+)
 
 
 def configure(*, level: str = "INFO", as_json: bool | None = None) -> None:
