@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from governance.services.verify import VerifyLog
     from governance.store.audit_log import PostgresSealer
     from governance.store.calls import AttributeReader
+    from governance.store.checkpoints import Checkpointer
     from governance.store.checks import SqlCheckStore
     from governance.store.database import Database
     from governance.store.jobs import JobQueue
@@ -268,6 +269,13 @@ class Application:
         return PostgresSealer(self.engine, self.signer, self.clock)
 
     @cached_property
+    def checkpointer(self) -> Checkpointer:
+        """Keeps SQLite's write-ahead log short; does nothing on PostgreSQL. `serve` starts it."""
+        from governance.store.checkpoints import Checkpointer
+
+        return Checkpointer(self.engine)
+
+    @cached_property
     def export(self) -> ExportEvidence:
         from governance.services.export import ExportEvidence
         from governance.store.evidence import Records
@@ -393,6 +401,8 @@ class Application:
             self.recorder.close()
         if "sealer" in self.__dict__:
             self.sealer.stop()
+        if "checkpointer" in self.__dict__:
+            self.checkpointer.stop()
         if "engine" in self.__dict__:
             self.engine.dispose()
 

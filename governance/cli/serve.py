@@ -126,6 +126,7 @@ def prepare(application: Application) -> None:
     """All that must be right before anybody is served. Raises `GovernanceError`."""
     _ = application.database, application.key_ring, application.permissions, application.checker
     application.sealer.start()
+    application.checkpointer.start()
 
 
 def welcome(application: Application, host: str, port: int) -> None:

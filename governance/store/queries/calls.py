@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from governance.domain.calls import CallKind, CallStatus
 from governance.domain.content import PartKind
@@ -88,6 +89,17 @@ _COLUMNS = (
     t.call.c.parts,
 )
 
+_SOUGHT = (
+    t.call.c.id,
+    t.call.c.started_at,
+    t.call.c.system_id,
+    t.call.c.kind,
+    t.call.c.model,
+    t.call.c.error,
+    t.call.c.content_captured,
+    t.call.c.status,
+)
+
 
 def page(connection: sa.Connection, want: CallFilter, *, after: tuple[int, int] | None = None, limit: int = 50) -> Page:
     """One page, newest first. `after` is the last page's `next`."""
@@ -97,28 +109,23 @@ def page(connection: sa.Connection, want: CallFilter, *, after: tuple[int, int] 
     ahead = _times(want)
     if after is not None:
         ahead.append(sa.tuple_(c.started_at, c.id) < sa.tuple_(*map(sa.literal, after)))
-    order = (c.started_at.desc(), c.id.desc())
     if want.flagged:
-        rows = connection.execute(
-            sa.select(*_COLUMNS).where(FLAGGED, *ahead, *_conditions(want)).order_by(*order).limit(limit + 1)
-        ).all()
+        ahead.append(FLAGGED)  # type: ignore[arg-type]
+    order = (c.started_at.desc(), c.id.desc())
+    systems = want.systems
+    if systems is not None and len(systems) == 1 and not want.flagged:
+        ahead.append(c.system_id == systems[0])
+        systems = None
+    sought = replace(want, systems=systems)
+    if not _conditions(sought, c):
+        rows = connection.execute(sa.select(*_COLUMNS).where(*ahead).order_by(*order).limit(limit + 1)).all()
         return _page(connection, rows, limit)
-    if not _conditions(want, with_systems=False):
-        systems = want.systems
-        if systems is not None and len(systems) == 1:
-            ahead.append(c.system_id == systems[0])
-            systems = None
-        if systems is None:
-            rows = connection.execute(sa.select(*_COLUMNS).where(*ahead).order_by(*order).limit(limit + 1)).all()
-            return _page(connection, rows, limit)
-    window = sa.select(c.id.label("id")).where(*ahead).order_by(*order).limit(SCAN).subquery()
-    rows = connection.execute(
-        sa.select(*_COLUMNS)
-        .join(window, window.c.id == c.id)
-        .where(*_conditions(want))
-        .order_by(*order)
-        .limit(limit + 1)
-    ).all()
+    # The limit inside is what keeps a database from looking through everything: no condition moves in past it.
+    window = sa.select(*_SOUGHT).where(*ahead).order_by(*order).limit(SCAN).subquery("looked")
+    w = window.c
+    hits = sa.select(w.id).where(*_conditions(sought, w)).order_by(w.started_at.desc(), w.id.desc()).limit(limit + 1)
+    ids = connection.execute(hits).scalars().all()
+    rows = connection.execute(sa.select(*_COLUMNS).where(c.id.in_(ids)).order_by(*order)).all()
     found = _page(connection, rows, limit)
     if found.next is None:
         looked = sa.select(c.started_at, c.id).where(*ahead).order_by(*order).limit(SCAN).subquery()
@@ -139,10 +146,10 @@ def _times(want: CallFilter) -> list[sa.ColumnElement[bool]]:
     return found
 
 
-def _conditions(want: CallFilter, *, with_systems: bool = True) -> list[sa.ColumnElement[bool]]:
-    c = t.call.c
+def _conditions(want: CallFilter, c: ReadOnlyColumnCollection[str, Any]) -> list[sa.ColumnElement[bool]]:
+    """What no index answers, on columns `c` that have the names of `_SOUGHT`."""
     found: list[sa.ColumnElement[bool]] = []
-    if with_systems and want.systems is not None:
+    if want.systems is not None:
         found.append(within(c.system_id, want.systems))
     if want.kind:
         found.append(c.kind == want.kind)
@@ -160,7 +167,7 @@ def _conditions(want: CallFilter, *, with_systems: bool = True) -> list[sa.Colum
 def _found_by_words(connection: sa.Connection, want: CallFilter, after: tuple[int, int] | None, limit: int) -> Page:
     """Pages by the ids of the messages found: the order in which content first arrived."""
     before = after[1] if after is not None else None
-    conditions = [*_times(want), *_conditions(want)]
+    conditions = [*_times(want), *_conditions(want, t.call.c)]
     if want.flagged:
         conditions.append(FLAGGED)  # type: ignore[arg-type]
     rows: dict[int, Any] = {}
