@@ -82,10 +82,15 @@ def backup(
 
 
 def _copy(source_file: Path, target_file: Path, advance: object) -> None:
-    """SQLite's online backup, which writers do not have to wait for."""
-    source = sqlite3.connect(f"file:{source_file}?mode=ro", uri=True)
+    """SQLite's online backup, which writers do not have to wait for.
+
+    Of one snapshot, held from the start: otherwise each write of another process would have it begin anew.
+    """
+    source = sqlite3.connect(f"file:{source_file}?mode=ro", uri=True, isolation_level=None)
     target = sqlite3.connect(target_file)
     try:
+        source.execute("BEGIN")
+        source.execute("SELECT 1 FROM sqlite_master").fetchone()
         source.backup(target, pages=_PAGES)
         target.execute("PRAGMA journal_mode=DELETE")
     finally:
