@@ -22,6 +22,11 @@ from governance.store.database import Database, connect
 _numbers = itertools.count(1)
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes are named by their length: archives carry the time, and every process must name the same tests."""
+    return f"{argname}-of-{len(val)}-bytes" if isinstance(val, bytes) else None
+
+
 class Clock:
     """A clock that stands still until it is told to move."""
 
