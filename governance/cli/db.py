@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -81,7 +82,7 @@ def backup(
     )
 
 
-def _copy(source_file: Path, target_file: Path, advance: object) -> None:
+def _copy(source_file: Path, target_file: Path, advance: Callable[[int], None]) -> None:
     """SQLite's online backup, which writers do not have to wait for.
 
     Of one snapshot, held from the start: otherwise each write of another process would have it begin anew.
@@ -91,7 +92,7 @@ def _copy(source_file: Path, target_file: Path, advance: object) -> None:
     try:
         source.execute("BEGIN")
         source.execute("SELECT 1 FROM sqlite_master").fetchone()
-        source.backup(target, pages=_PAGES)
+        source.backup(target, pages=_PAGES, progress=lambda *_: advance(_PAGES))
         target.execute("PRAGMA journal_mode=DELETE")
     finally:
         target.close()
