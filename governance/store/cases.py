@@ -129,7 +129,9 @@ class SqlCases:
             sa.select(case.c.id)
             .join(call, call.c.id == case.c.call_id)
             .join(mine, mine.c.trace_id == call.c.trace_id)
-            .where(mine.c.id == call_id, flagged, case.c.state != CaseState.DECIDED)
+            # A trace may run through several systems: a case is seen, and decided, by the people of one.
+            .where(mine.c.id == call_id, mine.c.system_id == case.c.system_id)
+            .where(flagged, case.c.state != CaseState.DECIDED)
             .order_by(case.c.id)
         )
         standing: int | None = self._connection.execute(in_trace.limit(1)).scalar()

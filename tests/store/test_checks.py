@@ -283,6 +283,17 @@ def test_another_incident_is_another_case(
     assert len(rows(database, t.case)) == 3
 
 
+def test_systems_in_one_trace_have_cases_of_their_own(
+    database: Database, writer: CallWriter, loop: Loop | ProcrastinateLoop
+) -> None:
+    trace = f"{7:032x}"
+    writer.write([Batch(calls=(said("attack", 1, trace_id=trace, system="one"),))])
+    loop.run_until_idle()
+    writer.write([Batch(calls=(said("attack", 2, trace_id=trace, system="two"),))])
+    loop.run_until_idle()
+    assert len({row.system_id for row in rows(database, t.case)}) == 2
+
+
 def test_the_lease_of_a_dead_worker_runs_out(
     database: Database, writer: CallWriter, checks: CheckService, clock: Clock
 ) -> None:
