@@ -29,7 +29,6 @@ from governance.api.health import health_routes
 from governance.api.metrics import Metrics
 
 _HERE = Path(__file__).parent
-_LOOPBACK = {"localhost", "127.0.0.1", "[::1]"}
 
 
 def options(public_url: str = "") -> dict[str, Any]:
@@ -90,7 +89,7 @@ _sign_in = identity.SignIn(
     roles_claim=_settings.roles_claim,
 )
 _metrics = Metrics()
-_hosts = frozenset(_LOOPBACK | ({(urlsplit(_public_url).hostname or "").lower()} if _public_url else set()))
+_hosts = frozenset(identity.LOOPBACK | ({(urlsplit(_public_url).hostname or "").lower()} if _public_url else set()))
 
 
 @asynccontextmanager
@@ -117,6 +116,7 @@ app = st.App(
             gate=_gate,
             cookies=_cookies,
             hosts=_hosts,
+            public_url=_public_url,
             policy=identity.console_policy((Path(file_util.get_static_dir()) / "index.html").read_text("utf-8")),
         )
     ],

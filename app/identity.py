@@ -46,10 +46,13 @@ HEADER = "x-governance-session"
 USER_KEY = "session"
 """Under this key `st.user` holds the session's token."""
 
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _LOG = structlog.get_logger("governance.signin")
 _TRANSACTION_SECONDS = 600
 _OPEN = ("/v1", "/healthz", "/readyz", "/metrics")
 _SIGN_IN = ("/signin", "/auth")
+_PRIVATE = ("/media", "/_stcore/upload_file")
+"""Files of people's sessions: evidence packages made for download, and what a browser sends."""
 _ASSETS = ("/_stcore", "/static", "/app/static", "/media", "/component")
 _PROVIDER_ERRORS = (AuthlibBaseError, JoseError, httpx.HTTPError, Refused, ValueError, KeyError, TypeError)
 
@@ -160,14 +163,24 @@ class Identity:
     """ASGI middleware around console, sign-in and API: hosts, the session's header, pages for the signed-in only,
     and the headers that keep a browser from doing more than the console needs."""
 
-    def __init__(self, app: ASGIApp, *, gate: Gate, cookies: Cookies, hosts: frozenset[str], policy: str) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        gate: Gate,
+        cookies: Cookies,
+        hosts: frozenset[str],
+        policy: str,
+        public_url: str = "",
+    ) -> None:
         """`hosts` are the names the console answers to (against DNS rebinding); `policy` its
-        Content-Security-Policy."""
+        Content-Security-Policy; `public_url` is "" on a loopback trial."""
         self._app = app
         self._gate = gate
         self._cookies = cookies
         self._hosts = hosts
         self._policy = policy
+        self._public_url = public_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -178,13 +191,16 @@ class Identity:
         if scope["type"] == "http" and _under(path, _OPEN):
             await self._app(scope, receive, self._guarded(scope, send))
             return
-        if _host(Headers(scope=scope).get("host", "")) not in self._hosts:
+        headers = Headers(scope=scope)
+        foreign = scope["type"] == "websocket" and not own_origin(headers, self._public_url)
+        if foreign or _host(headers.get("host", "")) not in self._hosts:
             await self._misdirected(scope, receive, send)
             return
         connection = HTTPConnection(scope)
         token = self._cookies.token(connection)
         try:
-            holder = await self._holder(token) if scope["type"] == "websocket" or _is_page(scope) else None
+            asked = scope["type"] == "websocket" or _is_page(scope) or _under(path, _PRIVATE)
+            holder = await self._holder(token) if asked else None
         except Overloaded as error:
             await self._unavailable(error, scope, receive, send)
             return
@@ -196,6 +212,10 @@ class Identity:
             target = safe_target(path + (f"?{query}" if query else ""))
             response = RedirectResponse(f"/signin?next={quote(target, safe='')}", 303, {"Cache-Control": "no-store"})
             await response(scope, receive, self._guarded(scope, send))
+            return
+        elif _under(path, _PRIVATE) and not holder:
+            refused = PlainTextResponse("Sign in first.\n", 401, {"Cache-Control": "no-store"})
+            await refused(scope, receive, self._guarded(scope, send))
             return
         await self._app(scope, receive, send if scope["type"] == "websocket" else self._guarded(scope, send))
 
@@ -234,6 +254,18 @@ class Identity:
             await send(message)
 
         return guarded
+
+
+def own_origin(headers: Headers, public_url: str) -> bool:
+    """Whether a request's `Origin` is the console's own, or, from programs, absent.
+
+    Another port of the same host is another origin, but gets the same cookies (RFC 6265 §8.5).
+    """
+    origin = headers.get("origin")
+    if origin is None:
+        return True
+    host = headers.get("host", "")
+    return bool(public_url) and origin == public_url or _host(host) in LOOPBACK and origin == f"http://{host}"
 
 
 def _under(path: str, prefixes: tuple[str, ...]) -> bool:
@@ -375,6 +407,9 @@ class SignIn:
         finally:
             request.scope["session"] = {}
         response = RedirectResponse(target, 303, {"Cache-Control": "no-store"})
+        previous = self._cookies.token(request)
+        if previous:
+            await anyio.to_thread.run_sync(self._gate.sign_out, previous)
         self._cookies.open(response, opened.token)
         return response
 
@@ -484,10 +519,10 @@ class SignIn:
 
     def _same_site(self, request: Request) -> bool:
         """Whether a form came from our own page. Browsers name the origin of every POST; programs need not."""
-        origin = request.headers.get("origin")
-        if origin is None:
-            return request.headers.get("sec-fetch-site", "none") in ("none", "same-origin")
-        return origin in {self._public_url, f"http://{request.headers.get('host', '')}"}
+        site = request.headers.get("sec-fetch-site", "none")
+        if "origin" not in request.headers and site not in ("none", "same-origin"):
+            return False
+        return own_origin(request.headers, self._public_url)
 
 
 def _address(request: Request) -> str:

@@ -169,7 +169,8 @@ def run(application: Application, listening: socket.socket) -> None:
         ws_ping_timeout=20,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=_GRACE_SECONDS,
-        proxy_headers=True,
+        # Without a public address no proxy is in front: who says so would choose their own address.
+        proxy_headers=bool(application.settings.public_url),
         forwarded_allow_ips="127.0.0.1,::1",
         backlog=_BACKLOG,
     )

@@ -6,6 +6,7 @@ they speak of, so neither exists without the other.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -207,6 +208,7 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         raise Misconfigured(
             f"The data directory {folder} does not exist.", advice="Create it, or set GOVERNANCE_DATA_DIR."
         )
+    _private(Path(url.database))
     # isolation_level=None: the driver begins no transaction of its own, `begin` says which.
     engine = sa.create_engine(
         url,
@@ -236,6 +238,14 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         return unavailable() if code & 0xFF in _PASSING_SQLITE else None
 
     return engine
+
+
+def _private(file: Path) -> None:
+    """Makes an absent database with mode 0600; its write-ahead log and shared memory get the same from SQLite."""
+    try:
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except OSError:
+        pass  # it is there; or it cannot be made, which `reachable` says in words
 
 
 def reachable(engine: sa.Engine) -> None:

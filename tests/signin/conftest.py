@@ -101,7 +101,14 @@ def build(application: Application, *, public_url: str = "", issuer: str = "") -
             Route("/{path:path}", page),
         ],
         middleware=[
-            Middleware(identity.Identity, gate=gate, cookies=cookies, hosts=hosts, policy="default-src 'self'")
+            Middleware(
+                identity.Identity,
+                gate=gate,
+                cookies=cookies,
+                hosts=hosts,
+                policy="default-src 'self'",
+                public_url=public_url,
+            )
         ],
     )
 

@@ -25,7 +25,7 @@ def sign_in(browser: Browser, password: str, path: str = "/signin/local", user: 
     return browser.post(path, {"user": user, "password": password})
 
 
-def websocket_header(app: Any, headers: list[tuple[bytes, bytes]]) -> str:
+def websocket_header(app: Any, headers: list[tuple[bytes, bytes]], host: str = "127.0.0.1:8501") -> str:
     """What the page behind a websocket is given as the session; "refused" when it was not let in."""
     sent: list[Message] = []
     scope = {
@@ -35,7 +35,7 @@ def websocket_header(app: Any, headers: list[tuple[bytes, bytes]]) -> str:
         "query_string": b"",
         "root_path": "",
         "scheme": "ws",
-        "headers": [(b"host", b"127.0.0.1:8501"), *headers],
+        "headers": [(b"host", host.encode()), *headers],
         "subprotocols": [],
         "server": ("127.0.0.1", 8501),
         "client": ("127.0.0.1", 1),
@@ -274,3 +274,36 @@ def test_every_answer_keeps_the_browser_in(browser: Browser) -> None:
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["x-frame-options"] == "DENY"
         assert headers["referrer-policy"] == "same-origin"
+
+
+@pytest.mark.parametrize(
+    ("public_url", "host", "origin", "own"),
+    [
+        ("", "127.0.0.1:8501", "http://127.0.0.1:8501", True),
+        ("", "127.0.0.1:8501", None, True),
+        ("", "127.0.0.1:8501", "http://127.0.0.1:9", False),
+        ("", "127.0.0.1:8501", "http://localhost:8501", False),
+        ("", "127.0.0.1:8501", "https://evil.example", False),
+        ("", "127.0.0.1:8501", "null", False),
+        ("", "127.0.0.1:8501", "", False),
+        ("https://gov.example.org", "gov.example.org", "https://gov.example.org", True),
+        ("https://gov.example.org", "gov.example.org", "http://gov.example.org", False),
+        ("https://gov.example.org", "gov.example.org", "https://gov.example.org:8443", False),
+        ("https://gov.example.org", "127.0.0.1:8501", "http://127.0.0.1:8501", True),
+    ],
+)
+def test_a_page_of_another_origin_opens_no_websocket_with_our_cookie(
+    application: Application, public_url: str, host: str, origin: str | None, own: bool
+) -> None:
+    headers = [] if origin is None else [(b"origin", origin.encode())]
+    answer = websocket_header(build(application, public_url=public_url), headers, host)
+    assert answer == ("-" if own else "refused")
+
+
+@pytest.mark.parametrize("path", ["/media/0a1b.zip", "/media/0a1b", "/_stcore/upload_file/session/file"])
+def test_files_of_a_session_need_one(browser: Browser, password: str, path: str) -> None:
+    for method in ("GET", "PUT", "DELETE"):
+        answer = browser(method, path)
+        assert (answer.status_code, answer.text) == (401, "Sign in first.\n")
+    browser.post("/signin/local", {"user": "admin", "password": password})
+    assert browser.get(path).text.startswith("page")

@@ -139,6 +139,24 @@ def test_the_log_holds_no_addresses(serving: Serving) -> None:
     assert "top-secret-receipt" not in log_of(serving)
 
 
+def test_the_database_is_for_its_owner_alone(serving: Serving) -> None:
+    modes = {file.name: oct(file.stat().st_mode & 0o777) for file in serving.folder.glob("governance.db*")}
+    assert modes.keys() >= {"governance.db", "governance.db-wal"}
+    assert set(modes.values()) == {"0o600"}
+
+
+def test_without_a_proxy_nobody_chooses_their_own_address(serving: Serving) -> None:
+    tried = [
+        httpx.post(
+            serving.url + "/signin/local",
+            data={"user": f"user-{number}", "password": "wrong"},
+            headers={"Origin": serving.url, "X-Forwarded-For": f"10.0.0.{number}"},
+        ).status_code
+        for number in range(21)
+    ]
+    assert (tried[0], tried[-1]) == (401, 429)
+
+
 def test_sigterm_ends_all_processes_cleanly(serving: Serving) -> None:
     family = serving.family()
     assert serving.process is not None
