@@ -111,9 +111,10 @@ def parse_json(body: bytes) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = {}
     for name, value in pairs:
+        name = _clean(name)
         if name in found:
             # Two readers of one document could otherwise see two different texts.
-            raise ValueError(f"the name {name[:40]!r} occurs twice in one object")
+            raise ValueError(f"the name {name[:40]!a} occurs twice in one object")
         found[name] = _clean(value)
     return found
 

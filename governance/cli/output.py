@@ -7,6 +7,7 @@ would obey, are shown as their Unicode pictures.
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from rich.text import Text
 JsonFlag = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 _WIDE = 200
+# C1 controls and bidirectional marks, overrides and isolates: JSON alone escapes only C0.
+_OBEYED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def console() -> Console:
@@ -79,8 +82,10 @@ def emit(document: object, human: Callable[[], None], *, as_json: bool) -> None:
 
 
 def dump(document: object, *, indent: int | None = 2) -> str:
-    """JSON of plain types, dataclasses, enumerations and times (RFC 3339, UTC). Lone surrogates stay escaped."""
+    """JSON of plain types, dataclasses, enumerations and times (RFC 3339, UTC). Lone surrogates stay escaped, and so
+    does what a terminal would obey."""
     text = json.dumps(document, default=_plain_type, ensure_ascii=False, indent=indent)
+    text = _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     return text.encode("utf-8", "backslashreplace").decode()
 
 

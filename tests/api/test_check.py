@@ -129,3 +129,12 @@ def test_what_a_client_names_its_request_comes_back(http: Http, key: str) -> Non
     assert answer.headers["x-request-id"] == "mine-1"
     answer = http("POST", "/v1/check", key=key, json=asked("x"), headers={"X-Request-Id": "a b\tc"})
     assert answer.headers["x-request-id"] != "a b\tc"
+
+
+def test_half_characters_in_names_are_mended_like_those_in_texts(http: Http, key: str) -> None:
+    body = rb'{"system": "bot", "tool_calls": [{"name": "x", "arguments": {"a\ud800\u0000": 1}}]}'
+    answer = http("POST", "/v1/check", key=key, content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 200, answer.text
+    twice = rb'{"a\ud800": 1, "a\udfff": 2}'
+    answer = http("POST", "/v1/check", key=key, content=twice, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400, answer.text

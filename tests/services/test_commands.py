@@ -11,6 +11,7 @@ import pytest
 
 from governance.bootstrap import Application, open_application, run_as
 from governance.cli import main
+from governance.cli.output import dump
 from governance.domain.people import Scope
 from governance.errors import Unauthenticated
 from governance.settings import Settings
@@ -89,3 +90,10 @@ def test_wrong_use_is_one_line_and_exit_2(command: Command, arguments: tuple[str
     assert (code, out) == (2, "")
     assert err.startswith("governance: ")
     assert err.count("\n") == 1
+
+
+def test_json_too_obeys_nobody_on_a_terminal() -> None:
+    hostile = "\x1b[31m \x9b31m \u202eevil\u2066 \u200e \x7f"
+    written = dump({"name": hostile})
+    assert all(character in "\n " or character.isprintable() for character in written)
+    assert json.loads(written) == {"name": hostile}
