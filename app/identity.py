@@ -265,7 +265,8 @@ def own_origin(headers: Headers, public_url: str) -> bool:
     if origin is None:
         return True
     host = headers.get("host", "")
-    return bool(public_url) and origin == public_url or _host(host) in LOOPBACK and origin == f"http://{host}"
+    own = {public_url, f"http://{host}" if _host(host) in LOOPBACK else ""} - {""}
+    return origin in own
 
 
 def _under(path: str, prefixes: tuple[str, ...]) -> bool:

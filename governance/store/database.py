@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -242,10 +242,8 @@ def _sqlite(url: sa.URL) -> sa.Engine:
 
 def _private(file: Path) -> None:
     """Makes an absent database with mode 0600; its write-ahead log and shared memory get the same from SQLite."""
-    try:
+    with suppress(OSError):  # it is there; or it cannot be made, which `reachable` says in words
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    except OSError:
-        pass  # it is there; or it cannot be made, which `reachable` says in words
 
 
 def reachable(engine: sa.Engine) -> None:

@@ -290,6 +290,7 @@ def test_every_answer_keeps_the_browser_in(browser: Browser) -> None:
         ("https://gov.example.org", "gov.example.org", "http://gov.example.org", False),
         ("https://gov.example.org", "gov.example.org", "https://gov.example.org:8443", False),
         ("https://gov.example.org", "127.0.0.1:8501", "http://127.0.0.1:8501", True),
+        ("https://localhost", "localhost", "https://localhost", True),
     ],
 )
 def test_a_page_of_another_origin_opens_no_websocket_with_our_cookie(
