@@ -47,7 +47,7 @@ class Workers:
             code = self._run_once()
             if self._stopping.is_set():
                 return
-            failures = 0 if time.monotonic() - started > _STEADY_SECONDS else failures + 1
+            failures = 1 if time.monotonic() - started > _STEADY_SECONDS else failures + 1
             pause = _PAUSES[min(failures, len(_PAUSES)) - 1]
             _LOG.error("worker.ended", worker=number, code=code, again_in_seconds=pause)
             self._stopping.wait(pause)

@@ -284,6 +284,7 @@ case = Table(
         postgresql_where=text("state <> 'decided'"),
     ),
     Index("ix_case_call_id", "call_id"),
+    Index("ix_case_policy", "policy", "system_id", "id"),
     Index("ix_case_closed_at", "closed_at"),
     Index(
         "uq_case_call_kind_open",
@@ -331,6 +332,7 @@ verdict = Table(
     Column("approved_at", BigInteger, nullable=True),
     Column("returned_by", Id, ForeignKey("principal.id"), nullable=True),
     Column("returned_at", BigInteger, nullable=True),
+    Index("ix_verdict_given_by", "given_by", "given_at"),
     Index(
         "uq_verdict_standing",
         "case_id",

@@ -515,6 +515,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("state <> 'decided'"),
         postgresql_where=sa.text("state <> 'decided'"),
     )
+    op.create_index("ix_case_policy", "case", ["policy", "system_id", "id"], unique=False)
     op.create_index(
         "uq_case_call_kind_open",
         "case",
@@ -611,6 +612,7 @@ def upgrade() -> None:
         comment="One standing verdict a case; a returned one stays as history.",
     )
     op.create_index(op.f("ix_verdict_case_id"), "verdict", ["case_id"], unique=False)
+    op.create_index("ix_verdict_given_by", "verdict", ["given_by", "given_at"], unique=False)
     op.create_index(
         "uq_verdict_standing",
         "verdict",
