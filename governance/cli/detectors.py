@@ -11,13 +11,18 @@ from governance.bootstrap import running
 from governance.cli.output import JsonFlag, emit, table
 from governance.detectors import registry
 from governance.detectors.packs import load_pack, pack_names
+from governance.errors import BadInput
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-@app.callback()
-def detectors() -> None:
-    """Detectors."""
+@app.callback(invoke_without_command=True)
+def detectors(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """Detectors. Without a command: list them."""
+    if context.invoked_subcommand is None:
+        list_(as_json)
+    elif as_json:
+        raise BadInput("--json stands before the command.", advice=f"detectors {context.invoked_subcommand} --json.")
 
 
 @app.command("list")

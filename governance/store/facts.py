@@ -11,6 +11,8 @@ from governance.domain.decisions import Decision, PolicyOutcome
 from governance.domain.findings import DetectorFailure, Examination, Finding
 
 _NOTHING = '{"findings":[],"failures":[]}'
+_LEFT_OUT: dict[str, Any] = {"pack": "", "label": "", "start": 0, "end": 0, "part": None, "index": 0}
+"""What `finding_document` leaves out: a place at the start of a text is a place all the same."""
 
 
 def finding_document(finding: Finding) -> dict[str, Any]:
@@ -94,7 +96,8 @@ def encode_decision(decision: Decision, findings: Sequence[Finding], failures: S
 
 
 def decode_detail(text: str) -> dict[str, Any]:
-    """The `detail` column with all its keys."""
+    """The `detail` column with all its keys, and its findings with all of theirs."""
     detail: dict[str, Any] = {"policies": [], "findings": [], "failures": [], "explanation": ""}
     detail.update(json.loads(text))
+    detail["findings"] = [_LEFT_OUT | finding for finding in detail["findings"]]
     return detail

@@ -48,6 +48,7 @@ def test_an_attack_is_stopped_answered_for_and_sent_to_people(application: Appli
     assert said["action"] == "block"
     assert said["safe_response"] == "I can't help with that."
     assert said["findings"][0]["category"] == "injection"
+    assert (said["findings"][0]["start"], said["findings"][0]["end"]) == (0, 32)  # also where a place is the beginning
     assert said["policies"][0]["policy"] == "injection.known-phrases"
     case = http("GET", f"/v1/cases/{said['case_id']}", key=key).json()
     assert (case["queue"], case["severity"], case["call_id"]) == ("security", "high", said["call_id"])
