@@ -94,7 +94,7 @@ def test_an_empty_body_is_taken(intake: Intake) -> None:
 
 def test_a_process_that_dies_fails_what_waits_and_comes_back(remote: RemoteIntake, tmp_path: Path) -> None:
     assert remote.take(body(traces(range(1)))).result(30).new == 1
-    (child,) = psutil.Process().children()
+    (child,) = [one for one in psutil.Process().children() if "governance.cli.recorder" in one.cmdline()]
     child.suspend()
     waiting = [remote.take(body(traces(range(10, 20)))) for _ in range(3)]
     child.kill()
