@@ -144,8 +144,11 @@ class Transcript:
             target.append(Message(role=role, text=storable(text), type=type))
 
     def call(self, id: Any, name: Any, arguments: Any) -> None:
-        """A tool was asked for. The same id with the same name and arguments is the same call."""
+        """A tool was asked for. The same id with the same name and arguments is the same call; one that says nothing
+        (OpenInference leaves a bare {"type": "tool_use"} among Anthropic's contents) is none."""
         key, name, arguments = identity(id, 200), label(name, 200), storable(as_text(arguments))
+        if not (key or name or arguments):
+            return
         known = self._by_id.get(key) if key else None
         if known is not None and _agree(known[1], name) and (_agree(known[2], arguments) or _same(known[2], arguments)):
             known[1] = known[1] or name
@@ -173,6 +176,8 @@ class Transcript:
         """A tool's own span: call and result together."""
         self.call(id, name, arguments)
         if result is not None:
+            if not self.calls:  # a span that says nothing but what came back
+                self.calls.append(["", "", "", None])
             entry = self._by_id.get(identity(id, 200)) or self.calls[-1]
             entry[3] = storable(_flat(result))
 

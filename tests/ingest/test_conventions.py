@@ -222,6 +222,30 @@ def test_openinference_anthropic_with_contents_and_tools() -> None:
     assert got.release.tools
 
 
+def test_a_bare_mark_of_a_tool_call_among_contents_is_no_further_call() -> None:
+    """As openinference-instrumentation-anthropic 3.1.0 sends it."""
+    message = "llm.output_messages.0.message"
+    got = call(
+        {
+            "openinference.span.kind": "LLM",
+            f"{message}.role": "assistant",
+            f"{message}.contents.0.message_content.type": "text",
+            f"{message}.contents.0.message_content.text": "Let me look",
+            f"{message}.contents.1.message_content.type": "tool_use",
+            f"{message}.tool_calls.0.tool_call.id": "tu1",
+            f"{message}.tool_calls.0.tool_call.function.name": "look",
+            f"{message}.tool_calls.0.tool_call.function.arguments": '{"q": 1}',
+        }
+    )
+    assert got.tool_calls == (ToolCall(id="tu1", name="look", arguments='{"q": 1}'),)
+    assert said(got.output) == [("assistant", "Let me look")]
+
+
+def test_a_tool_span_that_holds_only_a_result_keeps_it() -> None:
+    got = call({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.call.result": "shipped"}, name="")
+    assert [tool.result for tool in got.tool_calls] == ["shipped"]
+
+
 def test_openinference_retriever_reranker_and_tool() -> None:
     retriever = call(
         {
