@@ -9,7 +9,7 @@ import streamlit as st
 from app import evidence, session, steps, words
 from app.components import ui
 from app.components.marked import pairs, transcript
-from governance.domain.calls import CallStatus
+from governance.domain.calls import CallKind, CallStatus
 from governance.domain.people import Permission
 from governance.store.queries import calls
 from governance.store.queries.calls import CallView
@@ -43,11 +43,13 @@ title = TITLE.get(row.status) or (
     else "Nothing was flagged in this call"
     if row.content_captured
     else "This call came without content"
+    if row.kind == CallKind.LLM
+    else "This step has no text of its own"
 )
 badges = [f":gray-badge[{words.CALL_KIND[row.kind]}]"]
 if row.action not in ("", "allow"):
     badges.append(f":orange-badge[:material/flag: {words.ACTION[row.action]}]")
-if not row.content_captured:
+if not row.content_captured and row.kind == CallKind.LLM:
     badges.append(":orange-badge[:material/visibility_off: No content captured]")
 if row.error:
     badges.append(":orange-badge[:material/error: Error]")
@@ -63,8 +65,11 @@ left, right = ui.split()
 with left:
     with ui.panel("Conversation", "redacted"):
         if not row.content_captured:
-            st.markdown("**No content was captured.** The application sent this call without its text.")
-            st.caption("It could not be examined, and is never counted as clean.")
+            if row.kind == CallKind.LLM:
+                st.markdown("**No content was captured.** The application sent this call without its text.")
+                st.caption("It could not be examined, and is never counted as clean.")
+            else:
+                st.caption("It holds its steps together; what was said is in them.")
         replaced = session.read(calls.replacements, [one.part.message_id for one in call.parts])
         shown = evidence.shown(call, detail, replaced, unfold=bool(st.session_state.get(f"unfold-call-{call.id}")))
         if shown.earlier:

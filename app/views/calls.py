@@ -9,7 +9,7 @@ import streamlit as st
 
 from app import figures, session, words
 from app.components import ui
-from governance.domain.calls import CallStatus
+from governance.domain.calls import CallKind, CallStatus
 from governance.domain.people import Permission
 from governance.store.queries import calls
 from governance.store.queries.calls import CallFilter
@@ -142,7 +142,8 @@ def state_of(row: calls.CallRow) -> str:
     if row.queue:
         return f"{words.ACTION[row.action]}, sent to review" if row.action != "allow" else "Sent to review"
     if row.action == "allow" and not row.content_captured:
-        return "No content captured"
+        # An agent's or a chain's span only holds its steps together; a model's without its text is a gap.
+        return "No content captured" if row.kind == CallKind.LLM else "No text of its own"
     return words.ACTION.get(row.action, row.action)
 
 
@@ -156,7 +157,7 @@ if page.rows:
                 "Said": row.excerpt
                 or (
                     "no content captured"
-                    if not row.content_captured
+                    if not row.content_captured and row.kind == CallKind.LLM
                     else "not examined yet"
                     if row.status is CallStatus.RECORDED
                     else row.name
@@ -173,7 +174,7 @@ if page.rows:
     def tint(value: str) -> str:
         if value.startswith(("Blocked", "Could not")):
             return "red"
-        return "quiet" if value in ("Allowed", "") else "orange"
+        return "quiet" if value in ("Allowed", "No text of its own", "") else "orange"
 
     column = st.column_config
     chosen = ui.pick(

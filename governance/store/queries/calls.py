@@ -156,7 +156,7 @@ def _conditions(want: CallFilter, c: ReadOnlyColumnCollection[str, Any]) -> list
     if want.model:
         found.append(sa.func.lower(c.model).startswith(want.model.lower(), autoescape=True))
     if want.status == "uncaptured":
-        found.append(c.content_captured == 0)
+        found += [c.content_captured == 0, c.kind == CallKind.LLM.value]  # other steps need not hold text
     elif want.status == "error":
         found.append(c.error != "")
     elif want.status:
