@@ -11,7 +11,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from benchmarks.table import Row, Table
-from governance.audit.leaf import leaf_bytes, microseconds
+from governance.audit.leaf import leaf_bytes
 from governance.audit.note import Signer
 from governance.domain.events import Event, EventKind
 from governance.services.verify import verify_snapshot
@@ -20,6 +20,7 @@ from governance.store import tables as t
 from governance.store.audit_log import SqlAuditLog
 from governance.store.database import AuditWriter, Database, connect
 from governance.store.queries.audit import AuditReader
+from governance.store.times import micros
 
 EVENTS = 100_000
 BATCH = 500
@@ -40,7 +41,7 @@ class Unsealed:
             (
                 self._next + place + 1,
                 self._next + place,
-                microseconds(event.at),
+                micros(event.at),
                 event.kind.value,
                 event.actor,
                 event.subject,

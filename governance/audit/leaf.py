@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from governance.domain.events import Event
@@ -58,11 +58,6 @@ def moment(at: datetime) -> str:
             raise BadInput("An event's time has no zone.")
         at = at.astimezone(UTC)
     return at.isoformat(timespec="microseconds")[:-6] + "Z"
-
-
-def microseconds(at: datetime) -> int:
-    """Microseconds since 1970 in UTC, exactly."""
-    return (at - _EPOCH) // timedelta(microseconds=1)
 
 
 def parse(leaf: bytes) -> dict[str, Any]:

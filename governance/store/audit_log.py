@@ -16,13 +16,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from governance.audit.leaf import leaf_bytes, microseconds
+from governance.audit.leaf import leaf_bytes
 from governance.audit.merkle import leaf_hash
 from governance.audit.note import Checkpoint, Signer
 from governance.audit.tiles import Edge, Tile
 from governance.domain.events import Event
 from governance.store import bulk
 from governance.store import tables as t
+from governance.store.times import micros
 
 Clock = Callable[[], datetime]
 
@@ -109,7 +110,7 @@ class SqlAuditLog:
             (
                 first + place + 1,
                 first + place,
-                microseconds(event.at),
+                micros(event.at),
                 event.kind.value,
                 event.actor,
                 event.subject,
@@ -120,7 +121,7 @@ class SqlAuditLog:
             for place, (event, leaf) in enumerate(zip(events, leaves, strict=True))
         ]
         bulk.insert(connection, t.audit_event, rows)
-        self._tree.grow(connection, edge, leaves, microseconds(self.clock()))
+        self._tree.grow(connection, edge, leaves, micros(self.clock()))
 
     def discard(self) -> None:
         """Forgets the edge that a rollback undid."""
@@ -134,7 +135,7 @@ class SqlAuditLog:
 
 def _append(connection: sa.Connection, events: Sequence[Event], leaves: Sequence[bytes]) -> None:
     columns: tuple[list[Any], ...] = (
-        [microseconds(event.at) for event in events],
+        [micros(event.at) for event in events],
         [event.kind.value for event in events],
         [event.actor for event in events],
         [event.subject for event in events],
@@ -217,7 +218,7 @@ class PostgresSealer:
                         "AS u(id, seq) WHERE e.id = u.id",
                         ([row[0] for row in rows], list(range(edge.size, edge.size + len(rows)))),
                     )
-                    self._tree.grow(connection, edge, [bytes(row[1]) for row in rows], microseconds(self._clock()))
+                    self._tree.grow(connection, edge, [bytes(row[1]) for row in rows], micros(self._clock()))
                 connection.commit()
             except BaseException:
                 self._tree.forget()
@@ -228,4 +229,4 @@ class PostgresSealer:
 def seal_lag(connection: sa.Connection, now: datetime) -> float:
     """Seconds since the oldest event that is committed and not sealed; 0.0 when there is none, as always on SQLite."""
     oldest = connection.exec_driver_sql("SELECT min(at) FROM audit_event WHERE seq IS NULL").scalar()
-    return 0.0 if oldest is None else max(0.0, (microseconds(now) - oldest) / 1_000_000)
+    return 0.0 if oldest is None else max(0.0, (micros(now) - oldest) / 1_000_000)

@@ -21,7 +21,7 @@ from governance.services.check import CheckedCall, LoadedCall, Written
 from governance.store import bulk, facts, figures, parts, search
 from governance.store import tables as t
 from governance.store.database import Database, Transaction
-from governance.store.record import microseconds, moment
+from governance.store.times import micros, moment
 
 _KEYS = 5_000
 
@@ -275,7 +275,7 @@ class SqlCheckStore:
             decision.queue,
             0 if decision.severity is None else decision.severity.rank,
             facts.encode_decision(decision, item.findings, item.failures),
-            microseconds(now),
+            micros(now),
         )
 
     def _settle(
@@ -406,7 +406,7 @@ def policy_set_id(
     number = database.ids.take()
     now = clock()
     with database.write() as transaction:
-        row = (number, digest, json.dumps(document, separators=(",", ":")), microseconds(now))
+        row = (number, digest, json.dumps(document, separators=(",", ":")), micros(now))
         bulk.insert(transaction.connection, t.policy_set, [row], ignore=True)
         stands = transaction.connection.execute(sa.select(t.policy_set.c.id).where(t.policy_set.c.digest == digest))
         stored = int(stands.scalar_one())

@@ -12,7 +12,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Protocol
 
 import sqlalchemy as sa
@@ -28,6 +28,7 @@ from governance.store import bulk, parts
 from governance.store import tables as t
 from governance.store.database import Database, Transaction
 from governance.store.jobs import JobQueue
+from governance.store.times import micros
 
 _CONVERSATIONS = 5_000
 _ATTEMPTS = 5
@@ -173,7 +174,7 @@ class CallWriter:
 
     def _build(self, connection: sa.Connection, batches: Sequence[Recordable]) -> tuple[list[Receipt], _Rows]:
         rows = _Rows()
-        now = microseconds(self._clock())
+        now = micros(self._clock())
         self._load_systems(connection, batches, rows, now)
         self._load_conversations(connection, batches)
         stored = self._load_calls(connection, batches)
@@ -369,7 +370,7 @@ class CallWriter:
             call.session_id[:200],
             call.user.id[:200],
             call.user.role[:100],
-            microseconds(call.started_at),
+            micros(call.started_at),
             None if call.duration_ms is None else round(call.duration_ms * 1000),
             call.model[:200],
             call.provider[:100],
@@ -520,7 +521,7 @@ class CallWriter:
         receipt.repeated += len(events) - len(fresh)
         if not fresh:
             return
-        rows.logs.extend((there.id, digest, microseconds(event.at)) for digest, event in fresh.items())
+        rows.logs.extend((there.id, digest, micros(event.at)) for digest, event in fresh.items())
         pieces = parts.pieces_of(_call_of(list(fresh.values())))
         digests = _digests(pieces, conversation.key)
         entries = self._messages(pieces, digests, conversation, there.id, rows)
@@ -572,21 +573,6 @@ def _most_ids(batches: Sequence[Recordable]) -> int:
 
 def _items(batch: Recordable) -> list[Call | ContentEvent]:
     return [*batch.calls, *batch.content_events]
-
-
-def microseconds(moment: datetime) -> int:
-    """Microseconds since 1970 of an aware datetime, exactly."""
-    delta = moment - _EPOCH
-    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
-
-
-def moment(value: int) -> datetime:
-    """The inverse of `microseconds`."""
-    seconds, micro = divmod(value, 1_000_000)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=micro)
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _conversation_key(item: Call | ContentEvent) -> str:
@@ -651,7 +637,7 @@ def _span_digest(
         call.session_id,
         call.user.id,
         call.user.role,
-        microseconds(call.started_at),
+        micros(call.started_at),
         call.duration_ms,
         call.model,
         call.provider,
@@ -695,7 +681,7 @@ def _by_span(events: Sequence[ContentEvent]) -> dict[tuple[str, str], list[Conte
 
 
 def _log_bytes(event: ContentEvent) -> bytes:
-    return to_json([microseconds(event.at), event.name, parts.pieces_of(_call_of([event]))])
+    return to_json([micros(event.at), event.name, parts.pieces_of(_call_of([event]))])
 
 
 def _call_of(events: Sequence[ContentEvent]) -> Call:

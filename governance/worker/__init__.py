@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from governance.services.check import CheckService
-from governance.store.record import microseconds
+from governance.store.times import micros
 from governance.store.workers import Heartbeat
 from governance.worker.loop import Loop
 from governance.worker.procrastinate import ProcrastinateLoop
@@ -67,7 +67,7 @@ def _build(application: Application) -> tuple[Loop | ProcrastinateLoop, Pulse]:
         database,
         name=process_name(),
         policy_set=application.policy_set.digest,
-        now=microseconds(application.clock()),
+        now=micros(application.clock()),
     )
     return loop, Pulse(heartbeat, HealthCounter(application.runner), loop.sweep, application.clock)
 

@@ -18,7 +18,7 @@ from governance.services.check import CheckService
 from governance.store import tables as t
 from governance.store.database import Database
 from governance.store.jobs import TableQueue
-from governance.store.record import microseconds
+from governance.store.times import micros
 
 log = structlog.get_logger("governance.worker")
 
@@ -84,7 +84,7 @@ class Loop:
         return len(lost)
 
     def _claim(self) -> tuple[int, list[int], int] | None:
-        now = microseconds(self._clock())
+        now = micros(self._clock())
         with self._database.read() as connection:  # looking costs nobody the write lock
             free = sa.select(t.check_job.c.id).where(t.check_job.c.lease_until <= now).limit(1)
             if connection.execute(free).first() is None:

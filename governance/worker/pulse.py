@@ -12,7 +12,7 @@ from datetime import datetime
 import structlog
 
 from governance.detectors.runner import Runner
-from governance.store.record import microseconds
+from governance.store.times import micros
 from governance.store.workers import DetectorCount, Heartbeat
 
 log = structlog.get_logger("governance.worker")
@@ -78,7 +78,7 @@ class Pulse:
             log.exception("the last heartbeat could not be written")
 
     def beat(self) -> None:
-        self._heartbeat.beat(microseconds(self._clock()), self._health.take())
+        self._heartbeat.beat(micros(self._clock()), self._health.take())
 
     def _run(self) -> None:
         swept = 0.0

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governance.audit.leaf import canonical, leaf_bytes, microseconds, parse
+from governance.audit.leaf import canonical, leaf_bytes, parse
 from governance.domain.events import Event, EventKind
 from governance.errors import BadInput
+from governance.store.times import micros
 
 AT = datetime(2026, 11, 23, 9, 40, 0, 5, tzinfo=UTC)
 LARGEST = 2**53 - 1
@@ -84,7 +85,7 @@ def test_times_are_utc_to_the_microsecond() -> None:
     east = AT.astimezone(timezone(timedelta(hours=5, minutes=30)))
     leaf = leaf_bytes(Event(kind=EventKind.SIGN_IN, at=east, actor="person:1"))
     assert parse(leaf)["at"] == "2026-11-23T09:40:00.000005Z"
-    assert microseconds(east) == 1_795_426_800_000_005
+    assert micros(east) == 1_795_426_800_000_005
     with pytest.raises(BadInput, match="no zone"):
         leaf_bytes(Event(kind=EventKind.SIGN_IN, at=datetime(2026, 1, 1), actor="person:1"))  # noqa: DTZ001
 

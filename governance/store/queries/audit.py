@@ -12,7 +12,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from governance.audit import merkle
-from governance.audit.leaf import microseconds
 from governance.audit.note import Checkpoint
 from governance.audit.proof import Proof
 from governance.audit.tiles import Edge, TileReader
@@ -22,6 +21,7 @@ from governance.store import bulk
 from governance.store import tables as t
 from governance.store.audit_log import SqlAuditLog
 from governance.store.queries import moment
+from governance.store.times import micros
 
 _PAGE = 5_000
 
@@ -73,9 +73,9 @@ def events(
     if chosen.subject:
         statement = statement.where(e.subject == chosen.subject)
     if chosen.since is not None:
-        statement = statement.where(e.at >= microseconds(chosen.since))
+        statement = statement.where(e.at >= micros(chosen.since))
     if chosen.until is not None:
-        statement = statement.where(e.at < microseconds(chosen.until))
+        statement = statement.where(e.at < micros(chosen.until))
     if chosen.systems is not None:
         statement = statement.where(e.system.in_((*chosen.systems, "")))
     if before is not None:
@@ -189,9 +189,9 @@ class AuditSnapshot:
         size = 0 if self._head is None else self._head.size
         statement = sa.select(e.seq, e.leaf).where(e.seq < size).order_by(e.seq).limit(_PAGE)
         if chosen.since is not None:
-            statement = statement.where(e.at >= microseconds(chosen.since))
+            statement = statement.where(e.at >= micros(chosen.since))
         if chosen.until is not None:
-            statement = statement.where(e.at < microseconds(chosen.until))
+            statement = statement.where(e.at < micros(chosen.until))
         if chosen.system:
             statement = statement.where(e.system == chosen.system)
         if chosen.kinds:
