@@ -8,7 +8,7 @@ from typing import Any
 
 from app import words
 from app.components.marked import Level, Mark, Turn
-from governance.domain.content import PartKind
+from governance.domain.content import ContentKind, PartKind
 from governance.privacy.alignment import Replacement
 from governance.store.queries.calls import CallView, ShownPart
 
@@ -120,10 +120,12 @@ def shown(
         for finding in detail["findings"]
         if finding["category"] in words.HARMFUL
     }
-    current = _first_current(call.parts)
+    before, answer = exchange(call.parts)
+    parts = [*before, *answer]
+    current = _first_current(parts)
     built: list[tuple[Turn, list[Mark], bool]] = []
     folded = 0
-    for place, one in enumerate(call.parts):
+    for place, one in enumerate(parts):
         key = (one.part.kind, one.part.index)
         marks = marks_of.get((one.part.kind.value, one.part.index), [])
         text, marks = _text(one, marks, replaced.get(one.part.message_id, ()), original)
@@ -138,13 +140,38 @@ def shown(
         evident = any(mark.id for mark in marks) or fold
         built.append((turn, marks, place >= current or evident))
     now = [(turn, marks) for turn, marks, is_now in built if is_now]
-    before = [(turn, marks) for turn, marks, is_now in built if not is_now]
-    left_out = max(0, len(now) - MOST_TURNS) + max(0, len(before) - MOST_TURNS)
+    past = [(turn, marks) for turn, marks, is_now in built if not is_now]
+    left_out = max(0, len(now) - MOST_TURNS) + max(0, len(past) - MOST_TURNS)
     turns, placed = _placed(now[-MOST_TURNS:])
-    earlier, earlier_marks = _placed(before[-MOST_TURNS:])
+    earlier, earlier_marks = _placed(past[-MOST_TURNS:])
     return Shown(
         turns=turns, marks=placed, earlier=earlier, earlier_marks=earlier_marks, left_out=left_out, folded=folded
     )
+
+
+def exchange(parts: Sequence[ShownPart]) -> tuple[list[ShownPart], list[ShownPart]]:
+    """A model call's parts in order of time: what stood before its answer, and the answer with the tools it asks for.
+
+    A call is stored as input, output, documents, tools. What was retrieved came before the answer. A tool call stands
+    before its own result: the part that follows it, else a message of the tool, the first message after the first call.
+    A tool call without a result is part of the answer.
+    """
+    unanswered = [
+        one
+        for one, after in zip(parts, [*parts[1:], None], strict=True)
+        if one.part.kind is PartKind.TOOL_CALL and not (after and after.part.content_kind is ContentKind.TOOL_RESULT)
+    ]
+    before: list[ShownPart] = []
+    answer: list[ShownPart] = []
+    waiting = list(unanswered)
+    for one in parts:
+        if one.part.kind is PartKind.OUTPUT:
+            answer.append(one)
+        elif one not in unanswered:
+            if waiting and one.part.kind is PartKind.TOOL_RESULT and one.part.content_kind is ContentKind.MESSAGE:
+                before.append(waiting.pop(0))
+            before.append(one)
+    return before, [*answer, *waiting]
 
 
 def _first_current(parts: Sequence[ShownPart]) -> int:

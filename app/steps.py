@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import session, words
+from app import evidence, session, words
 from app.components import ui
+from governance.domain.calls import CallKind
 from governance.domain.content import PartKind
 from governance.store.queries import Systems, calls
 from governance.store.queries.calls import CallView, Step
 
-_WENT_IN = (PartKind.SYSTEM, PartKind.HISTORY, PartKind.INPUT, PartKind.TOOL_CALL)
+_WENT_IN = (PartKind.SYSTEM, PartKind.HISTORY, PartKind.INPUT, PartKind.TOOL_CALL)  # of a search, a tool, a chain
 _SHOWN = 4_000
 
 
 def labels(found: list[Step]) -> dict[str, Step]:
     """A distinct name for each step, set in below its parent: names come with calls and repeat."""
     named: dict[str, Step] = {}
+    taken: set[str] = set()
     for step in found:
         plain = " ".join((step.name or words.CALL_KIND[step.kind]).split())[:60]
-        label = "\u2003" * min(step.depth, 4) + plain
-        number = 2
-        while label in named:
-            label = "\u2003" * min(step.depth, 4) + f"{plain} ({number})"
+        name, number = plain, 1
+        while name in taken:
             number += 1
-        named[label] = step
+            name = f"{plain} ({number})"
+        taken.add(name)
+        named["\u2003" * min(step.depth, 4) + name] = step
     return named
 
 
@@ -95,9 +97,12 @@ def _in_and_out(call: CallView) -> None:
 def _text(call: CallView, *, into: bool) -> str:
     """The redacted parts on one side of a step, the last ones first to be kept."""
     blocks = []
-    for one in call.parts:
-        if (one.part.kind in _WENT_IN) is not into:
-            continue
+    if call.row.kind is CallKind.LLM:
+        before, answer = evidence.exchange(call.parts)
+        parts = before if into else answer
+    else:
+        parts = [one for one in call.parts if (one.part.kind in _WENT_IN) is into]
+    for one in parts:
         name = one.part.name or (one.part.role if one.part.kind is PartKind.INPUT else "")
         head = words.PART[one.part.kind] + (f" {name}" if name and name != "user" else "")
         body = one.text if one.text is not None else "not examined yet"

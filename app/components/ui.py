@@ -205,7 +205,8 @@ def chart(finished: dict[str, Any], alt_text: str, **options: Any) -> Any:
 
 # Waterfall of a trace, shared by Case and Calls.
 
-_ROW = 28
+_ROW = 26
+_AXIS = 34  # the height that is asked for holds the time axis too
 
 
 @st.cache_data(show_spinner=False, max_entries=200)
@@ -230,7 +231,8 @@ def waterfall_spec(steps_: tuple[tuple[str, float, float, str], ...], chosen: st
         "Step:N",
         sort=None,
         title=None,
-        axis=alt.Axis(labelLimit=190, labelPadding=10, labelColor=t["text"], labelFontSize=12.5),
+        scale=alt.Scale(paddingInner=0.2, paddingOuter=0.2),
+        axis=alt.Axis(labelLimit=190, labelPadding=10, labelColor=t["text"], labelFontSize=12.5, labelOverlap=False),
     )
     pick = alt.selection_point(name="picked", fields=["Step"], value=[{"Step": chosen}])
     base = alt.Chart(data)
@@ -258,7 +260,7 @@ def waterfall_spec(steps_: tuple[tuple[str, float, float, str], ...], chosen: st
         .add_params(pick)
     )
     took = base.mark_text(align="left", dx=5, fontSize=11.5, color=t["quiet"]).encode(y=y, x="to:Q", text="took")
-    return spec(bars + took, max(_ROW * len(steps_), 40))
+    return spec(bars + took, _ROW * len(steps_) + _AXIS)
 
 
 def waterfall(
