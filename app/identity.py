@@ -59,7 +59,7 @@ _PROVIDER_ERRORS = (AuthlibBaseError, JoseError, httpx.HTTPError, Refused, Value
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SignedIn:
-    """What opening a session gives: the cookie's token, and whether the password was given by somebody else."""
+    """What opening a session gives: the cookie's token, and whether the password must be changed before all else."""
 
     token: str
     must_change_password: bool = False
@@ -144,7 +144,8 @@ class Gate(Protocol):
     """The services behind sign-in. Each method is one use case, audited, and may block."""
 
     def actor(self, token: str) -> Actor | None:
-        """Who holds this session now; None when it is unknown, over, closed, or its person disabled."""
+        """Who holds this session now; None when it is unknown, over, closed, or its person disabled. With
+        `must_change_password` they are let no further than to the form that changes it."""
 
     def sign_in(self, name: str, password: str) -> SignedIn:
         """A local account. Raises `Unauthenticated` (wrong, locked, disabled) in words for the person."""
@@ -153,15 +154,16 @@ class Gate(Protocol):
         """A person whom the issuer vouches for, by verified ID token claims. Raises `Refused`."""
 
     def change_password(self, token: str, old: str, new: str) -> SignedIn:
-        """Ends all sessions and opens a new one. Raises `Unauthenticated` when `old` is wrong, `BadInput` when `new`
-        is too weak."""
+        """Ends all sessions and opens a new one. Raises `Unauthenticated` when `old` is wrong, which counts as a failed
+        sign-in, `BadInput` when `new` is too weak."""
 
     def sign_out(self, token: str) -> None: ...
 
 
 class Identity:
-    """ASGI middleware around console, sign-in and API: hosts, the session's header, pages for the signed-in only,
-    and the headers that keep a browser from doing more than the console needs."""
+    """ASGI middleware around console, sign-in and API: hosts, the session's header, pages for the signed-in only (and
+    none before a password that somebody else gave is changed), and the headers that keep a browser from doing more
+    than the console needs."""
 
     def __init__(
         self,
@@ -204,17 +206,22 @@ class Identity:
         except Overloaded as error:
             await self._unavailable(error, scope, receive, send)
             return
+        given = holder is not None and holder.must_change_password
         if scope["type"] == "websocket":
+            if given:
+                await self._misdirected(scope, receive, send)
+                return
             if holder:
                 scope["headers"].append((HEADER.encode(), token.encode("latin-1")))
-        elif _is_page(scope) and not holder:
+        elif _is_page(scope) and (given or not holder):
             query = scope["query_string"].decode("latin-1")
             target = safe_target(path + (f"?{query}" if query else ""))
-            response = RedirectResponse(f"/signin?next={quote(target, safe='')}", 303, {"Cache-Control": "no-store"})
+            response = _led("/signin/password" if given else "/signin", target)
             await response(scope, receive, self._guarded(scope, send))
             return
-        elif _under(path, _PRIVATE) and not holder:
-            refused = PlainTextResponse("Sign in first.\n", 401, {"Cache-Control": "no-store"})
+        elif _under(path, _PRIVATE) and (given or not holder):
+            words, status = ("Choose a password first.\n", 403) if given else ("Sign in first.\n", 401)
+            refused = PlainTextResponse(words, status, {"Cache-Control": "no-store"})
             await refused(scope, receive, self._guarded(scope, send))
             return
         await self._app(scope, receive, send if scope["type"] == "websocket" else self._guarded(scope, send))
@@ -267,6 +274,11 @@ def own_origin(headers: Headers, public_url: str) -> bool:
     host = headers.get("host", "")
     own = {public_url, f"http://{host}" if _host(host) in LOOPBACK else ""} - {""}
     return origin in own
+
+
+def _led(way: str, target: str) -> Response:
+    """To one of the sign-in pages, and from there on to `target`."""
+    return RedirectResponse(f"{way}?next={quote(target, safe='')}", 303, {"Cache-Control": "no-store"})
 
 
 def _under(path: str, prefixes: tuple[str, ...]) -> bool:
@@ -346,7 +358,12 @@ class SignIn:
             Route("/auth/logout", self.sign_out, methods=["GET", "POST"]),
         ]
         if self._provider:
-            return [*routes, Route("/signin/callback", self.callback, methods=["GET"])]
+            return [
+                *routes,
+                Route("/signin/callback", self.callback, methods=["GET"]),
+                # Sessions of local accounts from before there was an issuer.
+                Route("/signin/password", self.begin, methods=["GET"]),
+            ]
         return [
             *routes,
             Route("/signin/local", self.local, methods=["GET", "POST"]),
@@ -357,12 +374,13 @@ class SignIn:
         """On to the identity provider or the local form; straight to the page for those already signed in."""
         target = safe_target(request.query_params.get("next", "/"))
         signed_out = "out" in request.query_params
-        if not signed_out and await self._actor(request):
+        holder = None if signed_out else await self._actor(request)
+        if holder and not holder.must_change_password:
             return RedirectResponse(target, 303)
         if self._provider is None:
             if signed_out:
                 return signin.local_page(target, note="You are signed out.")
-            return RedirectResponse(f"/signin/local?next={quote(target, safe='')}", 303)
+            return _led("/signin/password" if holder else "/signin/local", target)
         if signed_out:
             return signin.provider_page(target, note="You are signed out.")
         try:
@@ -418,8 +436,10 @@ class SignIn:
         """The form for local accounts, and what it sends."""
         target = safe_target(request.query_params.get("next", "/"))
         if request.method == "GET":
-            if await self._actor(request):
-                return RedirectResponse(target, 303)
+            if holder := await self._actor(request):
+                return (
+                    _led("/signin/password", target) if holder.must_change_password else RedirectResponse(target, 303)
+                )
             return signin.local_page(target)
         if not self._same_site(request):
             return signin.local_page(target, error="This form was not sent from the console's own page.", status=403)
@@ -435,7 +455,10 @@ class SignIn:
         except GovernanceError as error:
             self._throttle.failed(address)
             return signin.local_page(target, error=str(error), user=user, status=401)
-        response = RedirectResponse(target, 303, {"Cache-Control": "no-store"})
+        if opened.must_change_password:
+            response = _led("/signin/password", target)
+        else:
+            response = RedirectResponse(target, 303, {"Cache-Control": "no-store"})
         previous = self._cookies.token(request)
         if previous:
             await anyio.to_thread.run_sync(self._gate.sign_out, previous)
@@ -443,14 +466,16 @@ class SignIn:
         return response
 
     async def password(self, request: Request) -> Response:
-        """A person changes a password that somebody else gave."""
+        """A person changes their password: because somebody else gave it, or because they want to."""
         target = safe_target(request.query_params.get("next", "/"))
-        if not await self._actor(request):
-            return RedirectResponse(f"/signin?next={quote(target, safe='')}", 303)
+        holder = await self._actor(request)
+        if not holder:
+            return _led("/signin", target)
+        page = functools.partial(signin.password_page, target, given=holder.must_change_password)
         if request.method == "GET":
-            return signin.password_page(target)
+            return page()
         if not self._same_site(request):
-            return signin.password_page(target, error="This form was not sent from the console's own page.", status=403)
+            return page(error="This form was not sent from the console's own page.", status=403)
         if seconds := self._throttle.wait(_address(request)):
             return _too_many(target, seconds)
         form = await _form(request)
@@ -459,9 +484,11 @@ class SignIn:
         )
         try:
             opened = await anyio.to_thread.run_sync(change)
+        except Overloaded as error:
+            return page(error=str(error), status=503)
         except GovernanceError as error:
             self._throttle.failed(_address(request))
-            return signin.password_page(target, error=str(error), status=400)
+            return page(error=str(error), status=400)
         response = RedirectResponse(target, 303, {"Cache-Control": "no-store"})
         self._cookies.open(response, opened.token)
         return response

@@ -39,6 +39,7 @@ if not (reads or audits or manages):
         "Your sign-in worked. An administrator gives you a role under Admin; then reload this page.",
         "badge",
     ):
+        session.change_password()
         st.button("Sign out", icon=":material/logout:", on_click=st.logout)
     st.stop()
 
@@ -64,6 +65,7 @@ with st.sidebar:
     with st.container(gap="xxsmall"):
         st.markdown(f"**{words.name(actor.name)}**")
         st.caption(", ".join(session.roles()) or "No role")
+    session.change_password()
     st.button("Sign out", icon=":material/logout:", type="tertiary", on_click=st.logout)
 
 with failure.caught():

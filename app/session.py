@@ -45,11 +45,13 @@ _run = _Run()
 def begin() -> Actor:
     """Looks the person up anew: at the start of each run, of the whole script or of a fragment, and before each act.
 
-    Without a live session it shows the way to sign in (and back to this very page) and stops the script.
+    Without a live session it shows the way to sign in (and back to this very page) and stops the script; so it does
+    while somebody else knows the person's password, though such a session is let no further than `identity.Identity`.
     """
-    _run.actor = application().sessions.find(str(st.user.get("session") or ""))
+    found = application().sessions.find(str(st.user.get("session") or ""))
+    _run.actor = None if found is None or found.must_change_password else found
     if _run.actor is None:
-        _to_sign_in()
+        _to_sign_in(given=found is not None)
         st.stop()
     return _run.actor
 
@@ -59,14 +61,29 @@ def actor() -> Actor:
     return _run.actor or begin()
 
 
-def _to_sign_in() -> None:
+def change_password() -> None:
+    """A link to where local accounts change their password, and back to this page; nothing with an issuer."""
+    if not application().settings.oidc_issuer:
+        _link("Change password", "/signin/password")
+
+
+def _to_sign_in(*, given: bool) -> None:
+    if given:
+        with ui.notice("Choose a password first", "Somebody else gave you the one that you have.", "lock"):
+            _link("Choose a password", "/signin/password")
+    else:
+        with ui.notice("Please sign in", "After signing in you come back to this page.", "lock"):
+            _link("Sign in", "/signin")
+
+
+def _link(words_: str, way: str) -> None:
+    """A link of the page itself, to a page of `identity.SignIn` and back here: Streamlit's own open another tab."""
     where = st.context.url or ""
     path = "/" + where.split("://", 1)[-1].partition("/")[2].partition("?")[0]
     query = urlencode([(key, value) for key in st.query_params for value in st.query_params.get_all(key)])
-    target = "/signin?next=" + quote(path + ("?" + query if query else ""), safe="")
-    with ui.notice("Please sign in", "After signing in you come back to this page.", "lock"):
-        # A link of the page itself: Streamlit's own open another tab. `target` is percent-encoded throughout.
-        st.html(f'<a href="{target}" target="_self">Sign in</a>', width="content")
+    # Percent-encoded throughout: no quote of the address ends the attribute.
+    target = f"{way}?next={quote(path + ('?' + query if query else ''), safe='')}"
+    st.html(f'<a href="{target}" target="_self">{words_}</a>', width="content")
 
 
 def now() -> datetime:

@@ -38,7 +38,7 @@ border-radius:6px;padding:10px 14px;cursor:pointer}
 .press:hover{background:var(--over)}
 [role]{border-radius:6px;padding:10px 12px}[role=alert]{background:var(--badback);color:var(--bad)}
 [role=status]{background:var(--info)}
-footer{font-size:12px;color:var(--soft)}
+footer{font-size:12px;color:var(--soft)}footer a{color:inherit}
 """
 _HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 POLICY = (
@@ -93,19 +93,23 @@ def local_page(
     return _page("Sign in to review AI decisions", body, status=status, headers=headers)
 
 
-def password_page(target: str, *, error: str = "", status: int = 200) -> HTMLResponse:
-    """A new password in place of one that somebody else gave."""
+def password_page(target: str, *, given: bool, error: str = "", status: int = 200) -> HTMLResponse:
+    """A new password in place of one that somebody else gave (`given`, with no way around it) or of one's own."""
+    note = "This password was given to you. Choose one that only you know." if given else ""
+    present = "Password you were given" if given else "Present password"
+    way_out = '<a href="/auth/logout">Sign out</a>' if given else f'<a href="{escape(target)}">Back to the console</a>'
     body = (
-        f"{_notice(error, 'This password was given to you. Choose one that only you know.')}"
+        f"{_notice(error, note)}"
         f'<form method="post" action="/signin/password?next={quote(target, safe="")}">'
-        '<label>Password you were given<input name="password" type="password" autocomplete="current-password" '
+        f'<label>{present}<input name="password" type="password" autocomplete="current-password" '
         'maxlength="1000" required autofocus></label>'
         '<label>New password<input name="new" type="password" autocomplete="new-password" minlength="12" '
         'maxlength="1000" required></label>'
         '<button class="press">Set password</button></form>'
-        "<footer>At least 12 characters. A few unrelated words are easy to remember and hard to guess.</footer>"
+        "<footer>At least 12 characters. A few unrelated words are easy to remember and hard to guess. All your other "
+        f"sessions end. {way_out}</footer>"
     )
-    return _page("Choose a password", body, status=status)
+    return _page("Choose a password" if given else "Change your password", body, status=status)
 
 
 def provider_page(target: str, *, error: str = "", note: str = "", status: int = 200) -> HTMLResponse:

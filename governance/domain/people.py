@@ -91,7 +91,8 @@ class ActorKind(StrEnum):
 class Actor:
     """Who acts, as the session, the key or the process says: never as a request body says.
 
-    `id` is the principal's id (0 for the product itself); audit leaves carry `reference`, never a name.
+    `id` is the principal's id (0 for the product itself); audit leaves carry `reference`, never a name. Somebody whose
+    password another person gave (`must_change_password`) holds no rights until it is their own.
     """
 
     kind: ActorKind
@@ -100,6 +101,7 @@ class Actor:
     bindings: tuple[RoleBinding, ...] = ()
     scopes: tuple[Scope, ...] = ()
     system: str = ""
+    must_change_password: bool = False
 
     @property
     def reference(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NoReturn
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -14,7 +15,7 @@ from governance.domain.people import SERVICE, Actor, ActorKind, Permission, Pers
 from governance.errors import BadInput, Conflict, NotFound, Unauthenticated
 from governance.services.authorise import Authority
 from governance.services.ports import Account, Transaction
-from governance.services.sessions import LOCAL, PASSWORD_LENGTH
+from governance.services.sessions import LOCAL, PASSWORD_LENGTH, WAIT, record_failure
 
 ADMINISTRATOR = "admin"
 PASSWORD_MINIMUM = 12
@@ -56,7 +57,8 @@ class PeopleService:
         return account.person
 
     def add(self, actor: Actor, name: str, bindings: Sequence[RoleBinding], *, email: str = "") -> NewAccount:
-        """A local account with a generated password. Raises `BadInput` for a name that is none, `Conflict`."""
+        """A local account with a generated password, which must be changed at the first sign-in where a person gave
+        it (see `_given`). Raises `BadInput` for a name that is none, `Conflict`."""
         name = _account_name(name)
         password = _password()
         hashed = self._hasher.hash(password)
@@ -97,31 +99,44 @@ class PeopleService:
             )
 
     def reset_password(self, actor: Actor, principal_id: int) -> str:
-        """A new generated password, shown once; also unlocks, and closes the sessions that are open."""
+        """A new generated password, shown once; also unlocks, and closes the sessions that are open. It must be
+        changed at the next sign-in where a person gave it (see `_given`)."""
         password = _password()
         hashed = self._hasher.hash(password)
         with self._authority.act(actor) as tx:
             account = self._managed(tx, actor, principal_id)
             self._local(account)
-            self._set_password(tx, actor, principal_id, hashed, must_change=True)
+            self._set_password(tx, actor, principal_id, hashed, must_change=_given(actor))
         return password
 
     def change_password(self, actor: Actor, current: str, new: str) -> Person:
-        """One's own. Raises `Unauthenticated` when `current` is wrong, `BadInput` when `new` is too weak.
+        """One's own. Raises `Unauthenticated` when `current` is wrong or the account waits, `BadInput` when `new` is
+        too weak. A wrong `current` counts as a failed sign-in does: an open session is no place to guess at.
 
         Every session of the person ends, this one too: open another."""
+        now = self._authority.clock()
         with self._authority.database.look() as tx:
             account = _found(tx.people.get(actor.id) if actor.kind is ActorKind.PERSON else None, actor.id)
         self._local(account)
-        try:
-            self._hasher.verify(account.password_hash, current[:PASSWORD_LENGTH])
-        except (VerificationError, InvalidHashError):
-            raise Unauthenticated("The present password is wrong.") from None
+        usable = account.locked_until <= now
+        if not usable or not self._verify(account.password_hash, current):
+            self._wrong(actor, account, wrong_password=usable)
         if not PASSWORD_MINIMUM <= len(new) <= PASSWORD_LENGTH or new == current:
             raise BadInput(f"The new password needs {PASSWORD_MINIMUM} characters or more, and must differ.")
         hashed = self._hasher.hash(new)
         with self._authority.database.write() as tx:
-            self._set_password(tx, actor, actor.id, hashed, must_change=False)
+            present = _found(tx.people.get(actor.id), actor.id)
+            # What happened while the passwords were hashed counts: a lock, a disabling, a password given anew.
+            unchanged = (
+                present.person.disabled_at is None
+                and present.locked_until <= now
+                and present.password_hash == account.password_hash
+            )
+            if unchanged:
+                self._set_password(tx, actor, actor.id, hashed, must_change=False)
+                account = _found(tx.people.get(actor.id), actor.id)
+        if not unchanged:
+            self._wrong(actor, account, wrong_password=False)
         return account.person
 
     def ensure_administrator(self) -> tuple[str, str] | None:
@@ -196,7 +211,7 @@ class PeopleService:
             name=name,
             email=_line(email, 300),
             password_hash=hashed,
-            must_change=True,
+            must_change=_given(actor),
             at=self._authority.clock(),
         )
         if added is None:
@@ -219,6 +234,16 @@ class PeopleService:
     def _local(self, account: Account) -> None:
         if account.person.issuer != LOCAL:
             raise BadInput("This person signs in elsewhere.", advice="Their password is changed there.")
+
+    def _verify(self, password_hash: str, password: str) -> bool:
+        try:
+            return len(password) <= PASSWORD_LENGTH and self._hasher.verify(password_hash, password)
+        except (VerificationError, InvalidHashError):
+            return False
+
+    def _wrong(self, actor: Actor, account: Account, *, wrong_password: bool) -> NoReturn:
+        record_failure(self._authority, actor, account, wrong_password=wrong_password)
+        raise Unauthenticated("The present password is wrong.", advice=WAIT)
 
     def _set_password(
         self, tx: Transaction, actor: Actor, principal_id: int, hashed: str, *, must_change: bool
@@ -252,6 +277,15 @@ class PeopleService:
                 },
             )
         )
+
+
+def _given(actor: Actor) -> bool:
+    """Whether a password that this actor sets is one that must be changed before anything else.
+
+    A person who sets another's password could act as them, and approve their own work. The product itself (the first
+    administrator) and the operator at the command line, who hold every right anyway, set passwords to be used at once.
+    """
+    return actor.kind is ActorKind.PERSON
 
 
 def _spoken(binding: RoleBinding) -> str:

@@ -19,6 +19,7 @@ from governance.services.ports import Account
 
 FAILURES = 5
 LOCK = timedelta(minutes=15)
+WAIT = f"After {FAILURES} wrong attempts an account waits 15 minutes."
 PASSWORD_LENGTH = 1_000
 LOCAL = "local"
 
@@ -84,7 +85,8 @@ class SessionService:
         return token
 
     def find(self, token: str) -> Actor | None:
-        """Who a token speaks for now; None when it is unknown, over or closed, or the person is disabled."""
+        """Who a token speaks for now; None when it is unknown, over or closed, or the person is disabled. With
+        `must_change_password` they may do nothing but choose a password of their own."""
         if not token or len(token) > 200:
             return None
         with self._authority.database.look() as tx:
@@ -108,21 +110,31 @@ class SessionService:
             return False
 
     def _refuse(self, account: Account | None, *, wrong_password: bool) -> NoReturn:
-        """Records that it was tried, never what was typed."""
-        now = self._authority.clock()
-        with self._authority.database.write() as tx:
-            locked = False
-            if account is not None and wrong_password:
-                locked = tx.people.failed(account.person.id, limit=FAILURES, lock_until=now + LOCK)
-            subject = f"person:{account.person.id}" if account else ""
-            tx.append(self._authority.event(EventKind.SIGN_IN_FAILED, SERVICE, subject, data={"locked": locked}))
-        raise Unauthenticated(
-            "Wrong name or password.", advice=f"After {FAILURES} wrong attempts an account waits 15 minutes."
-        )
+        record_failure(self._authority, SERVICE, account, wrong_password=wrong_password)
+        raise Unauthenticated("Wrong name or password.", advice=WAIT)
+
+
+def record_failure(authority: Authority, by: Actor, account: Account | None, *, wrong_password: bool) -> None:
+    """Records that a password was tried, never what was typed. A wrong one counts: the account waits after `FAILURES`,
+    wherever they were tried."""
+    now = authority.clock()
+    with authority.database.write() as tx:
+        locked = False
+        if account is not None and wrong_password:
+            locked = tx.people.failed(account.person.id, limit=FAILURES, lock_until=now + LOCK)
+        subject = f"person:{account.person.id}" if account else ""
+        tx.append(authority.event(EventKind.SIGN_IN_FAILED, by, subject, data={"locked": locked}))
 
 
 def actor_of(person: Person) -> Actor:
-    return Actor(kind=ActorKind.PERSON, id=person.id, name=person.name, bindings=person.bindings)
+    """A person as who acts: without any right while somebody else knows their password."""
+    return Actor(
+        kind=ActorKind.PERSON,
+        id=person.id,
+        name=person.name,
+        bindings=() if person.must_change_password else person.bindings,
+        must_change_password=person.must_change_password,
+    )
 
 
 def _hash(token: str) -> bytes:

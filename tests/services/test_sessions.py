@@ -19,7 +19,7 @@ REVIEWER = [RoleBinding(role=Role.REVIEWER)]
 def test_a_session_speaks_for_its_person_with_the_roles_of_now(house: House) -> None:
     new = house.people.add(ROOT, "dana", REVIEWER)
     signed_in = house.sessions.sign_in_local("dana", new.password)
-    assert signed_in.must_change_password
+    assert not signed_in.must_change_password
     actor = house.sessions.find(signed_in.token)
     assert actor == signed_in.actor == actor_of(new.person)
     house.people.set_roles(ROOT, new.person.id, [RoleBinding(role=Role.AUDITOR, system="hr-bot")])
@@ -129,11 +129,91 @@ def test_a_new_password_ends_the_sessions_and_unlocks(house: House) -> None:
     assert not house.sessions.sign_in_local("dana", "a much better one").must_change_password
 
 
+@pytest.mark.parametrize("way", ["added", "reset"])
+def test_whose_password_another_person_gave_holds_no_rights_until_it_is_their_own(house: House, way: str) -> None:
+    admin = house.person(Role.ADMIN)
+    if way == "added":
+        new = house.people.add(admin, "dana", REVIEWER)
+        number, password = new.person.id, new.password
+    else:
+        number = house.people.add(ROOT, "dana", REVIEWER).person.id
+        password = house.people.reset_password(admin, number)
+    given = house.sessions.sign_in_local("dana", password)
+    assert given.must_change_password
+    found = house.sessions.find(given.token)
+    assert found is not None
+    assert found.must_change_password
+    assert found.bindings == ()
+    with pytest.raises(Refused):
+        house.review.claim(found, house.case())
+    chosen = house.people.change_password(found, password, "four unrelated words")
+    again = house.sessions.find(house.sessions.open_session(chosen))
+    assert again is not None
+    assert not again.must_change_password
+    assert again.bindings == tuple(REVIEWER)
+    assert house.sessions.find(given.token) is None
+    changed = house.events("person.password_changed")[-1]
+    assert changed["actor"] == changed["subject"] == f"person:{number}"
+
+
+def test_a_password_of_the_command_line_is_used_at_once(house: House) -> None:
+    new = house.people.add(ROOT, "dana", REVIEWER)
+    assert not house.sessions.sign_in_local("dana", new.password).must_change_password
+    password = house.people.reset_password(ROOT, new.person.id)
+    assert not house.sessions.sign_in_local("dana", password).must_change_password
+
+
+def test_guesses_at_the_present_password_lock_the_account_as_those_at_sign_in_do(house: House) -> None:
+    new = house.people.add(ROOT, "dana", REVIEWER)
+    signed_in = house.sessions.sign_in_local("dana", new.password)
+    for _ in range(2):
+        with pytest.raises(Unauthenticated):
+            house.sessions.sign_in_local("dana", "wrong")
+    for _ in range(3):
+        with pytest.raises(Unauthenticated, match="wrong"):
+            house.people.change_password(signed_in.actor, "wrong", "four unrelated words")
+    events = house.events("session.refused")
+    assert [event["data"]["locked"] for event in events] == [False] * 4 + [True]
+    assert events[-1]["actor"] == events[-1]["subject"] == f"person:{new.person.id}"
+    for act in (
+        lambda: house.people.change_password(signed_in.actor, new.password, "four unrelated words"),
+        lambda: house.sessions.sign_in_local("dana", new.password),
+    ):
+        with pytest.raises(Unauthenticated):
+            act()
+    house.clock.forward(minutes=15)
+    house.people.change_password(signed_in.actor, new.password, "four unrelated words")
+
+
+def test_a_password_given_meanwhile_is_not_overwritten(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = house.people.add(ROOT, "dana", REVIEWER)
+    actor = house.sessions.sign_in_local("dana", new.password).actor
+    given = []
+
+    class Slow:
+        """Somebody gives another password while the new one is being hashed."""
+
+        def verify(self, password_hash: str, password: str) -> bool:
+            return QUICK.verify(password_hash, password)
+
+        def hash(self, password: str) -> str:
+            monkeypatch.setattr(house.people, "_hasher", QUICK)
+            given.append(house.people.reset_password(ROOT, new.person.id))
+            return QUICK.hash(password)
+
+    monkeypatch.setattr(house.people, "_hasher", Slow())
+    with pytest.raises(Unauthenticated):
+        house.people.change_password(actor, new.password, "four unrelated words")
+    house.sessions.sign_in_local("dana", given[0])
+
+
 def test_the_first_administrator_is_made_once(house: House) -> None:
     made = house.people.ensure_administrator()
     assert made is not None
     assert house.people.ensure_administrator() is None
-    actor = house.sessions.sign_in_local(*made).actor
+    signed_in = house.sessions.sign_in_local(*made)
+    assert not signed_in.must_change_password
+    actor = signed_in.actor
     assert {binding.role for binding in actor.bindings} == set(Role)
 
 

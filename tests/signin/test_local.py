@@ -240,7 +240,9 @@ def test_a_disabled_person_is_out_at_the_next_click(application: Application, br
 def test_a_new_password_ends_all_other_sessions(browser: Browser, password: str) -> None:
     sign_in(browser, password)
     old = browser.client.cookies[COOKIE]
-    assert "Choose one that only you know" in browser.get("/signin/password").text
+    form = browser.get("/signin/password?next=/queue").text
+    assert "Present password" in form
+    assert '<a href="/queue">Back to the console</a>' in form
     weak = browser.post("/signin/password", {"password": password, "new": "short"})
     assert weak.status_code == 400
     changed = browser.post("/signin/password", {"password": password, "new": "four unrelated words"})
