@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from governance.domain.content import PartKind
+from governance.domain.people import Role, RoleBinding
 from governance.domain.review import CaseState
 from governance.store.queries import cases
 from tests.browser.conftest import Site, heading, sign_in
@@ -31,6 +32,37 @@ def test_signing_in_and_out(site: Site, context: BrowserContext) -> None:
     expect(page.locator("input[name=user], a:has-text('Sign in'), button:has-text('Sign in')").first).to_be_visible()
     page.goto(site.url + "/queue")
     assert "/signin" in page.url
+
+
+def test_a_password_that_an_administrator_gave_is_changed_first_and_in_the_same_tab(
+    site: Site, context: BrowserContext
+) -> None:
+    number = site.world.case(title="Only under one's own password")
+    application = site.world.application
+    admin = site.world.person("alex", RoleBinding(role=Role.ADMIN))
+    given = application.people.add(admin, "dana", [RoleBinding(role=Role.REVIEWER)]).password
+    page = context.new_page()
+    page.goto(f"{site.url}/case?id={number}")
+    page.fill("input[name=user]", "dana")
+    page.fill("input[name=password]", given)
+    page.click("button")
+    expect(page.get_by_text("Choose one that only you know")).to_be_visible()
+    other = context.new_page()
+    other.goto(site.url + "/queue")
+    assert urlsplit(other.url).path == "/signin/password"
+    other.close()
+    page.fill("input[name=password]", given)
+    page.fill("input[name=new]", "four unrelated words")
+    page.click("button")
+    assert heading(page) == "Only under one's own password"
+    page.get_by_role("link", name="Change password").click()
+    expect(page.get_by_role("heading", name="Governance console")).to_be_visible()
+    expect(page.get_by_label("Present password")).to_be_visible()
+    page.get_by_role("link", name="Back to the console").click()
+    assert heading(page) == "Only under one's own password"
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_text("You are signed out")).to_be_visible()
+    assert context.pages == [page]
 
 
 def test_a_wrong_password_opens_nothing(site: Site, context: BrowserContext) -> None:

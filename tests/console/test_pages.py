@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from governance.domain.content import PartKind
+from governance.domain.people import Role, RoleBinding
 from tests.console.conftest import Page
 from tests.console.world import World
 
@@ -42,6 +43,11 @@ def labels(test: Any) -> list[str]:
     return [b.label for b in test.button]
 
 
+def links(test: Any) -> list[str]:
+    """The page's own links, as markup."""
+    return [html.proto.body for html in test.get("html") if "<a " in html.proto.body]
+
+
 def test_anonymous_sees_the_way_to_sign_in_and_nothing_else(world: World, page: Page) -> None:
     world.case()
     test = page("")
@@ -53,6 +59,36 @@ def test_anonymous_sees_the_way_to_sign_in_and_nothing_else(world: World, page: 
 def test_a_session_that_was_closed_shows_nothing_more(world: World, page: Page) -> None:
     world.application.sessions.close(world.token["reviewer"])
     assert "Please sign in" in title(page("", "reviewer"))
+
+
+def test_a_session_under_a_given_password_shows_nothing_but_the_way_to_change_it(world: World, page: Page) -> None:
+    """Such a session gets no websocket; should one come, the page gives nothing either."""
+    world.case()
+    people, sessions = world.application.people, world.application.sessions
+    made = people.add(world.people["admin"], "dana", [RoleBinding(role=role) for role in Role])
+    world.token["dana"] = sessions.sign_in_local("dana", made.password).token
+    test = page("queue", "dana")
+    assert "Choose a password first" in title(test)
+    assert not test.button
+    assert [link for link in links(test) if "/signin/password?next=%2F" in link]
+    people.change_password(sessions.sign_in_local("dana", made.password).actor, made.password, "four unrelated words")
+    world.token["dana"] = sessions.sign_in_local("dana", "four unrelated words").token
+    assert "Start reviewing" in labels(page("queue", "dana"))
+
+
+@pytest.mark.parametrize("who", ["reviewer", "nobody"])
+def test_a_local_account_finds_where_to_change_its_password(page: Page, who: str) -> None:
+    (link,) = [link for link in links(page("", who)) if "/signin/password" in link]
+    assert 'target="_self"' in link
+    assert ">Change password</a>" in link
+
+
+def test_with_an_identity_provider_passwords_are_changed_there(
+    world: World, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = world.application.settings.model_copy(update={"oidc_issuer": "https://id.example.org"})
+    monkeypatch.setattr(world.application, "settings", elsewhere)
+    assert not [link for link in links(page("", "reviewer")) if "/signin/password" in link]
 
 
 def test_without_a_role_the_page_says_who_gives_one(page: Page) -> None:
