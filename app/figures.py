@@ -48,7 +48,7 @@ def loads(visible: Systems, now: datetime) -> list[cases.Load]:
     return _loads(session.source(), visible, end_of_day(now).astimezone(UTC))
 
 
-@st.cache_data(ttl=60, show_spinner=False, max_entries=64)
+@st.cache_data(ttl=SECONDS, show_spinner=False, max_entries=64)
 def _days(source: str, visible: Systems, today: int) -> tuple[list[systems.Day], list[posture.Trend]]:
     days = session.read(systems.days, visible, today - _BEFORE)
     return days, posture.trends(days, today)

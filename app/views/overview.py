@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import Any
+from urllib.parse import urlsplit
 
 import altair as alt
 import pandas as pd
@@ -25,20 +27,27 @@ if not shown:
         pass
     with ui.notice(
         "Send the first call",
-        "Point an OpenTelemetry exporter at this address, with an API key from Admin.  \n"
-        "Or load the sample traffic of three systems.",
+        "Load the sample traffic of three systems, or point an application's OpenTelemetry exporter here.  \n"
+        "Run one of these where the console runs; this page fills within seconds.",
         "sensors",
     ):
         pass
-    address = session.application().settings.public_url or "http://127.0.0.1:8501"
-    st.code(
-        f"export OTEL_EXPORTER_OTLP_ENDPOINT={address}\n"
-        "export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\n"
-        'export OTEL_EXPORTER_OTLP_HEADERS="Authorization=Bearer <key>"\n\n'
-        "governance key create --scope ingest      # makes a key\n"
-        "governance demo                           # or: sample traffic",
-        language=None,
-    )
+    asked_at = urlsplit(st.context.url or "")
+    here = f"{asked_at.scheme}://{asked_at.netloc}" if asked_at.netloc else "http://127.0.0.1:8501"
+    address = session.application().settings.public_url.rstrip("/") or here
+    sample, own = st.tabs(["Sample traffic", "Your application"])
+    with sample:
+        st.code(f"governance demo --url {address}", language=None)
+        st.caption("Three systems, 14 days, flagged calls of every kind and two reports by users.")
+    with own:
+        st.code(
+            "governance key create --scope ingest      # shows the key once\n\n"
+            f"export OTEL_EXPORTER_OTLP_ENDPOINT={address}\n"
+            "export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\n"
+            'export OTEL_EXPORTER_OTLP_HEADERS="Authorization=Bearer <key>"',
+            language=None,
+        )
+        st.caption("Then start the application as usual. An administrator can make the key under Admin, too.")
     st.stop()
 
 
@@ -101,8 +110,8 @@ with st.grid(6, min_column_width=138, border=True, row_height=112):
     unusual = any(trend.unusual for trend in trends)
     st.metric(
         "Calls flagged, 7 d",
-        words.share(flagged, calls),
-        f"usual {usual}" if before else f"of {calls:,} calls",
+        words.share(flagged, calls) if calls else "No calls",
+        "in 7 days" if not calls else f"usual {usual}" if before else f"of {words.count(calls, 'call')}",
         delta_color="orange" if unusual else "off",
         delta_arrow="up" if unusual else "off",
     )
@@ -142,14 +151,14 @@ def trend_spec(trend: posture.Trend, top: float, first: int, last: int, theme: s
     t = ui.tones()
     rows = [
         {
-            "Day": pd.Timestamp(day, unit="D"),
-            "Rate": rate,
-            "Calls": calls,
-            "low": trend.low,
-            "high": trend.high,
-            "odd": day in trend.odd,
+            "Day": pd.Timestamp(point.day, unit="D"),
+            "Rate": point.rate,
+            "Flagged calls": f"{point.flagged:,} of {point.calls:,}",
+            "low": point.low,
+            "high": point.high,
+            "odd": point.odd,
         }
-        for day, rate, calls in trend.days
+        for point in trend.days
     ]
     ends = [
         {"year": at.year, "month": at.month, "date": at.day}
@@ -175,15 +184,16 @@ def trend_spec(trend: posture.Trend, top: float, first: int, last: int, theme: s
         )
 
     layers = []
-    if trend.low is not None:
-        layers.append(base.mark_area(color=t["soft"]).encode(y=y("low"), y2="high:Q"))
+    if trend.known:
+        # A day of few calls has a range wider than the chart.
+        layers.append(base.mark_area(color=t["soft"], clip=True).encode(y=y("low"), y2="high:Q"))
     layers.append(
         base.mark_line(color=t["gray"], strokeWidth=1.6).encode(
             y=y("Rate"),
             tooltip=[
                 alt.Tooltip("Day:T", format="%-d %b"),
                 alt.Tooltip("Rate:Q", format=".1%", title="Flagged"),
-                alt.Tooltip("Calls:Q", format=","),
+                alt.Tooltip("Flagged calls:N"),
             ],
         )
     )
@@ -249,14 +259,17 @@ with ui.panel("Needs you now", cell=needs_cell):
 
 with ui.panel(
     "Share of calls flagged each day",
-    "shaded: usual range" if any(trend.low is not None for trend in trends) else "a usual range after 7 days",
+    "shaded: usual for so many calls" if any(trend.known for trend in trends) else "a usual range after 7 days",
     trend_cell,
 ):
-    visible_trends = sorted(trends, key=lambda trend: (not trend.unusual, -sum(n for *_r, n in trend.days)))[:3]
-    peak = max((rate for trend in visible_trends for _d, rate, _n in trend.days), default=0.0)
-    highest = max([peak, *(trend.high or 0 for trend in visible_trends)])
+    drawn = [trend for trend in trends if trend.days]
+    drawn.sort(key=lambda trend: (not trend.unusual, -sum(point.calls for point in trend.days)))
+    visible_trends = drawn[:3]
+    peak = max((point.rate for trend in visible_trends for point in trend.days), default=0.0)
+    ranges = [statistics.median(point.high or 0.0 for point in trend.days) for trend in visible_trends]
+    highest = max([peak, *ranges])
     top = next((step for step in (0.02, 0.04, 0.1, 0.2, 0.4, 0.6, 1.0) if step >= highest), 1.0)
-    days_shown = [day for trend in visible_trends for day, *_rest in trend.days]
+    days_shown = [point.day for trend in visible_trends for point in trend.days]
     if not visible_trends:
         st.caption("The first figures appear once a call was checked.")
     else:
@@ -269,10 +282,8 @@ with ui.panel(
                     f"Share of calls flagged each day, {words.name(trend.system)}; "
                     + ("above its usual range" if trend.unusual else "within its usual range"),
                 )
-        if len(trends) > 3:
-            st.caption(
-                f"The 3 of {len(trends)} systems that are unusual or largest. Choose a system above for another."
-            )
+        if len(drawn) > 3:
+            st.caption(f"The 3 of {len(drawn)} systems that are unusual or largest. Choose a system above for another.")
 
 with ui.panel("Open cases and their deadlines", f"{open_cases:,} open", deadline_cell):
     when = {"overdue": "Overdue", "today": "Due today", "later": "Later"}
