@@ -81,9 +81,10 @@ def _link(words_: str, way: str) -> None:
     where = st.context.url or ""
     path = "/" + where.split("://", 1)[-1].partition("/")[2].partition("?")[0]
     query = urlencode([(key, value) for key in st.query_params for value in st.query_params.get_all(key)])
-    # Percent-encoded throughout: no quote of the address ends the attribute.
+    # Percent-encoded throughout: no quote of the address ends the attribute. The browser's own blue suits no dark page.
     target = f"{way}?next={quote(path + ('?' + query if query else ''), safe='')}"
-    st.html(f'<a href="{target}" target="_self">{words_}</a>', width="content")
+    style = "color:inherit;font-size:.93rem"
+    st.html(f'<a href="{target}" target="_self" style="{style}">{words_}</a>', width="content")
 
 
 def now() -> datetime:
