@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from app import words
@@ -95,10 +96,13 @@ def fired(detail: Mapping[str, Any]) -> list[Fired]:
                 shadow=policy["status"] == "shadow",
                 action=policy["action"],
                 severity=_RANK[policy["severity"]],
-                explanation=policy.get("explanation", ""),
+                explanation=words.explanation(policy.get("explanation", ""), (one.rule for one in evidence)),
                 evidence=tuple(evidence),
                 controls=policy.get("controls", {}),
-                values=policy.get("values", {}),
+                values={
+                    words.condition(path): words.read(path, str(value))
+                    for path, value in policy.get("values", {}).items()
+                },
             )
         )
     return found
@@ -120,8 +124,8 @@ def shown(
         for finding in detail["findings"]
         if finding["category"] in words.HARMFUL
     }
-    before, answer = exchange(call.parts)
-    parts = [*before, *answer]
+    stood, answer = exchange(call.parts)
+    parts = [*stood, *answer]
     current = _first_current(parts)
     built: list[tuple[Turn, list[Mark], bool]] = []
     folded = 0
@@ -149,6 +153,18 @@ def shown(
     )
 
 
+def before(turns: Sequence[Turn]) -> str:
+    """What the folded first turns are, for the label of their fold."""
+    spoken = sum(turn.who != words.PART[PartKind.SYSTEM] for turn in turns)
+    if not spoken:
+        return "Instructions of the system"
+    return (
+        f"Instructions and {words.count(spoken, 'earlier turn')}"
+        if spoken < len(turns)
+        else (words.count(spoken, "earlier turn"))
+    )
+
+
 def exchange(parts: Sequence[ShownPart]) -> tuple[list[ShownPart], list[ShownPart]]:
     """A model call's parts in order of time: what stood before its answer, and the answer with the tools it asks for.
 
@@ -158,8 +174,10 @@ def exchange(parts: Sequence[ShownPart]) -> tuple[list[ShownPart], list[ShownPar
     """
     unanswered = [
         one
-        for one, after in zip(parts, [*parts[1:], None], strict=True)
-        if one.part.kind is PartKind.TOOL_CALL and not (after and after.part.content_kind is ContentKind.TOOL_RESULT)
+        for one, after in pairwise([*parts, None])
+        if one
+        and one.part.kind is PartKind.TOOL_CALL
+        and not (after and after.part.content_kind is ContentKind.TOOL_RESULT)
     ]
     before: list[ShownPart] = []
     answer: list[ShownPart] = []

@@ -6,6 +6,7 @@ The sentences hold our own words and people's names; whoever shows them in a lis
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from app import words
@@ -109,11 +110,21 @@ def about(subject: str, names: Mapping[int, str]) -> str:
 
 
 def sentence(
-    kind: str, actor: str, subject: str, data: Mapping[str, Any], names: Mapping[int, str], *, reason: str = ""
+    kind: str,
+    actor: str,
+    subject: str,
+    data: Mapping[str, Any],
+    names: Mapping[int, str],
+    *,
+    reason: str = "",
+    titles: Mapping[int, str] = MappingProxyType({}),
 ) -> str:
-    """What happened, in one sentence. `reason` is the free text that a row keeps beside the event (a reveal's)."""
+    """What happened, in one sentence. `reason` is the free text that a row keeps beside the event (a reveal's);
+    `titles` say what cases are about, by number."""
     by, case = who(actor, names), _case(subject, data)
     person = about(subject, names)
+    title = titles.get(case_number(subject, data) or 0, "")
+    of = f" ({title})" if title else ""
     match kind:
         case E.CALL_RECORDED:
             return "A call was recorded"
@@ -123,24 +134,24 @@ def sentence(
             return "A call arrived again with other content; both are kept"
         case E.DECISION_MADE:
             action = words.ACTION.get(str(data.get("action", "")), "Decided").lower()
-            opened = f", case {data['case']} opened" if data.get("case") else ""
+            opened = f", case {data['case']} opened{of}" if data.get("case") else ""
             return f"A call could not be checked{opened}" if data.get("failure") else f"A call was {action}{opened}"
         case E.CASE_OPENED:
-            return f"{case} was opened"
+            return f"{case} was opened" + (f": {title}" if title else "")
         case E.CASE_CLAIMED:
-            return f"{by} claimed {_lower(case)}"
+            return f"{by} claimed {_lower(case)}{of}"
         case E.CASE_RELEASED:
-            return f"{by} gave {_lower(case)} back"
+            return f"{by} gave {_lower(case)} back{of}"
         case E.CASE_ESCALATED:
-            return f"{by} escalated {_lower(case)}"
+            return f"{by} escalated {_lower(case)}{of}"
         case E.VERDICT_GIVEN:
             outcome = words.OUTCOME.get(str(data.get("outcome", "")), "decided").lower()
             waits = "" if data.get("final", True) else "; a second person must approve"
             return f"{by} decided {_lower(case)}: {outcome}, {words.plain(str(data.get('reason', ''))).lower()}{waits}"
         case E.VERDICT_APPROVED:
-            return f"{by} approved the verdict on {_lower(case)}"
+            return f"{by} approved the verdict on {_lower(case)}{of}"
         case E.VERDICT_RETURNED:
-            return f"{by} returned the verdict on {_lower(case)}"
+            return f"{by} returned the verdict on {_lower(case)}{of}"
         case E.REPORT_RECEIVED:
             return f"{by} reported an answer as wrong" + (f"; see case {data['case']}" if data.get("case") else "")
         case E.CONTENT_REVEALED:
@@ -187,9 +198,16 @@ def sentence(
     return f"{by}: {words.plain(kind)}"
 
 
-def _case(subject: str, data: Mapping[str, Any]) -> str:
+def case_number(subject: str, data: Mapping[str, Any]) -> int | None:
+    """The case that an event names, as its subject or beside it."""
     kind, _, number = subject.partition(":")
-    return f"Case {number}" if kind == "case" else f"Case {data['case']}" if data.get("case") else "A case"
+    found = number if kind == "case" else str(data.get("case") or "")
+    return int(found) if found.isdecimal() else None
+
+
+def _case(subject: str, data: Mapping[str, Any]) -> str:
+    number = case_number(subject, data)
+    return f"Case {number}" if number else "A case"
 
 
 def _lower(case: str) -> str:

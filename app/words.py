@@ -6,6 +6,7 @@ through `name`, which leaves nothing that Markdown could act on.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -57,6 +58,16 @@ PART = {
     "tool_call": "Tool call",
     "tool_result": "Tool result",
 }
+# Where a finding lies, after "In".
+PLACE = {
+    "Instructions": "the system's instructions",
+    "User": "the user's message",
+    "Earlier answer": "an earlier answer",
+    "Answer": "the answer",
+    "Document": "a document",
+    "Tool call": "a tool call",
+    "Tool result": "a tool's result",
+}
 CATEGORY = {
     "injection": "Instructions from outside",
     "jailbreak": "Attempt to lift the rules",
@@ -77,6 +88,9 @@ CATEGORY = {
     "harm": "Harmful content",
     "violence": "Violence",
     "self_harm": "Self-harm",
+    "dangerous_command": "Dangerous command",
+    "repetition": "Repeats itself",
+    "truncated": "Cut short",
     "toxicity": "Abusive language",
 }
 DETECTOR = {
@@ -106,8 +120,8 @@ SCOPE = {
     "read": "read redacted calls",
 }
 CONTROL = {
-    "owasp_llm": "OWASP LLM",
-    "owasp_asi": "OWASP agents",
+    "owasp_llm": "OWASP",  # the numbers say which list: LLM02, ASI01
+    "owasp_asi": "OWASP",
     "atlas": "MITRE ATLAS",
     "eu_ai_act": "EU AI Act article",
     "iso42001": "ISO/IEC 42001",
@@ -141,6 +155,147 @@ def plain(word: str) -> str:
     return words[:1].upper() + words[1:]
 
 
+# Families of rules: what one looks for, where its identifier does not say it in words.
+_RULE = {
+    "override": "orders to ignore instructions",
+    "my-commands": "orders to follow another's commands",
+    "new-instructions": "new instructions",
+    "only-follow": "orders to follow nothing else",
+    "role-reassignment": "a new role for the model",
+    "prompt-leak": "asks for the instructions",
+    "prompt-leak-directive": "asks for the instructions",
+    "de-steuer-id": "German tax number",
+    "fr-nir": "French social security number",
+    "es-dni-nie": "Spanish identity number",
+    "it-codice-fiscale": "Italian tax number",
+    "pl-pesel": "Polish identity number",
+    "nl-bsn": "Dutch citizen number",
+    "br-cpf": "Brazilian tax number",
+    "us-ssn": "US social security number",
+    "us-ssn-context": "US social security number",
+    "addressed-to-assistant": "speaks to the assistant",
+    "assistant-must": "says what the assistant must do",
+    "tell-nobody": "asks for secrecy",
+    "skip-checks": "asks to skip checks",
+    "call-tool": "asks for a tool",
+    "send-secrets": "asks to send secrets",
+    "pretend-system": "poses as the system",
+    "tag-characters": "invisible tag characters",
+    "dan": "a persona without rules",
+    "persona": "a persona without rules",
+    "no-limits": "a model without limits",
+    "pretend-unlimited": "a model without limits",
+    "split-payload": "an order in pieces",
+    "post-file": "sends a file out",
+    "remove-root": "deletes the whole disk",
+    "pipe-to-shell": "runs a script from the net",
+    "markdown-image-data": "data in an image's address",
+    "html-image-data": "data in an image's address",
+    "link-long-data": "data in a link",
+    "dns-data": "data in a host's name",
+    "url-password": "password in an address",
+    "not-json": "not JSON",
+    "no-answer": "no answer",
+    "not-permitted": "no rule permits it",
+    "finish-reason-length": "cut short by the model",
+    "finish-reason-filter": "stopped by the provider's filter",
+}
+_LANGUAGE = {
+    "en": "English",
+    "de": "German",
+    "fr": "French",
+    "es": "Spanish",
+    "it": "Italian",
+    "pt": "Portuguese",
+    "nl": "Dutch",
+    "pl": "Polish",
+    "sv": "Nordic",
+    "ro": "Romanian, Czech or Hungarian",
+    "tr": "Turkish, Indonesian or Vietnamese",
+    "ru": "Russian or Ukrainian",
+    "zh": "Chinese",
+    "ja": "Japanese",
+    "ko": "Korean",
+    "ar": "Arabic, Persian or Hebrew",
+    "hi": "Hindi or Bengali",
+    "many": "several languages",
+}
+_SPELLED = {
+    **{word.lower(): word for word in ("API", "AWS", "GCP", "HR", "IBAN", "IP", "JSON", "JWT", "SQL", "UK", "US")},
+    **{word.lower(): word for word in ("DNS", "HTML", "IMEI", "ITIN", "MAC", "MRZ", "NHS")},
+    **{word.lower(): word for word in ("NINO", "NPM", "SAS", "URL", "AI")},
+    **{
+        word.lower(): word
+        for word in ("GitHub", "GitLab", "OpenAI", "Anthropic", "Azure", "Slack", "Stripe", "Discord")
+    },
+}
+_FAMILY = re.compile(rf"(.+?)-({'|'.join(_LANGUAGE)})(?:-[a-z-]+)?")
+_ASIDE = re.compile(r" ?\(([^()]*)\)")
+
+_CONDITION = {
+    "params.min_score": "Threshold",
+    "params.not_these": "Other than",
+    "params.ordinary": "Not counted",
+    "params.labels": "Looked for",
+    "params.least": "At least",
+    "params.least_length": "At least (characters)",
+    "params.least_share": "At least (share)",
+    "params.most_ms": "At most (ms)",
+    "params.most_tokens": "At most (tokens)",
+    "params.repeats": "Repeats",
+    "call.user.role": "Person's role",
+    "call.system": "System",
+    "call.model": "Model",
+    "call.name": "Step",
+}
+
+
+def rule(value: str) -> str:
+    """What a rule looks for, in words that can stand within a sentence: 'github-token' is 'GitHub token', 'override-en'
+    'orders to ignore instructions (English)'. A rule of a customer's own pack is spelled out."""
+    if value in _RULE:
+        return _RULE[value]
+    family = _FAMILY.fullmatch(value)
+    if family and (family[1] in _RULE or family[2] == "en" or value.endswith("-many")):
+        return f"{_RULE.get(family[1]) or _spelled(family[1])} ({_LANGUAGE[family[2]]})"
+    return _spelled(value)
+
+
+def _spelled(value: str) -> str:
+    found = [_SPELLED.get(word, word) for word in re.split(r"[-_. ]+", value) if word]
+    return " ".join(found)
+
+
+def explanation(text: str, rules: Iterable[str]) -> str:
+    """A policy's sentence without identifiers: what it says in brackets about one of `rules` is put in words.
+
+    'The answer holds a secret (token, rule github-token).' becomes 'The answer holds a secret (GitHub token).'
+    """
+    known = set(rules)
+
+    def aside(match: re.Match[str]) -> str:
+        terms = [term.strip() for term in match[1].split(",")]
+        named = [term.removeprefix("rule ") for term in terms]
+        if not known.intersection(named):
+            return match[0]
+        said = ", ".join(dict.fromkeys(rule(term) for term in named if term in known))
+        return (
+            f": {said}" if "(" in said and text[match.end() :] == "." else f" ({said.replace(' (', ', ').rstrip(')')})"
+        )
+
+    return _ASIDE.sub(aside, text)
+
+
+def condition(path: str) -> str:
+    """The label of a value that a policy's condition read: 'params.min_score' is 'Threshold'."""
+    return _CONDITION.get(path) or plain(path.partition(".")[2] or path)
+
+
+def read(path: str, value: str) -> str:
+    """Such a value: identifiers of a policy's parameters spelled out, what came with a call as it came."""
+    return value.replace("_", " ") if path.startswith("params.") else value
+
+
 def category(value: str) -> str:
     return CATEGORY.get(value, plain(value))
 
@@ -154,8 +309,11 @@ def queue(value: str) -> str:
 
 
 def controls(values: Mapping[str, Iterable[str]]) -> str:
-    """'EU AI Act article 15, OWASP LLM LLM01': what a policy serves."""
-    return ", ".join(f"{CONTROL.get(k, plain(k))} {', '.join(v)}" for k, v in values.items() if v)
+    """'EU AI Act article 15, OWASP LLM01': what a policy serves."""
+    served: dict[str, list[str]] = {}
+    for framework, numbers in values.items():
+        served.setdefault(CONTROL.get(framework, plain(framework)), []).extend(numbers)
+    return ", ".join(f"{framework} {', '.join(numbers)}" for framework, numbers in served.items() if numbers)
 
 
 def count(number: int, one: str, many: str = "") -> str:

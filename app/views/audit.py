@@ -172,9 +172,12 @@ with left:
         [int(row.data["reveal"]) for row in rows if row.kind == EventKind.CONTENT_REVEALED and "reveal" in row.data],
     )
 
+    named = {trail.case_number(row.subject, row.data) for row in rows}
+    titles = session.read(cases.titles, [number for number in named if number])
+
     def sentence(row: audit.EventRow) -> str:
         reason = reasons.get(int(row.data.get("reveal", 0) or 0), "") if row.kind == EventKind.CONTENT_REVEALED else ""
-        return trail.sentence(row.kind, row.actor, row.subject, row.data, everybody, reason=reason)
+        return trail.sentence(row.kind, row.actor, row.subject, row.data, everybody, reason=reason, titles=titles)
 
     if not rows:
         with ui.notice(

@@ -73,7 +73,7 @@ with left:
         replaced = session.read(calls.replacements, [one.part.message_id for one in call.parts])
         shown = evidence.shown(call, detail, replaced, unfold=bool(st.session_state.get(f"unfold-call-{call.id}")))
         if shown.earlier:
-            with st.expander(f"Earlier in this conversation ({len(shown.earlier)})"):
+            with st.expander(evidence.before(shown.earlier)):
                 transcript(shown.earlier, shown.earlier_marks, key=f"call-earlier-{call.id}")
         if shown.turns:
             transcript(shown.turns, shown.marks, key=f"call-turns-{call.id}")
@@ -108,18 +108,16 @@ with right:
             if policy.explanation:
                 st.text(policy.explanation)
             if policy.values:
-                pairs(
-                    {words.plain(key): str(value) for key, value in policy.values.items()}, key=f"v-{call.id}-{number}"
-                )
+                pairs(policy.values, key=f"v-{call.id}-{number}")
             if serves := words.controls(policy.controls):
                 st.caption(f"Serves {words.name(serves, 200)}")
         if decision is not None and not why and row.content_captured and row.status is CallStatus.CHECKED:
             st.markdown(":material/check: Examined by all detectors; no policy had anything to say.")
         if decision is not None and not why and not row.content_captured:
             st.caption("No policy had anything to say about what is known of it.")
-        for number, _title, state in call.cases:
+        for number, about, state in call.cases:
             with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-                st.caption(words.CASE_STATE[state], width="content")
+                st.caption(f"{words.name(about, 60)} · {words.CASE_STATE[state].lower()}", width="content")
                 st.page_link(
                     "views/case.py",
                     label=f"Open case {number}",

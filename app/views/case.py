@@ -112,6 +112,8 @@ if acts.lease(case.id) and not mine:
 
 # What may be shown, and how
 
+MOST_FURTHER = 20
+
 
 def reveal_facts() -> dict[str, bool]:
     return {"claimed_by_actor": mine}
@@ -171,6 +173,29 @@ def countdown(until: datetime, call_id: int) -> None:
             st.rerun(scope="app")
 
 
+def further_calls() -> None:
+    """Calls that show the same incident: the verdict is for all of them."""
+    found, more = session.read(cases.further_calls, case.id, visible)
+    if not found:
+        return
+    number = f"more than {len(found)} further calls" if more else words.count(len(found), "further call")
+    with st.expander(f"Also seen in {number}", icon=":material/stacks:"):
+        st.caption("They show the same incident, so one verdict is for all of them.")
+        for other in found[:MOST_FURTHER]:
+            with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+                at = words.moment(session.local(other.started_at), now)
+                st.caption(f"{words.name(other.step)} · {at}" if other.step else at, width="content")
+                st.page_link(
+                    "views/call.py",
+                    label="Open the call",
+                    icon=":material/arrow_forward:",
+                    icon_position="right",
+                    query_params={"id": str(other.id)},
+                )
+        if len(found) > MOST_FURTHER:
+            st.caption(f"The first {MOST_FURTHER} are listed.")
+
+
 left, right = ui.split()
 with left:
     if case.kind is CaseKind.REPORT:
@@ -223,7 +248,7 @@ with left:
                 st.markdown(":orange-badge[:material/visibility_off: No content captured]")
                 st.caption("The application sent this call without its text: it could not be examined.")
             if shown.earlier:
-                with st.expander(f"Earlier in this conversation ({len(shown.earlier)})"):
+                with st.expander(evidence.before(shown.earlier)):
                     transcript(shown.earlier, shown.earlier_marks, key=f"earlier-{case.id}")
             if shown.turns:
                 current = str(st.session_state.get(f"finding-{case.id}", ""))
@@ -241,6 +266,7 @@ with left:
                     help="This text may be hard to read. It is counted in your day's severe cases.",
                 )
     if call is not None:
+        further_calls()
         steps.panel(call.row.trace_id, visible, chosen=call.id, key=f"case-{case.id}")
 
 with right:
@@ -273,14 +299,12 @@ with right:
                     with st.container(horizontal=True, horizontal_alignment="distribute"):
                         st.markdown(f":{colour}-badge[{one.n}] {words.category(one.category)}", width="content")
                         st.caption(f"{one.sure:.0%} sure", width="content")
-                    where = f"In the {one.where.lower()}" if one.where else "In the call as a whole"
-                    st.caption(where + (f" · rule {words.name(words.plain(one.rule))}" if one.rule else ""))
-            values = {words.plain(key): str(value) for key, value in policy.values.items()}
-            if values:
-                pairs(
-                    {**values, "Result": words.ACTION.get(policy.action, policy.action)},
-                    key=f"values-{case.id}-{position}",
-                )
+                    where = f"In {words.PLACE.get(one.where, one.where.lower())}" if one.where else "In the call as a whole"
+                    st.caption(where + (f" · {words.name(words.rule(one.rule))}" if one.rule else ""))
+            pairs(
+                {**policy.values, "Result": words.ACTION.get(policy.action, policy.action)},
+                key=f"values-{case.id}-{position}",
+            )
             if serves := words.controls(policy.controls):
                 st.caption(f"Serves {words.name(serves, 200)}")
         if not why:

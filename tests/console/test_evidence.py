@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import pytest
 
-from app import evidence, steps
+from app import evidence, steps, words
 from app.components import ui
+from governance.detectors.packs import load_pack, pack_names
 from governance.domain.calls import CallKind
 from governance.store import parts
 from governance.store.queries.calls import ShownPart, Step
 
 
-def shown(*frames: list[object]) -> list[ShownPart]:
+def shown(*frames: Sequence[object]) -> list[ShownPart]:
     """Parts from frames as they are stored, their text the message's number."""
     return [
         ShownPart(part=part, text=str(part.message_id), erased=False)
@@ -21,7 +23,7 @@ def shown(*frames: list[object]) -> list[ShownPart]:
     ]
 
 
-def order(*frames: list[object]) -> tuple[list[str | None], list[str | None]]:
+def order(*frames: Sequence[object]) -> tuple[list[str | None], list[str | None]]:
     before, answer = evidence.exchange(shown(*frames))
     return [one.text for one in before], [one.text for one in answer]
 
@@ -82,3 +84,62 @@ def test_every_step_of_a_chart_has_its_label_and_room_for_it(number: int, monkey
     spec = ui.waterfall_spec.__wrapped__(bars, "step 0", "light")
     assert spec["layer"][0]["encoding"]["y"]["axis"]["labelOverlap"] is False
     assert (spec["height"] - 34) / number >= 20
+
+
+@pytest.mark.parametrize(
+    ("said", "rule", "reads"),
+    [
+        (
+            "The answer holds a secret (token, rule github-token).",
+            "github-token",
+            "The answer holds a secret (GitHub token).",
+        ),
+        (
+            "Document cv-1 carries instructions to the model (rule override-en).",
+            "override-en",
+            "Document cv-1 carries instructions to the model: orders to ignore instructions (English).",
+        ),
+        (
+            "gpt-4o refused (refusal-en), though nothing in the prompt called for it.",
+            "refusal-en",
+            "gpt-4o refused (refusal, English), though nothing in the prompt called for it.",
+        ),
+        (
+            "Document a may not be read by the role manager (hr-files-stay-in-hr).",
+            "hr-files-stay-in-hr",
+            "Document a may not be read by the role manager (HR files stay in HR).",
+        ),
+        ("The call failed (status 500).", "", "The call failed (status 500)."),
+    ],
+)
+def test_an_explanation_names_no_rule_by_its_identifier(said: str, rule: str, reads: str) -> None:
+    assert words.explanation(said, [rule] if rule else []) == reads
+
+
+def test_every_rule_that_is_shipped_reads_as_words() -> None:
+    for pack in map(load_pack, pack_names()):
+        for rule in pack.rules:
+            assert "-" not in words.rule(rule.id)
+            assert "_" not in words.rule(rule.id)
+
+
+def test_what_a_condition_read_has_a_plain_label() -> None:
+    policy = {
+        "title": "t",
+        "outcome": "fired",
+        "status": "enforce",
+        "action": "block",
+        "severity": "high",
+        "values": {"params.min_score": "0.8", "params.not_these": "prompt_leak", "call.user.role": "private_client"},
+    }
+    (fired,) = evidence.fired({"policies": [policy], "findings": []})
+    assert fired.values == {"Threshold": "0.8", "Other than": "prompt leak", "Person's role": "private_client"}
+
+
+def test_a_framework_is_named_once_before_its_numbers() -> None:
+    serves = {"owasp_llm": ["LLM02"], "owasp_asi": ["ASI03"], "eu_ai_act": ["15"]}
+    assert words.controls(serves) == "OWASP LLM02, ASI03, EU AI Act article 15"
+
+
+def test_a_call_without_parts_is_an_exchange_without_parts() -> None:
+    assert order() == ([], [])

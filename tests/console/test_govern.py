@@ -19,7 +19,10 @@ def test_events_are_sentences_with_actors(world: World, page: Page) -> None:
     case = world.case()
     world.application.review.claim(world.people["reviewer"], case)
     said = page("audit", "auditor").dataframe[0].value
-    assert list(said["What happened"])[:2] == [f"reviewer claimed case {case}", f"Case {case} was opened"]
+    assert list(said["What happened"])[:2] == [
+        f"reviewer claimed case {case} (Document carries instructions)",
+        f"Case {case} was opened: Document carries instructions",
+    ]
     only = page("audit", "auditor", show="Verdicts").dataframe[0].value
     assert set(only["Kind"]) == {"Claim"}
 

@@ -183,3 +183,32 @@ def test_steps_of_a_trace_are_listed_below_their_parents(world: World, page: Pag
         "Tool call update_payout:\n{claim: 7}",
         "Tool result update_payout:\ndone",
     ]
+
+
+def test_further_calls_of_an_incident_and_their_case_lead_to_each_other(world: World, page: Page) -> None:
+    case = world.case()
+    alone = page("case", "reviewer", id=str(case))
+    assert not any("Also seen" in expander.label for expander in alone.expander)
+    further = [world.call(name=f"chat {number}", action="block", queue="security") for number in range(2)]
+    with world.application.database.write() as tx:
+        for call in further:
+            tx.cases.add_call(case, call)
+    test = page("case", "reviewer", id=str(case))
+    assert not test.exception
+    assert "Also seen in 2 further calls" in [expander.label for expander in test.expander]
+    assert "chat 1" in spoken(test)
+    joined = page("call", "engineer", id=str(further[0]))
+    assert not joined.exception
+    assert "Document carries instructions · open" in spoken(joined)
+
+
+def test_further_calls_are_bounded_and_only_of_systems_one_may_see(world: World) -> None:
+    case = world.case()
+    further = [world.call() for _number in range(3)]
+    with world.application.database.write() as tx:
+        for call in further:
+            tx.cases.add_call(case, call)
+    with world.application.database.read() as connection:
+        found, more = cases.further_calls(connection, case, None, most=2)
+        assert ([one.id for one in found], more) == (further[:2], True)
+        assert cases.further_calls(connection, case, (world.system("HR assistant"),)) == ([], False)

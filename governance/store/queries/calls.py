@@ -275,7 +275,7 @@ class DecisionView:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CallView:
-    """One call with its parts, decisions (the one in force first), cases and conflicts."""
+    """One call with its parts, decisions (the one in force first), cases (its own and those joined) and conflicts."""
 
     id: int
     system_id: int
@@ -321,8 +321,10 @@ def find(connection: sa.Connection, number: int, systems: Systems = None) -> Cal
     conflicts = connection.execute(
         sa.select(sa.func.count()).select_from(t.call_conflict).where(t.call_conflict.c.call_id == number)
     ).scalar_one()
+    joined = sa.select(t.case_call.c.case_id).where(t.case_call.c.call_id == number)
+    opened = sa.select(t.case.c.id).where(t.case.c.call_id == number).union(joined)
     cases = connection.execute(
-        sa.select(t.case.c.id, t.case.c.title, t.case.c.state).where(t.case.c.call_id == number).order_by(t.case.c.id)
+        sa.select(t.case.c.id, t.case.c.title, t.case.c.state).where(t.case.c.id.in_(opened)).order_by(t.case.c.id)
     )
     return CallView(
         id=row.id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -333,3 +333,35 @@ def reveal_reasons(connection: sa.Connection, numbers: Sequence[int]) -> dict[in
     r = t.reveal.c
     rows = connection.execute(sa.select(r.id, r.reason).where(r.id.in_(numbers)))
     return {row.id: row.reason for row in rows}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FurtherCall:
+    """A call that shows the incident of a case that another call opened. `step` came with the call."""
+
+    id: int
+    step: str
+    started_at: datetime
+
+
+def further_calls(
+    connection: sa.Connection, number: int, systems: Systems, most: int = 100
+) -> tuple[list[FurtherCall], bool]:
+    """The calls that joined a case, in the order in which they were recorded, at most `most`; and whether there are
+    more."""
+    j, c = t.case_call.c, t.call.c
+    rows = connection.execute(
+        sa.select(c.id, c.name, c.started_at)
+        .join(t.case_call, j.call_id == c.id)
+        .where(j.case_id == number, within(c.system_id, systems))
+        .order_by(j.call_id)
+        .limit(most + 1)
+    ).all()
+    found = [FurtherCall(id=row.id, step=row.name, started_at=moment(row.started_at)) for row in rows[:most]]
+    return found, len(rows) > most
+
+
+def titles(connection: sa.Connection, numbers: Collection[int]) -> dict[int, str]:
+    """What cases are about, by number: for sentences that name them."""
+    rows = connection.execute(sa.select(t.case.c.id, t.case.c.title).where(t.case.c.id.in_(numbers)))
+    return {row.id: row.title for row in rows}
