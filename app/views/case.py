@@ -299,7 +299,7 @@ with right:
                     with st.container(horizontal=True, horizontal_alignment="distribute"):
                         st.markdown(f":{colour}-badge[{one.n}] {words.category(one.category)}", width="content")
                         st.caption(f"{one.sure:.0%} sure", width="content")
-                    where = f"In {words.PLACE.get(one.where, one.where.lower())}" if one.where else "In the call as a whole"
+                    where = f"In {words.PLACE.get(one.where, 'the call as a whole')}"
                     st.caption(where + (f" · {words.name(words.rule(one.rule))}" if one.rule else ""))
             pairs(
                 {**policy.values, "Result": words.ACTION.get(policy.action, policy.action)},
