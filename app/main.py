@@ -43,22 +43,22 @@ if not (reads or audits or manages):
         st.button("Sign out", icon=":material/logout:", on_click=st.logout)
     st.stop()
 
-pages: dict[str, list[st.Page]] = {}
-if reads:
-    pages[""] = [page("overview", "Overview", "space_dashboard", default=True)]
-    pages["Review"] = [
-        page("queue", "Queue", "inbox"),
+# A page that is not for this person keeps its address and says so there (`session.need`): a colleague's link is no dead
+# end.
+pages: dict[str, list[st.Page]] = {
+    "": [page("overview", "Overview", "space_dashboard", shown=reads, default=reads)],
+    "Review": [
+        page("queue", "Queue", "inbox", shown=reads),
         page("case", "Case", "gavel", shown=False),
-        page("reports", "Reports", "report"),
-    ]
-pages["Look up"] = [page("calls", "Calls", "forum"), page("call", "Call", "forum", shown=False)] if reads else []
-govern = []
-if audits:
-    govern.append(page("audit", "Audit trail", "history_edu", default=not reads))
-if manages:
-    govern.append(page("admin", "Admin", "manage_accounts", default=not reads and not audits))
-pages["Govern"] = govern
-here = st.navigation({group: found for group, found in pages.items() if found})
+        page("reports", "Reports", "report", shown=reads),
+    ],
+    "Look up": [page("calls", "Calls", "forum", shown=reads), page("call", "Call", "forum", shown=False)],
+    "Govern": [
+        page("audit", "Audit trail", "history_edu", shown=audits, default=audits and not reads),
+        page("admin", "Admin", "manage_accounts", shown=manages, default=not reads and not audits),
+    ],
+}
+here = st.navigation(pages)
 
 with st.sidebar:
     st.space("small")

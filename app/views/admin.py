@@ -198,7 +198,7 @@ with people_tab:
     with ui.panel("People", f"{len(active)} of {len(everybody)} may sign in"):
         for person in everybody:
             with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-                with st.container(gap="xxsmall", width="content"):
+                with st.container(gap="xxsmall", width="stretch"):
                     tag = " :blue-badge[You]" if person.id == me.id else ""
                     tag += " :gray-badge[Disabled]" if person.disabled_at else ""
                     tag += (
@@ -257,7 +257,10 @@ with people_tab:
             add_person()
     with ui.panel("What each role may"):
         ui.table(
-            [{"Role": ui.whole(words.ROLE[role]), "May": words.ROLE_MAY[role].capitalize()} for role in words.ROLE]
+            [
+                {"Role": ui.whole(words.ROLE[role]), "May": words.ROLE_MAY[role][:1].upper() + words.ROLE_MAY[role][1:]}
+                for role in words.ROLE
+            ]
         )
 
 with keys_tab, ui.panel("API keys", f"{len(open_keys)} open"):

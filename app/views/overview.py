@@ -51,10 +51,12 @@ if not shown:
     st.stop()
 
 
+NEEDED = {"audit": Permission.READ_AUDIT, "admin": Permission.MANAGE_ACCESS}
+
+
 def page_link(page: str, label: str, query: dict[str, str]) -> None:
     """A link, unless the page is not for this person."""
-    needed = {"audit": Permission.READ_AUDIT, "admin": Permission.MANAGE_ACCESS}.get(page, Permission.READ_CALLS)
-    if session.may(needed):
+    if session.may(NEEDED.get(page, Permission.READ_CALLS)):
         st.page_link(
             f"views/{page}.py", label=label, icon=":material/arrow_forward:", icon_position="right", query_params=query
         )
@@ -244,7 +246,8 @@ def deadline_spec(counts: tuple[tuple[str, str, int], ...], theme: str) -> dict[
 
 
 with ui.panel("Needs you now", cell=needs_cell):
-    urgent = figures.needs(state, session.actor(), session.may, now)
+    exceptions = figures.needs(state, session.actor(), session.may, now)
+    urgent = [one for one in exceptions if session.may(NEEDED.get(one.page, Permission.READ_CALLS))]
     for one in urgent[:5]:
         with st.container(gap="xxsmall"):
             st.markdown(f"**{one.what}** {one.detail}")
@@ -256,6 +259,11 @@ with ui.panel("Needs you now", cell=needs_cell):
     if not urgent:
         st.markdown(":green[:material/check_circle:] **Nothing waits for you.**")
         st.caption("What is late, unusual or waits for your approval appears here.")
+    for one in exceptions:
+        if one not in urgent:
+            with st.container(gap="xxsmall"):
+                st.markdown(f":gray[{one.what}]")
+                st.caption("Others see to it")
 
 with ui.panel(
     "Share of calls flagged each day",

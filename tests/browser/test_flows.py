@@ -83,6 +83,15 @@ def test_an_address_survives_the_sign_in(site: Site, context: BrowserContext) ->
     assert urlsplit(page.url).query == f"id={number}"
 
 
+def test_a_link_to_a_page_of_another_role_says_so(site: Site, context: BrowserContext) -> None:
+    page = context.new_page()
+    sign_in(page, site, "reviewer")
+    page.goto(site.url + "/audit")
+    expect(page.get_by_text("This page is not for your role")).to_be_visible()
+    assert urlsplit(page.url).path == "/audit"
+    assert not page.get_by_role("dialog").count()
+
+
 @pytest.mark.parametrize(
     "path", ["/", "/queue", "/case?id=1", "/calls?words=x", "/call?id=1", "/reports", "/audit", "/admin"]
 )

@@ -140,6 +140,15 @@ def test_pages_are_for_their_roles_only(page: Page, name: str, allowed: set[str]
         assert (MARK[name] in {*labels(test), *(field.label for field in test.text_input)}) is (who in allowed), who
 
 
+def test_what_only_others_can_do_is_not_asked_of_a_reviewer(world: World, page: Page) -> None:
+    world.call()
+    reviewer, officer = page("overview", "reviewer"), page("overview", "compliance_officer")
+    asked = "**The audit log waits to be verified.**"
+    assert asked in spoken(officer)
+    assert asked not in spoken(reviewer)
+    assert "Others see to it" in spoken(reviewer)
+
+
 def test_a_reviewer_of_one_system_sees_that_system_only(world: World, page: Page) -> None:
     hidden = world.case("Claims assistant")
     seen = world.case("HR assistant")
