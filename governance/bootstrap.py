@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from governance.audit.note import Signer
     from governance.detectors.runner import Runner
-    from governance.domain.calls import Call
     from governance.engine.check import Checker
     from governance.intake import Intake
     from governance.policy.policy import PolicySet
@@ -245,8 +244,10 @@ class Application:
     @cached_property
     def reveal(self) -> RevealService:
         from governance.services.reveal import RevealService
+        from governance.store.calls import SqlOriginals
 
-        return RevealService(self.authority, _Originals(self), lasts=timedelta(minutes=self.settings.reveal_minutes))
+        originals = SqlOriginals(self.database, self.key_ring)
+        return RevealService(self.authority, originals, lasts=timedelta(minutes=self.settings.reveal_minutes))
 
     # The audit log
 
@@ -405,19 +406,6 @@ class Application:
             self.checkpointer.stop()
         if "engine" in self.__dict__:
             self.engine.dispose()
-
-
-class _Originals:
-    """Implements `ports.Originals`."""
-
-    def __init__(self, application: Application) -> None:
-        self._application = application
-
-    def call(self, call_id: int) -> Call:
-        from governance.store.calls import original
-
-        with self._application.database.read() as connection:
-            return original(connection, self._application.key_ring, call_id)
 
 
 def open_application(settings: Settings | None = None, *, clock: Clock = utc_now, migrate: bool = False) -> Application:

@@ -15,6 +15,7 @@ from governance.privacy.keys import KeyRing
 from governance.store import bulk, facts, parts
 from governance.store import tables as t
 from governance.store.checks import CallOpener
+from governance.store.database import Database
 from governance.store.times import moment
 
 UNCHECKED = "[not checked yet]"
@@ -97,6 +98,18 @@ def original(connection: sa.Connection, keyring: KeyRing, call_id: int) -> Call:
     if not found or found[0].call is None:
         raise NotFound("There is no such call." if not found else found[0].unreadable)
     return found[0].call
+
+
+class SqlOriginals:
+    """Implements `services.ports.Originals`."""
+
+    def __init__(self, database: Database, keyring: KeyRing) -> None:
+        self._database = database
+        self._keyring = keyring
+
+    def call(self, call_id: int) -> Call:
+        with self._database.read() as connection:
+            return original(connection, self._keyring, call_id)
 
 
 def redacted_texts(connection: sa.Connection, message_ids: Iterable[int]) -> dict[int, str]:
