@@ -117,7 +117,7 @@ def run() -> Table:
         title="Check",
         rows=(
             row("2 KB of new content through all default policies", "new_2kb", GOAL),
-            row("a call of 42 messages, one of them new", "turn_21", GOAL),
+            row("a call of 42 messages, one of them new", "turn_21"),
             row("decide only, nothing found", "decide_only"),
             row("governance check --jsonl, 2 KB a line, start included", "jsonl", GOAL),
         ),
