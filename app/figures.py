@@ -138,6 +138,19 @@ def needs(state: Overview, who: Actor, may: Callable[..., bool], now: datetime) 
                     link="Decide",
                 )
             )
+    if may(Permission.CLAIM_CASE):
+        free = [load for load in state.loads if load.state is CaseState.OPEN]
+        cases_free, critical = sum(load.cases for load in free), sum(load.cases for load in free if load.severity == 4)
+        if cases_free:
+            found.append(
+                posture.Deviation(
+                    what=f"{words.count(cases_free, 'case waits', 'cases wait')} for a reviewer.",
+                    detail=f"{critical} of them critical." if critical else "None of them critical.",
+                    note="Queue",
+                    page="queue",
+                    link="Open the queue",
+                )
+            )
     return [*found, *state.deviations]
 
 

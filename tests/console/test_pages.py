@@ -147,6 +147,16 @@ def test_what_only_others_can_do_is_not_asked_of_a_reviewer(world: World, page: 
     assert asked in spoken(officer)
     assert asked not in spoken(reviewer)
     assert "Others see to it" in spoken(reviewer)
+    assert "Nothing waits for you" in spoken(reviewer)
+
+
+def test_open_cases_wait_for_a_reviewer(world: World, page: Page) -> None:
+    world.case(severity="critical")
+    world.case()
+    found = spoken(page("overview", "reviewer"))
+    assert "**2 cases wait for a reviewer.** 1 of them critical." in found
+    assert "Nothing waits for you" not in found
+    assert "for a reviewer" not in spoken(page("overview", "auditor"))
 
 
 def test_a_reviewer_of_one_system_sees_that_system_only(world: World, page: Page) -> None:
