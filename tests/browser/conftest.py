@@ -30,8 +30,9 @@ CHROMIUM = next(
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """One a file: while Playwright is at work this thread has a running event loop, and other tests need their own."""
     if not CHROMIUM:
         if os.environ.get("CI"):
             pytest.fail("The browser tests need Chromium: apt-get install chromium.")
@@ -55,7 +56,7 @@ class Site:
         return self.serving.url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
     application = bootstrap.open_application(
