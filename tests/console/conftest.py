@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,12 @@ with warnings.catch_warnings():
     from streamlit.testing.v1 import AppTest
 
 MAIN = bootstrap.console_package() / "main.py"
+
+
+@pytest.fixture(autouse=True)
+def the_tests_own_main(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streamlit puts each script in the place of `__main__`, and a process that a later test spawns would run it."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 @pytest.fixture
