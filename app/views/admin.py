@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import streamlit as st
@@ -58,6 +59,17 @@ def complaint(error: GovernanceError) -> None:
     st.text(str(error))
 
 
+def attempt(act: Callable[[], object], said: str) -> None:
+    """Does what was asked and says so; or says why not, in the dialog that asked."""
+    try:
+        act()
+    except GovernanceError as error:
+        complaint(error)
+    else:
+        session.tell(said)
+        st.rerun()
+
+
 @st.dialog("Add a person")
 def add_person() -> None:
     st.caption("A local account, for a trial. With OpenID Connect people appear at their first sign-in.")
@@ -110,13 +122,10 @@ def change_roles(person: people.Person) -> None:
         for option in only_for:
             word, _, system = option.partition(" for ")
             bindings.append(RoleBinding(role=Role(ranks[word]), system=system))
-        try:
-            session.application().people.set_roles(session.begin(), person.id, bindings)
-        except GovernanceError as error:
-            complaint(error)
-        else:
-            session.tell("The roles are changed and hold from the next click.")
-            st.rerun()
+        attempt(
+            lambda: session.application().people.set_roles(session.begin(), person.id, bindings),
+            "The roles are changed and hold from the next click.",
+        )
 
 
 @st.dialog("Disable this account?")
@@ -124,13 +133,7 @@ def disable(person: people.Person) -> None:
     st.markdown(f"**{words.name(person.name)}** is signed out everywhere and can't sign in again.")
     st.caption("What they did stays in the record.")
     if st.button("Disable", type="primary", icon=":material/person_off:", key=f"disable-go-{person.id}"):
-        try:
-            session.application().people.disable(session.begin(), person.id)
-        except GovernanceError as error:
-            complaint(error)
-        else:
-            session.tell("The account is disabled.")
-            st.rerun()
+        attempt(lambda: session.application().people.disable(session.begin(), person.id), "The account is disabled.")
 
 
 @st.dialog("Give a new password?")
@@ -183,13 +186,7 @@ def revoke(key: people.Key) -> None:
     st.markdown(f"Applications that use key **{key.id}** (gov\\_{words.name(key.prefix)}…) are refused within seconds.")
     st.caption("This can't be taken back.")
     if st.button("Revoke", type="primary", icon=":material/key_off:", key=f"revoke-go-{key.id}"):
-        try:
-            session.application().keys.revoke(session.begin(), key.id)
-        except GovernanceError as error:
-            complaint(error)
-        else:
-            session.tell(f"Key {key.id} is revoked.")
-            st.rerun()
+        attempt(lambda: session.application().keys.revoke(session.begin(), key.id), f"Key {key.id} is revoked.")
 
 
 people_tab, keys_tab, working_tab = st.tabs(["People", "API keys", "Detectors and checking"])

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import sqlalchemy as sa
 from pydantic_core import to_json
@@ -24,6 +24,7 @@ from governance.domain.calls import Call, CallKind, ContentEvent, EndUser, Relea
 from governance.domain.content import PartKind
 from governance.domain.events import Event, EventKind
 from governance.privacy.keys import ContentKey, KeyRing
+from governance.services.record import Recordable
 from governance.store import bulk, parts
 from governance.store import tables as t
 from governance.store.database import Database, Transaction
@@ -32,16 +33,6 @@ from governance.store.times import micros
 
 _CONVERSATIONS = 5_000
 _ATTEMPTS = 5
-
-
-class Recordable(Protocol):
-    """What the decoders give: calls, and content that came apart from its span."""
-
-    @property
-    def calls(self) -> Sequence[Call]: ...
-
-    @property
-    def content_events(self) -> Sequence[ContentEvent]: ...
 
 
 @dataclass(kw_only=True, slots=True)

@@ -70,14 +70,3 @@ class Heartbeat:
                     updated_at=now,
                 )
             )
-
-
-def last_seen(connection: sa.Connection) -> int | None:
-    """When any worker last gave a sign of life, in microseconds; None when none runs."""
-    return connection.execute(sa.select(sa.func.max(t.worker.c.seen_at))).scalar()
-
-
-def oldest_waiting(connection: sa.Connection) -> int | None:
-    """When the oldest call without a decision was received, in microseconds; None when all are decided."""
-    oldest = sa.select(t.call.c.received_at).where(sa.text("status = 'recorded'")).order_by(t.call.c.id).limit(1)
-    return connection.execute(oldest).scalar()

@@ -12,7 +12,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from governance.audit import merkle
-from governance.audit.note import Checkpoint
 from governance.audit.proof import Proof
 from governance.audit.tiles import Edge, TileReader
 from governance.errors import NotFound, Tampered
@@ -262,9 +261,3 @@ def proof(connection: sa.Connection, seq: int) -> Proof:
         raise NotFound(f"There is no event {seq} in the log.")
     tiles = StoredTiles(connection, Edge.from_bytes(stored.size, stored.edge))
     return Proof(seq, merkle.inclusion_proof(seq, stored.size, tiles.node), stored.checkpoint)
-
-
-def last_checkpoint(connection: sa.Connection) -> Checkpoint | None:
-    """The latest checkpoint, its signature not verified: for showing."""
-    stored = head(connection)
-    return None if stored is None else Checkpoint.parse(stored.checkpoint.rpartition("\n\n")[0] + "\n")
