@@ -351,7 +351,7 @@ class Application:
         """The detectors that the policies ask for."""
         from governance.detectors import registry
 
-        return registry.build(self.policy_set.detector_uses(), access_policies=self._access_dir)
+        return registry.build(self.policy_set.detector_uses(), access_policies=self._access_dir, data_dir=self.data_dir)
 
     @property
     def _access_dir(self) -> Path:

@@ -15,7 +15,7 @@ from typing import Any
 
 import cedarpy
 
-from governance.detectors.interface import Detector, DetectorDescription
+from governance.detectors.interface import Detector, DetectorDescription, DetectorKind, Options, Surroundings
 from governance.domain.calls import Call
 from governance.domain.content import Content, Part, PartKind
 from governance.domain.findings import Finding
@@ -185,3 +185,13 @@ def quotes(answer: str, document: str, *, words: int = _QUOTED_WORDS, most: int 
         return False
     shingles = {hash(tuple(source[at : at + words])) for at in range(len(source) - words + 1)}
     return any(hash(tuple(said[at : at + words])) in shingles for at in range(len(said) - words + 1))
+
+
+def _build(requests: Sequence[Options], surroundings: Surroundings) -> AccessDetector:
+    classify = surroundings.built.get("patterns")
+    return AccessDetector.load(
+        surroundings.access_policies, classify=classify if isinstance(classify, Detector) else None
+    )
+
+
+KIND = DetectorKind(describe=lambda: ACCESS, build=_build)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from governance.detectors.interface import DetectorDescription, OptionDescription, OptionValue
+from governance.detectors.interface import (
+    DetectorDescription,
+    DetectorKind,
+    OptionDescription,
+    Options,
+    merged,
+    version_of,
+)
 from governance.domain.calls import Call
 from governance.domain.content import Part, PartKind
 from governance.domain.findings import Finding
@@ -56,14 +63,14 @@ class BehaviourDetector:
     """Facts about how a call went. Of several policies' thresholds the lowest counts; each compares `data`."""
 
     name = NAME
-    version = VERSION
 
-    def __init__(self, options: Mapping[str, OptionValue] | None = None) -> None:
+    def __init__(self, options: Options | None = None) -> None:
         stated = options or {}
         thresholds = {option.name: option.default for option in BEHAVIOUR.options} | dict(stated)
         self._duration = _float(thresholds["duration_ms"])
         self._tokens = _float(thresholds["total_tokens"])
         self._repeats = max(2.0, _float(thresholds["repeats"]))
+        self.version = version_of(VERSION, self._duration, self._tokens, self._repeats)
 
     def examine_call(self, call: Call, parts: Sequence[Part]) -> Sequence[Finding]:
         """Findings of the call as a whole, with the numbers in `data`."""
@@ -121,3 +128,6 @@ def _error_class(error: str) -> str:
     """The first word of an error (its class or code): the rest may quote content."""
     first = error.split(maxsplit=1)[0].rstrip(":,.") if error.split() else ""
     return first[:80]
+
+
+KIND = DetectorKind(describe=lambda: BEHAVIOUR, build=lambda requests, _: BehaviourDetector(merged(requests)))

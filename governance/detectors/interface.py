@@ -1,10 +1,14 @@
-"""What a detector is: something that states facts. Two shapes, by what they look at, and how a policy asks for one."""
+"""What a detector is: something that states facts. Two shapes, by what they look at, how a policy asks for one, and how
+one is described and made."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias, runtime_checkable
+from pathlib import Path
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from governance.domain.calls import Call
 from governance.domain.content import Content, Part
@@ -26,7 +30,7 @@ class Detector(Protocol):
 
     @property
     def version(self) -> str:
-        """Changes whenever the same content could give other findings."""
+        """Changes whenever the same content could give other findings: with code, options and packs."""
         ...
 
     def examine(self, content: Content) -> Sequence[Finding]: ...
@@ -45,28 +49,39 @@ class CallDetector(Protocol):
     def examine_call(self, call: Call, parts: Sequence[Part]) -> Sequence[Finding]: ...
 
 
+Options: TypeAlias = Mapping[str, OptionValue]
+
+
 @dataclass(frozen=True, kw_only=True)
 class DetectorUse:
     """What a policy asks for: a registered detector by name, with options (for `patterns`: `packs`)."""
 
     name: str
-    options: Mapping[str, OptionValue] = field(default_factory=dict)
+    options: Options = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptionDescription:
-    """An option of a detector. `kind` is string, number, integer, boolean or strings; `choices` closes it."""
+    """An option of a detector. `kind` says what its value is; `choices` closes it."""
 
     name: str
-    kind: str
+    kind: Literal["string", "number", "integer", "boolean", "strings", "mapping", "mappings"]
     description: str
     default: OptionValue = None
     choices: tuple[str, ...] = ()
+    required: bool = False
+
+
+Cost: TypeAlias = Literal["low", "medium", "high"]
+"""Of one text of 2 KB: low is under a millisecond, medium under 50, high is more, or money."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorDescription:
-    """What `governance detectors list`, the console and lint say about a detector."""
+    """What `governance detectors list`, the console and lint say about a detector.
+
+    `selector` names the option whose values stand in `Finding.pack`: a policy that gives it reads those findings only.
+    """
 
     name: str
     version: str
@@ -75,3 +90,66 @@ class DetectorDescription:
     categories: tuple[str, ...]
     scope: str  # "content" or "call"
     options: tuple[OptionDescription, ...] = ()
+    cost: Cost = "low"
+    selector: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What the installation holds for detectors, beside what policies say.
+
+    `access_policies` is the folder with `data.cedar` and `data.cedarschema`. `data_dir` is the data directory, where
+    scanners and weights are installed; None where there is none. `built` are the detectors made before this one.
+    """
+
+    access_policies: Path | None = None
+    data_dir: Path | None = None
+    built: Mapping[str, Detector | CallDetector] = field(default_factory=dict)
+
+
+def no_problems(options: Options) -> list[str]:
+    """For a kind whose description says all that can be wrong with its options."""
+    return []
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectorKind:
+    """A detector as the registry knows it: one a file, listed in `registry.KINDS`.
+
+    `build` gets the options of every policy that asks for it, each distinct request once, and makes one detector for
+    all; it raises a `GovernanceError` when it cannot, and the runner then states that with every examination.
+    `problems` says what is wrong with a request beyond what `describe` tells (names, types, choices), for lint.
+    """
+
+    describe: Callable[[], DetectorDescription]
+    build: Callable[[Sequence[Options], Surroundings], Detector | CallDetector]
+    problems: Callable[[Options], list[str]] = no_problems
+
+
+def merged(requests: Sequence[Options]) -> dict[str, OptionValue]:
+    """One set of options that serves all requests: lists are united, of numbers the lowest is taken."""
+    options: dict[str, OptionValue] = {}
+    for request in requests:
+        for name, value in request.items():
+            options[name] = _merge(options[name], value) if name in options else value
+    return options
+
+
+def _merge(one: OptionValue, other: OptionValue) -> OptionValue:
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return sorted({str(value) for value in (*one, *other)})
+    if isinstance(one, int | float) and isinstance(other, int | float):
+        return min(one, other)
+    return other
+
+
+def version_of(code: str, *stated: object) -> str:
+    """A detector's version: its code's, and 12 hex digits over what else its findings depend on (JSON values)."""
+    written = json.dumps(stated, sort_keys=True, separators=(",", ":"), default=list)
+    return f"{code}+{hashlib.sha256(written.encode()).hexdigest()[:12]}"
+
+
+def words(options: Options, name: str) -> tuple[str, ...]:
+    """The option's strings, each once, in order; none when it was not given."""
+    value = options.get(name)
+    return tuple(sorted({str(one) for one in value})) if isinstance(value, list | tuple) else ()

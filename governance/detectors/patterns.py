@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 import re2
 
 from governance.detectors import views
-from governance.detectors.interface import DetectorDescription, OptionDescription
+from governance.detectors.interface import DetectorDescription, DetectorKind, OptionDescription, merged, words
 from governance.detectors.packs import Rule, load_pack, pack_names
 from governance.detectors.validators import VALIDATORS, mentioned
 from governance.domain.content import Content
@@ -410,9 +410,19 @@ def describe_patterns() -> DetectorDescription:
         + "; ".join(f"{pack.name} ({pack.title})" for pack in packs),
         categories=tuple(sorted({rule.category for pack in packs for rule in pack.rules})),
         scope="content",
+        selector="packs",
         options=(
             OptionDescription(
-                name="packs", kind="strings", description="The rule packs to look with.", choices=pack_names()
+                name="packs",
+                kind="strings",
+                description="The rule packs to look with.",
+                choices=pack_names(),
+                required=True,
             ),
         ),
     )
+
+
+KIND = DetectorKind(
+    describe=describe_patterns, build=lambda requests, _: PatternDetector.of(words(merged(requests), "packs"))
+)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter
 
-from governance.detectors.interface import CallDetector, Detector, OptionValue
+from governance.detectors.interface import CallDetector, Detector
 from governance.domain.calls import Call
 from governance.domain.content import Content, Part
 from governance.domain.findings import DetectorFailure, Examination, Finding
@@ -50,7 +50,6 @@ class Runner:
         content_detectors: Sequence[Detector] = (),
         call_detectors: Sequence[CallDetector] = (),
         unavailable: Sequence[Unavailable] = (),
-        options: Mapping[str, Mapping[str, OptionValue]] | None = None,
     ) -> None:
         self._content = tuple(content_detectors)
         self._call = tuple(call_detectors)
@@ -61,9 +60,9 @@ class Runner:
             {(one.name, one.version) for one in self._content} | {(one.name, one.version) for one in self._call}
         )
         missing = sorted((one.name, one.reason) for one in unavailable)
-        stated = json.dumps([versions, missing, options or {}], sort_keys=True, separators=(",", ":"), default=list)
+        stated = json.dumps([versions, missing], separators=(",", ":"))
         self.digest: str = hashlib.sha256(stated.encode()).hexdigest()[:16]
-        """16 hex digits over names, versions (which cover the packs' content) and options: what findings depend on."""
+        """16 hex digits over names and versions, which cover options and packs: all that findings depend on."""
         self.versions: dict[str, str] = dict(versions)
         self.health: dict[str, Health] = {name: Health() for name, _ in versions}
         for one in unavailable:

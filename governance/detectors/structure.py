@@ -10,7 +10,14 @@ from pathlib import Path
 
 import re2
 
-from governance.detectors.interface import DetectorDescription, OptionDescription, OptionValue
+from governance.detectors.interface import (
+    DetectorDescription,
+    DetectorKind,
+    OptionDescription,
+    Options,
+    merged,
+    version_of,
+)
 from governance.detectors.packs import Pack, read_pack
 from governance.detectors.views import encodable, folded
 from governance.domain.calls import Call, CallKind
@@ -59,12 +66,12 @@ class StructureDetector:
     """Facts about answers: refusal, length and repetition of the content, the rest of the call."""
 
     name = NAME
-    version = VERSION
 
-    def __init__(self, options: Mapping[str, OptionValue] | None = None) -> None:
+    def __init__(self, options: Options | None = None) -> None:
         options = options or {}
         self._max_characters = _number(options, "max_characters", 20_000)
         self._max_repetition = _number(options, "max_repetition", 0.5)
+        self.version = version_of(VERSION, self._max_characters, self._max_repetition, refusals().digest)
         self._refusals = [(rule.id, re2.compile(rule.regex)) for rule in refusals().rules]
         self._any_refusal = re2.Set.SearchSet()
         for _, pattern in self._refusals:
@@ -171,7 +178,7 @@ class StructureDetector:
         return findings
 
 
-def _number(options: Mapping[str, OptionValue], name: str, default: float) -> float:
+def _number(options: Options, name: str, default: float) -> float:
     value = options.get(name)
     return float(value) if isinstance(value, int | float) else default
 
@@ -227,3 +234,6 @@ def repetition(text: str, *, size: int = 6, most: int = 4_000) -> float:
     grams = Counter(zip(*(words[shift:] for shift in range(size)), strict=False))
     total = sum(grams.values())
     return (total - len(grams)) / total
+
+
+KIND = DetectorKind(describe=lambda: STRUCTURE, build=lambda requests, _: StructureDetector(merged(requests)))

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from governance.detectors.interface import DetectorUse
+from governance.detectors.registry import selects
 from governance.domain.calls import Call, CallKind
 from governance.domain.content import PartKind
 from governance.domain.decisions import Action, PolicyStatus, Severity
@@ -87,11 +88,8 @@ class Detect(BaseModel):
         return DetectorUse(name=self.use, options=dict(self.__pydantic_extra__ or {}))
 
     def states(self, finding: Finding) -> bool:
-        """Whether this use asked for such a finding: of the detector and, for patterns, of one of its packs."""
-        if finding.detector != self.use:
-            return False
-        packs = self.requested.options.get("packs")
-        return not isinstance(packs, list) or finding.pack in packs
+        """Whether this use asked for such a finding: of the detector and, for patterns, of one of its packs ..."""
+        return selects(self.requested, finding)
 
 
 class Then(_Model):
