@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -18,6 +19,10 @@ from governance.audit.note import Signer
 from governance.store import migrate
 from governance.store.audit_log import SqlAuditLog
 from governance.store.database import Database, connect
+
+# Nothing timed decides a test: a busy machine is no mistake of the code.
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("untimed")
 
 _numbers = itertools.count(1)
 

@@ -240,7 +240,7 @@ FINDINGS = st.lists(
 FAILURES = st.lists(st.sampled_from([BROKEN, DetectorFailure(detector="other", reason="gone")]), max_size=1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(policies(), FINDINGS, FAILURES, st.randoms(use_true_random=False))
 def test_a_decision_does_not_depend_on_the_order_of_the_policies(
     some: list[Policy], findings: list[Finding], failures: list[DetectorFailure], chance: random.Random
@@ -250,7 +250,7 @@ def test_a_decision_does_not_depend_on_the_order_of_the_policies(
     assert decide(some, findings, failures) == decide(shuffled, findings, failures)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(policies(), FINDINGS, FAILURES)
 def test_the_strictest_enforced_action_wins(
     some: list[Policy], findings: list[Finding], failures: list[DetectorFailure]
@@ -261,7 +261,7 @@ def test_the_strictest_enforced_action_wins(
     assert bool(decision.queue) == any(one.queue for one in acting)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(policies(), FINDINGS, FAILURES)
 def test_adding_a_shadow_policy_changes_nothing_that_acts(
     some: list[Policy], findings: list[Finding], failures: list[DetectorFailure]
@@ -278,7 +278,7 @@ def test_adding_a_shadow_policy_changes_nothing_that_acts(
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(policies(), FINDINGS, FAILURES)
 def test_all_policies_together_say_what_each_says_alone(
     some: list[Policy], findings: list[Finding], failures: list[DetectorFailure]
@@ -311,7 +311,7 @@ def _slowly(one: Policy, findings: list[Finding], failures: list[DetectorFailure
         return True
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(policies(), FINDINGS)
 def test_a_failed_detector_never_gives_a_plain_allow(some: list[Policy], findings: list[Finding]) -> None:
     reading = [

@@ -230,7 +230,7 @@ def test_every_change_of_content_changes_the_digest(change: dict[str, Any]) -> N
     assert PolicySet([policy()]).digest != PolicySet([policy(**change)]).digest
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.permutations(range(5)))
 def test_the_digest_does_not_know_order(numbers: list[int]) -> None:
     made = [policy(id=f"p.n{number}") for number in numbers]
@@ -258,7 +258,7 @@ JUNK = st.sampled_from(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.tuples(
@@ -303,7 +303,7 @@ def test_any_mutation_of_a_file_is_a_set_or_problems(
         assert isinstance(made.policies[0], Policy)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
     _, found = read("x.yaml", raw)
