@@ -146,6 +146,12 @@ class Condition:
         self._expression = expression
         self._values = dict(values)
 
+    def given(self, params: Mapping[str, ParamValue]) -> Condition:
+        """The same condition with these values of its policy's parameters. Raises TypeError or ValueError for a value
+        of another type."""
+        made: Message = type(self._values["params"])(**_plain(params))
+        return Condition(self._environment, self._expression, {"params": made})
+
     def holds(self, call: Message, findings: list[Message]) -> bool:
         """True or False; raises `ConditionFailed` for anything else."""
         activation = self._environment.Activation({"call": call, "findings": findings, **self._values})
