@@ -6,7 +6,7 @@ Exactness before speed: what is skipped is skipped because it is known to answer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -45,6 +45,21 @@ class _Applicable:
 
     numbers: tuple[int, ...]
     silence: Silence
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What one policy reads of one call, in CEL's terms: enough to ask its condition, or a part of it, again.
+
+    `seen` are the indexes of the findings it reads, one for each of `findings`; `unanswered` the detectors that failed.
+    """
+
+    policy: Policy
+    condition: Condition
+    call: Message
+    seen: tuple[int, ...]
+    findings: list[Message]
+    unanswered: tuple[str, ...]
 
 
 class Engine:
@@ -112,6 +127,36 @@ class Engine:
             if outcome is not None:
                 outcomes.append(outcome)
         return self._combine(outcomes) if outcomes else self._quiet
+
+    @property
+    def language(self) -> Language:
+        """CEL, typed for this set."""
+        return self._language
+
+    def readings(
+        self, call: Call, parts: Sequence[Part], findings: Sequence[Finding], failures: Sequence[DetectorFailure]
+    ) -> Iterator[Reading]:
+        """What each policy that is about the call reads of it, by id: for explaining, not for deciding."""
+        context = self._language.call(call)
+        names = {(part.kind, part.index): part.content.name for part in parts}
+        failed = {failure.detector for failure in failures}
+        read: dict[int, list[tuple[int, str]]] = {}
+        for position, finding in enumerate(findings):
+            for number, alias in self._readers_of(finding):
+                read.setdefault(number, []).append((position, alias))
+        for number in self._about(call).numbers:
+            ready, seen = self._ready[number], read.get(number, [])
+            yield Reading(
+                policy=ready.policy,
+                condition=ready.condition,
+                call=context,
+                seen=tuple(position for position, _ in seen),
+                findings=[
+                    self._language.finding(findings[at], alias=alias, name=_name_of(findings[at], names))
+                    for at, alias in seen
+                ],
+                unanswered=tuple(sorted(ready.detectors & failed)),
+            )
 
     def _about(self, call: Call) -> _Applicable:
         """The policies whose `applies_to` covers the call; remembered by what `applies_to` reads."""
