@@ -8,28 +8,39 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import cedarpy
 
 from governance.detectors.interface import Detector, DetectorDescription, DetectorKind, Options, Surroundings
+from governance.detectors.shingles import Overlap, Words, overlap
 from governance.domain.calls import Call
 from governance.domain.content import Content, Part, PartKind
 from governance.domain.findings import Finding
 from governance.errors import Misconfigured
 
 NAME = "access"
-VERSION = "1"
+VERSION = "2"
 POLICIES_FILE, SCHEMA_FILE = "data.cedar", "data.cedarschema"
 NOBODY = "unknown"
 """The role of an end user of whom the application said none."""
 
 _SURFACED = frozenset({"pii", "secret"})
-_QUOTED_WORDS = 8
-"""An answer that repeats this many words of a document in a row has surfaced it."""
+_RUN = 8
+"""An answer that follows a source for this many words, up to two changed at a time, has surfaced it."""
+_SHARE, _SHINGLES = 0.4, 8
+"""So has one that repeats this share of a source's shingles, and at least so many, in whatever order."""
+_SHORT = 4
+"""A source of fewer words than a run, but at least so many, is surfaced when the answer has the whole of it."""
+
+LABELS = ("labels", "label", "data_labels", "classification", "sensitivity", "sensitivity_label")
+"""Where a tool's result in JSON states its data labels: as a document's metadata does, at the top or in `metadata`."""
+_LONGEST_LABELLED = 1_000_000
+"""Code points: of longer results no labels are read; RFC 8259 parsing is linear, but not free."""
 
 ACCESS = DetectorDescription(
     name=NAME,
@@ -93,38 +104,45 @@ class AccessDetector:
         return cls(policies, schema, classify=classify)
 
     def examine_call(self, call: Call, parts: Sequence[Part]) -> Sequence[Finding]:
-        """A finding for each document, tool call and surfaced data class that is denied, at its part.
+        """A finding for each document, tool call and surfaced text or data class that is denied, at its part.
 
         `rule` is the id of the forbidding policy, or "not-permitted"; `label` the action. Documents without labels are
-        not asked about: a firm that labels nothing has said nothing.
+        not asked about: a firm that labels nothing has said nothing. `data` of what an answer surfaces of a source:
+        `source` (document, tool_result), `source_index`, `source_start`, `source_end` (code points of that part),
+        `share` of the source's shingles, `run` in words.
         """
         role = call.user.role.strip().lower() or NOBODY
         findings: list[Finding] = []
-        outputs = [part for part in parts if part.kind is PartKind.OUTPUT and part.content.text]
         for part in parts:
-            if part.kind is PartKind.DOCUMENT and part.content.labels:
-                labels = tuple(sorted({label.strip().lower() for label in part.content.labels}))
-                verdict = self._ask(role, "read", "Document", "", labels)
-                if not verdict.allowed:
-                    findings.append(_denied(verdict, "read", part, labels=", ".join(labels)))
-                findings.extend(self._surfaced_document(role, labels, part, outputs))
-            elif part.kind is PartKind.TOOL_CALL:
+            if part.kind is PartKind.TOOL_CALL:
                 verdict = self._ask(role, "write", "Tool", part.content.name, ())
                 if not verdict.allowed:
                     findings.append(_denied(verdict, "write", part, tool=part.content.name))
+            elif part.kind is PartKind.DOCUMENT and part.content.labels:
+                labels = labels_of(part)
+                verdict = self._ask(role, "read", "Document", "", labels)
+                if not verdict.allowed:
+                    findings.append(_denied(verdict, "read", part, labels=", ".join(labels)))
+        outputs = [part for part in parts if part.kind is PartKind.OUTPUT and part.content.text]
+        if outputs:
+            findings.extend(self._surfaced_texts(role, parts, outputs))
         for part in outputs:
             findings.extend(self._surfaced_classes(role, part))
         return findings
 
-    def _surfaced_document(
-        self, role: str, labels: tuple[str, ...], document: Part, outputs: Sequence[Part]
-    ) -> Iterator[Finding]:
-        verdict = self._ask(role, "surface", "Document", "", labels)
-        if verdict.allowed:
-            return
-        for output in outputs:
-            if quotes(output.content.text, document.content.text):
-                yield _denied(verdict, "surface", output, labels=", ".join(labels), document=document.content.name)
+    def _surfaced_texts(self, role: str, parts: Sequence[Part], outputs: Sequence[Part]) -> Iterator[Finding]:
+        kept: list[tuple[Part, Verdict, tuple[str, ...]]] = []
+        allowed: list[Part] = []
+        for part in parts:
+            if part.kind not in (PartKind.DOCUMENT, PartKind.TOOL_RESULT):
+                continue
+            labels = labels_of(part)
+            verdict = self._ask(role, "surface", "Document", "", labels) if labels else None
+            if verdict is None or verdict.allowed:
+                allowed.append(part)
+            else:
+                kept.append((part, verdict, labels))
+        return _surfaced(kept, allowed, outputs) if kept else iter(())
 
     def _surfaced_classes(self, role: str, output: Part) -> Iterator[Finding]:
         if self._classify is None:
@@ -178,13 +196,78 @@ def _denied(verdict: Verdict, action: str, part: Part, place: tuple[int, int] | 
     )
 
 
-def quotes(answer: str, document: str, *, words: int = _QUOTED_WORDS, most: int = 20_000) -> bool:
-    """Whether the answer repeats so many words of the document in a row; letters' case and spacing do not matter."""
-    said, source = answer.lower().split()[:most], document.lower().split()[:most]
-    if len(said) < words or len(source) < words:
-        return False
-    shingles = {hash(tuple(source[at : at + words])) for at in range(len(source) - words + 1)}
-    return any(hash(tuple(said[at : at + words])) in shingles for at in range(len(said) - words + 1))
+def _surfaced(
+    kept: Sequence[tuple[Part, Verdict, tuple[str, ...]]], allowed: Sequence[Part], outputs: Sequence[Part]
+) -> Iterator[Finding]:
+    """A finding for each answer and source that it repeats, unless a source that is allowed says the same."""
+    answers = [(part, Words.of(part.content.text)) for part in outputs]
+    for source, verdict, labels in kept:
+        written = Words.of(source.content.text)
+        for output, said in answers:
+            found = overlap(said, written)
+            if found is None or not surfaces(found, written):
+                continue
+            repeated = Words(words=said.words[found.first : found.last + 1], view=said.view)
+            if any(_covers(one, repeated) for one in allowed):
+                continue
+            start, end = written.at(found.source_first, found.source_last)
+            finding = _denied(
+                verdict,
+                "surface",
+                output,
+                said.at(found.first, found.last),
+                labels=", ".join(labels),
+                **{"document" if source.kind is PartKind.DOCUMENT else "tool": source.content.name},
+            )
+            place: dict[str, str | float | bool] = {
+                "source": source.kind.value,
+                "source_index": float(source.index),
+                "source_start": float(start),
+                "source_end": float(end),
+                "share": round(found.share, 3),
+                "run": found.run,
+            }
+            yield replace(finding, data={**finding.data, **place})
+
+
+def surfaces(found: Overlap, source: Words) -> bool:
+    """Whether so much repeated is the source shown: a long stretch of it, much of it, or the whole of a short one."""
+    if found.run >= _RUN or (found.share >= _SHARE and found.repeated >= _SHINGLES):
+        return True
+    return _SHORT <= len(source.words) < _RUN and found.run >= source.weight(0, len(source.words) - 1)
+
+
+def _covers(part: Part, words: Words) -> bool:
+    """Whether the part says nearly all of these words, too."""
+    found = overlap(words, Words.of(part.content.text))
+    return found is not None and found.run >= 0.9 * words.weight(0, len(words.words) - 1)
+
+
+def labels_of(part: Part) -> tuple[str, ...]:
+    """The data labels of a document, or those that a tool's result states of itself; lower case, sorted."""
+    if part.kind is PartKind.TOOL_RESULT:
+        return stated_labels(part.content.text)
+    return tuple(sorted({label.strip().lower() for label in part.content.labels}))
+
+
+def stated_labels(result: str) -> tuple[str, ...]:
+    """The data labels that a tool's result states of itself (see `LABELS`), lower case; none when it is no JSON."""
+    if len(result) > _LONGEST_LABELLED or not any(f'"{name}"' in result for name in LABELS):
+        return ()
+    try:
+        stated = json.loads(result)
+    except (ValueError, RecursionError):
+        return ()
+    objects = stated if isinstance(stated, list) else [stated]
+    labels: set[str] = set()
+    for one in objects:
+        for holder in (one, one.get("metadata")) if isinstance(one, dict) else ():
+            stated_here = holder if isinstance(holder, dict) else {}
+            for name in LABELS:
+                value = stated_here.get(name)
+                values = value if isinstance(value, list) else [value]
+                labels.update(text.strip().lower()[:100] for text in values if isinstance(text, str) and text.strip())
+    return tuple(sorted(labels))
 
 
 def _build(requests: Sequence[Options], surroundings: Surroundings) -> AccessDetector:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from governance.detectors.access import AccessDetector, quotes
+from governance.detectors.access import AccessDetector
 from governance.detectors.behaviour import BehaviourDetector
 from governance.detectors.patterns import PatternDetector
 from governance.detectors.structure import StructureDetector, repetition, wants_json
@@ -175,17 +175,6 @@ def test_tools_that_cannot_be_undone_need_a_role() -> None:
     assert used("search", "") == set()
     assert used("delete_customer", "customer") == {"irreversible-tools-need-a-role"}
     assert used("delete_customer", "manager") == set()
-
-
-def test_an_answer_that_repeats_a_restricted_document_is_stated_at_the_answer() -> None:
-    answer = Message(
-        role="assistant", text="I can tell you that the board will decide on the merger with the northern bank."
-    )
-    found = access(call(user=EndUser(role="customer"), documents=(document("board"),), output=(answer,)))
-    surfaced = [finding for finding in found if finding.label == "surface"]
-    assert [(finding.rule, finding.part) for finding in surfaced] == [("restricted-is-not-surfaced", PartKind.OUTPUT)]
-    assert quotes(answer.text, document().text)
-    assert not quotes("Good day to you.", document().text)
 
 
 def test_secrets_are_surfaced_to_nobody_and_numbers_not_to_strangers() -> None:
