@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from governance.privacy.redaction import Redactor
     from governance.review.permissions import CedarPermissions
     from governance.services.authorise import Authority
+    from governance.services.explain import ExplainService
     from governance.services.export import ExportEvidence
     from governance.services.inline import InlineService
     from governance.services.keys import KeyService
@@ -248,6 +249,13 @@ class Application:
 
         originals = SqlOriginals(self.database, self.key_ring)
         return RevealService(self.authority, originals, lasts=timedelta(minutes=self.settings.reveal_minutes))
+
+    @cached_property
+    def explain(self) -> ExplainService:
+        from governance.services.explain import ExplainService
+        from governance.store.decisions import SqlDecisions
+
+        return ExplainService(self.authority, SqlDecisions(self.database, self.key_ring))
 
     # The audit log
 

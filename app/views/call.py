@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import evidence, session, steps, words
+from app import evidence, explained, session, steps, words
 from app.components import ui
 from app.components.marked import pairs, transcript
 from governance.domain.calls import CallKind, CallStatus
@@ -111,6 +111,8 @@ with right:
                 pairs(policy.values, key=f"v-{call.id}-{number}")
             if serves := words.controls(policy.controls):
                 st.caption(f"Serves {words.name(serves, 200)}")
+        if decision is not None and why:
+            explained.panel(decision.id)
         if decision is not None and not why and row.content_captured and row.status is CallStatus.CHECKED:
             st.markdown(":material/check: Examined by all detectors; no policy had anything to say.")
         if decision is not None and not why and not row.content_captured:

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from app import acts, evidence, session, steps, trail, words
+from app import acts, evidence, explained, session, steps, trail, words
 from app.components import ui
 from app.components.marked import pairs, transcript
 from governance.domain.content import PartKind, parts_of
@@ -307,6 +307,8 @@ with right:
             )
             if serves := words.controls(policy.controls):
                 st.caption(f"Serves {words.name(serves, 200)}")
+        if why and case.decision_id is not None and call is not None:
+            explained.panel(case.decision_id)
         if not why:
             st.caption(
                 "A user said that the answer is wrong. No policy had flagged it."

@@ -134,6 +134,15 @@ def router(application: Application) -> APIRouter:
 
         return await read(request, query)
 
+    @routes.get("/decisions/{decision_id}/explanation", summary="Why a call was decided so")
+    async def one_explanation(request: Request, decision_id: PathNumber) -> dict[str, Any]:
+        """The decision made again from what was known then; what each part of a condition came to; and the smallest
+        change of each parameter that would have turned it."""
+
+        await one_decision(request, decision_id)  # raises where the key must not know of it
+        actor = await key_holder(application, request, Scope.READ)
+        return await anyio.to_thread.run_sync(lambda: application.explain.explain(actor, decision_id).document())
+
     @routes.get(
         "/audit/checkpoint",
         summary="The latest signed checkpoint of the audit log",

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from governance.bootstrap import open_application
-from governance.cli.output import JsonFlag, emit, plain, table
+from governance.bootstrap import running
+from governance.cli.acting import acting
+from governance.cli.output import JsonFlag, dump, emit, plain, table
 from governance.errors import BadInput, NotFound
 from governance.store.calls import read_calls
 from governance.store.queries import calls, systems
 
-app = typer.Typer(help="List and show calls.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="List, show and explain calls.", no_args_is_help=True, rich_markup_mode=None)
 _STATUSES = ("recorded", "checked", "failed")
 
 
@@ -31,7 +32,7 @@ def list_calls(
         raise BadInput(f"There is no status {status!r}.", advice=f"Use one of: {', '.join(_STATUSES)}.")
     if trace_id and (len(trace_id) != 32 or not set(trace_id.lower()) <= set("0123456789abcdef")):
         raise BadInput("A trace id is 32 hexadecimal digits.")
-    application = open_application()
+    application = running()
     with application.database.read() as connection:
         seen = None
         if system:
@@ -44,7 +45,6 @@ def list_calls(
             want = calls.CallFilter(systems=seen, status=status, flagged=flagged)
             numbers = [row.id for row in calls.page(connection, want, limit=limit).rows]
         found = [one for one in read_calls(connection, numbers) if not status or one["status"] == status]
-    application.close()
     emit(
         found,
         lambda: table(
@@ -71,10 +71,46 @@ def list_calls(
 @app.command("show")
 def show(call_id: Annotated[int, typer.Argument(metavar="ID", min=0, max=2**53)], json: JsonFlag = False) -> None:
     """Show one call: what went in and out, what was found, what was decided."""
-    application = open_application()
+    application = running()
     call = application.read_call(call_id)
-    application.close()
     emit(call, lambda: _print(call), as_json=json)
+
+
+@app.command("explain")
+def explain(call_id: Annotated[int, typer.Argument(metavar="ID", min=0, max=2**53)], json: JsonFlag = False) -> int:
+    """Explain a call's decision: make it again, and say what would have turned it. Exit 1 when it does not replay."""
+    application = running()
+    decisions = application.read_call(call_id)["decisions"]
+    if not decisions:
+        raise NotFound("No decision was made of this call yet.", advice="See its status: governance calls show.")
+    told = application.explain.explain(acting(), int(decisions[0]["id"]))
+    emit(told.document(), lambda: _print_explanation(told.document()), as_json=json)
+    return 0 if told.replays else 1
+
+
+def _print_explanation(told: dict[str, Any]) -> None:
+    review = f", with review in {told['queue']}" if told["queue"] else ""
+    typer.echo(f"{told['action']}{review}, decided {told['decided_at']} by policy set {told['policy_set'][:12]}")
+    if told["replays"]:
+        typer.echo("Made again from what was known then, the same comes out.")
+    else:
+        typer.echo(f"Made again, it differs in: {', '.join(told['differs'])}.")
+        if told["call_changed_since"]:
+            typer.echo("The call has got further content since.")
+    for policy in told["policies"]:
+        said = policy["outcome"] or "did not fire"
+        typer.echo(f"\n{policy['policy']} ({said})")
+        if policy["explanation"]:
+            typer.echo(f"  {plain(policy['explanation'])}")
+        for part in policy["parts"]:
+            came_to = "failed" if part["failed"] else "true" if part["true"] else "false" if part["false"] else "-"
+            typer.echo(f"  {came_to:<7}{plain(' '.join(part['text'].split()))}")
+        for finding in policy["findings"]:
+            place = f"{finding['part']} {finding['index'] + 1}" if finding["part"] else "the call"
+            typer.echo(f"  found  {plain(finding['rule'])} ({finding['score']:.2f}) in {plain(place)}")
+        for flip in policy["flips"]:
+            would = "would fire" if flip["condition"] else "would not fire"
+            typer.echo(f"  {would} if {flip['param']} were {dump(flip['to'])} (now {dump(flip['value'])})")
 
 
 def _print(call: dict[str, Any]) -> None:

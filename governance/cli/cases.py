@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from governance.bootstrap import open_application
+from governance.bootstrap import running
 from governance.cli.output import JsonFlag, emit, plain, table
 from governance.domain.review import CaseState
 from governance.errors import BadInput
@@ -27,10 +27,9 @@ def list_cases(
     """List cases that are not decided yet, the most urgent first."""
     if state and state not in _OPEN:
         raise BadInput(f"There is no open state {state!r}.", advice=f"Use one of: {', '.join(_OPEN)}.")
-    application = open_application()
+    application = running()
     with application.database.read() as connection:
         rows, _ = cases.page(connection, cases.CaseFilter(state=state, queues=(queue,) if queue else ()), limit=limit)
-    application.close()
     found = [documents.case_document(row) for row in rows]
     emit(
         found,
@@ -57,10 +56,9 @@ def list_cases(
 @app.command("show")
 def show(case_id: Annotated[int, typer.Argument(metavar="ID", min=0, max=2**53)], json: JsonFlag = False) -> None:
     """Show one case and the verdicts given on it."""
-    application = open_application()
+    application = running()
     with application.database.read() as connection:
         case = documents.read_case(connection, case_id)
-    application.close()
     emit(case, lambda: _print(case), as_json=json)
 
 

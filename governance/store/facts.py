@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from governance.domain.content import PartKind
-from governance.domain.decisions import Decision, PolicyOutcome
+from governance.domain.decisions import Action, Decision, Outcome, PolicyOutcome, PolicyStatus, Severity
 from governance.domain.findings import DetectorFailure, Examination, Finding
 
 _NOTHING = '{"findings":[],"failures":[]}'
@@ -92,6 +92,38 @@ def encode_decision(decision: Decision, findings: Sequence[Finding], failures: S
             "explanation": decision.explanation,
         },
         separators=(",", ":"),
+    )
+
+
+def decode_decision(row: Any, digest: str) -> tuple[Decision, tuple[Finding, ...], tuple[DetectorFailure, ...]]:
+    """The decision of a `decision` row, with the findings it refers to and the detectors that had failed."""
+    detail = decode_detail(row.detail)
+    decision = Decision(
+        action=Action(row.action),
+        policy_set=digest,
+        queue=row.queue,
+        severity=list(Severity)[row.severity - 1] if row.severity else None,
+        policies=tuple(outcome_of(document) for document in detail["policies"]),
+        explanation=detail["explanation"],
+    )
+    findings = tuple(finding_of(document) for document in detail["findings"])
+    return decision, findings, tuple(DetectorFailure(**document) for document in detail["failures"])
+
+
+def outcome_of(document: Mapping[str, Any]) -> PolicyOutcome:
+    """What `policy_document` made."""
+    return PolicyOutcome(
+        policy=document["policy"],
+        title=document["title"],
+        outcome=Outcome(document["outcome"]),
+        status=PolicyStatus(document["status"]),
+        action=Action(document["action"]),
+        severity=Severity(document["severity"]),
+        queue=document["queue"],
+        explanation=document["explanation"],
+        findings=tuple(document["findings"]),
+        controls={name: tuple(ids) for name, ids in document["controls"].items()},
+        values=document["values"],
     )
 
 

@@ -139,3 +139,18 @@ def test_half_characters_in_names_are_mended_like_those_in_texts(http: Http, key
     twice = rb'{"a\ud800": 1, "a\udfff": 2}'
     answer = http("POST", "/v1/check", key=key, content=twice, headers={"Content-Type": "application/json"})
     assert answer.status_code == 400, answer.text
+
+
+def test_a_decision_is_explained_to_whoever_may_read_it(application: Application, http: Http, key: str) -> None:
+    said = http("POST", "/v1/check", key=key, json=asked(ATTACK)).json()
+    way = f"/v1/decisions/{said['decision_id']}/explanation"
+    told = http("GET", way, key=key).json()
+    assert (told["action"], told["replays"], told["differs"]) == ("block", True, [])
+    (policy,) = told["policies"]
+    assert policy["condition"] == 'findings.exists(f, f.category == "injection")'
+    assert {part["text"] for part in policy["parts"]} == {policy["condition"], 'f.category == "injection"'}
+    assert {one["rule"] for one in policy["findings"]} == {one["rule"] for one in said["findings"]}
+    assert ATTACK not in http("GET", way, key=key).text
+    assert http("GET", way, key=key_for(application, Scope.READ, system="other")).status_code == 404
+    assert http("GET", way, key=key_for(application, Scope.CHECK)).status_code == 403
+    assert http("GET", "/v1/decisions/7/explanation", key=key).status_code == 404
