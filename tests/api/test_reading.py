@@ -188,7 +188,7 @@ def test_the_openapi_document_describes_every_address(http: Http) -> None:
     assert document["servers"] == [{"url": "/v1"}]
     assert document["paths"].keys() == {
         "/traces", "/logs", "/check", "/reports", "/reports/{reference}", "/calls", "/calls/{call_id}", "/cases",
-        "/cases/{case_id}", "/decisions/{decision_id}", "/audit/checkpoint",
+        "/cases/{case_id}", "/decisions/{decision_id}", "/decisions/{decision_id}/explanation", "/audit/checkpoint",
     }  # fmt: skip
     body = document["paths"]["/check"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert "messages" in body["properties"]

@@ -43,5 +43,5 @@ def test_values_are_said_as_people_read_them() -> None:
         "Threshold": "0.91 instead of 0.8",
         "At most (tokens)": "20,000 instead of 1,000",
         "Other than": "none instead of payment card",
-        "strict": "off instead of on",
+        "Strict": "off instead of on",
     }
