@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from governance.audit.note import Signer
+    from governance.detectors.interface import DetectorUse
     from governance.detectors.runner import Runner
     from governance.engine.check import Checker
     from governance.intake import Intake
@@ -313,10 +315,10 @@ class Application:
         return AttributeReader(self.key_ring, self.redact_text)
 
     def redact_text(self, text: str) -> str:
-        """A text without what the detectors find in it that must not be shown."""
+        """A text without what the detectors find in it that must not be shown; costly detectors are not asked."""
         from governance.domain.content import Content, ContentKind
 
-        found = self.runner.examine(Content(kind=ContentKind.MESSAGE, text=text, role="user"))
+        found = self.runner.glance(Content(kind=ContentKind.MESSAGE, text=text, role="user"))
         return self.redactor.redact(text, found.findings)
 
     @cached_property
@@ -357,15 +359,18 @@ class Application:
     @cached_property
     def runner(self) -> Runner:
         """The detectors that the policies ask for."""
+        return self.build_runner(self.policy_set.detector_uses(), self.policies_dir)
+
+    def build_runner(self, uses: Iterable[DetectorUse], folder: Path, *, thorough: bool = False) -> Runner:
+        """Detectors for policies of `folder`. `thorough` as in `registry.build`."""
         from governance.detectors import registry
 
-        return registry.build(self.policy_set.detector_uses(), access_policies=self._access_dir, data_dir=self.data_dir)
-
-    @property
-    def _access_dir(self) -> Path:
-        """Where `data.cedar` is: beside the policies, else in the package."""
-        own = self.policies_dir / "access"
-        return own if (own / "data.cedar").is_file() else resource("policies") / "access"
+        access = folder / "access"
+        if not (access / "data.cedar").is_file():
+            access = resource("policies") / "access"
+        return registry.build(
+            uses, access_policies=access, data_dir=self.settings.data_dir.absolute(), thorough=thorough
+        )
 
     @cached_property
     def checker(self) -> Checker:
@@ -412,6 +417,8 @@ class Application:
             self.sealer.stop()
         if "checkpointer" in self.__dict__:
             self.checkpointer.stop()
+        if "runner" in self.__dict__:
+            self.runner.close()
         if "engine" in self.__dict__:
             self.engine.dispose()
 
