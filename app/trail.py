@@ -35,6 +35,15 @@ GROUPS: dict[str, tuple[E, ...]] = {
         E.PASSWORD_CHANGED,
         E.ROLES_CHANGED,
     ),
+    "Policies": (
+        E.POLICY_SET_PROPOSED,
+        E.POLICY_SET_APPROVED,
+        E.POLICY_SET_REJECTED,
+        E.POLICY_SET_SHADOWED,
+        E.POLICY_SET_ENFORCED,
+        E.POLICY_SET_RETIRED,
+        E.POLICY_SET_ROLLED_BACK,
+    ),
     "Exports": (E.EXPORT_MADE, E.AUDIT_READ, E.AUDIT_VERIFIED),
     "Refused": (E.ACTION_REFUSED, E.SIGN_IN_FAILED),
     "Calls": (E.CALL_RECORDED, E.CALL_CONTENT_ADDED, E.CALL_CONFLICT, E.DECISION_MADE),
@@ -64,6 +73,13 @@ KIND: dict[str, str] = {
     E.PASSWORD_CHANGED: "Password",
     E.ROLES_CHANGED: "Roles",
     E.POLICY_SET_LOADED: "Policies",
+    E.POLICY_SET_PROPOSED: "Proposal",
+    E.POLICY_SET_APPROVED: "Approval",
+    E.POLICY_SET_REJECTED: "Rejection",
+    E.POLICY_SET_SHADOWED: "Shadow",
+    E.POLICY_SET_ENFORCED: "Policies",
+    E.POLICY_SET_RETIRED: "Policies",
+    E.POLICY_SET_ROLLED_BACK: "Rollback",
     E.EXPORT_MADE: "Export",
     E.AUDIT_READ: "Look-up",
     E.AUDIT_VERIFIED: "Verified",
@@ -80,6 +96,8 @@ _WANTED = {
     "reveal_content": "seeing original text",
     "read_audit": "reading the audit trail",
     "export_evidence": "exporting evidence",
+    "propose_policy": "proposing or moving a policy change",
+    "approve_policy": "approving a policy change",
     "manage_access": "managing people, roles and keys",
 }
 
@@ -179,9 +197,25 @@ def sentence(
             return f"{by} changed the roles of {person}{_roles(data)}"
         case E.POLICY_SET_LOADED:
             count = data.get("policies")
-            return "A new set of policies was loaded" + (
+            return "A new set of policies was kept" + (
                 f" ({words.count(count, 'policy', 'policies')})" if count else ""
             )
+        case E.POLICY_SET_PROPOSED:
+            return f"{by} proposed policy change {data.get('rollout')}{_changes(data)}"
+        case E.POLICY_SET_APPROVED:
+            return f"{by} approved policy change {data.get('rollout')}"
+        case E.POLICY_SET_REJECTED:
+            return f"{by} turned policy change {data.get('rollout')} down"
+        case E.POLICY_SET_SHADOWED:
+            return f"{by} let policy change {data.get('rollout')} decide in shadow"
+        case E.POLICY_SET_ENFORCED:
+            if data.get("first"):
+                return "The policy files came into force, as the first"
+            return f"{by} put policy change {data.get('rollout')} into force{_changes(data)}"
+        case E.POLICY_SET_RETIRED:
+            return f"{by} retired policy change {data.get('rollout')}"
+        case E.POLICY_SET_ROLLED_BACK:
+            return f"{by} restored the policies of change {data.get('restores')}"
         case E.EXPORT_MADE:
             size = next((data[key] for key in ("leaves", "entries", "events", "records") if data.get(key)), None)
             return f"{by} exported {words.count(int(size), 'entry', 'entries')}" if size else f"{by} exported evidence"
@@ -196,6 +230,12 @@ def sentence(
             place = f" ({about(subject, names).lower()})" if subject else ""
             return f"{by} was refused: {what}{place}"
     return f"{by}: {words.plain(kind)}"
+
+
+def _changes(data: Mapping[str, Any]) -> str:
+    """': 3 changes' as the event counts them."""
+    number = len(data.get("changes") or ()) + int(data.get("left_out") or 0)
+    return f": {words.count(number, 'change', 'changes')}" if number else ""
 
 
 def case_number(subject: str, data: Mapping[str, Any]) -> int | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +18,8 @@ from governance.services.ports import Clock
 from governance.settings import Settings, load
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     import sqlalchemy as sa
 
     from governance.audit.note import Signer
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from governance.services.reports import ReportService
     from governance.services.reveal import RevealService
     from governance.services.review import ReviewService
+    from governance.services.rollout import RolloutService
     from governance.services.sessions import SessionService
     from governance.services.verify import VerifyLog
     from governance.store.audit_log import PostgresSealer
@@ -259,6 +261,16 @@ class Application:
 
         return ExplainService(self.authority, SqlDecisions(self.database, self.key_ring))
 
+    # Policies and their way into force
+
+    @cached_property
+    def rollout(self) -> RolloutService:
+        """Proposes, approves, promotes and restores policy sets."""
+        from governance.services.gate import PolicyGate
+        from governance.services.rollout import RolloutService
+
+        return RolloutService(self.authority, PolicyGate(self.build_runner))
+
     # The audit log
 
     @cached_property
@@ -315,10 +327,10 @@ class Application:
         return AttributeReader(self.key_ring, self.redact_text)
 
     def redact_text(self, text: str) -> str:
-        """A text without what the detectors find in it that must not be shown; costly detectors are not asked."""
+        """A text without what the detectors find in it that must not be shown."""
         from governance.domain.content import Content, ContentKind
 
-        found = self.runner.glance(Content(kind=ContentKind.MESSAGE, text=text, role="user"))
+        found = self.runner.examine(Content(kind=ContentKind.MESSAGE, text=text, role="user"))
         return self.redactor.redact(text, found.findings)
 
     @cached_property
@@ -359,18 +371,15 @@ class Application:
     @cached_property
     def runner(self) -> Runner:
         """The detectors that the policies ask for."""
-        return self.build_runner(self.policy_set.detector_uses(), self.policies_dir)
+        return self.build_runner(self.policy_set.detector_uses(), self.policy_set.access)
 
-    def build_runner(self, uses: Iterable[DetectorUse], folder: Path, *, thorough: bool = False) -> Runner:
-        """Detectors for policies of `folder`. `thorough` as in `registry.build`."""
+    def build_runner(self, uses: Iterable[DetectorUse], access: Mapping[str, str]) -> Runner:
+        """The detectors that are asked for. `access` are a set's own Cedar files, text by name: what is in force is
+        what was promoted, not what the folder holds; where a set has none, those that came with the package count."""
         from governance.detectors import registry
 
-        access = folder / "access"
-        if not (access / "data.cedar").is_file():
-            access = resource("policies") / "access"
-        return registry.build(
-            uses, access_policies=access, data_dir=self.settings.data_dir.absolute(), thorough=thorough
-        )
+        packaged = resource("policies") / "access"
+        return registry.build(uses, access_policies=packaged, access_texts=access, data_dir=self.data_dir)
 
     @cached_property
     def checker(self) -> Checker:
@@ -417,8 +426,6 @@ class Application:
             self.sealer.stop()
         if "checkpointer" in self.__dict__:
             self.checkpointer.stop()
-        if "runner" in self.__dict__:
-            self.runner.close()
         if "engine" in self.__dict__:
             self.engine.dispose()
 

@@ -155,8 +155,7 @@ class CheckIn(_Model):
 class CheckOut(BaseModel):
     """What the policies say. Follow `action`: allow, redact, retry, fallback, safe_default or block.
 
-    `safe_response` is what to say instead, where the policy states it; `case_id` where a person will look. `failures`
-    are detectors that could not look ({detector, reason}), `skipped` those that were not to look at all of it.
+    `safe_response` is what to say instead, where the policy states it; `case_id` where a person will look.
     """
 
     decision_id: str
@@ -171,8 +170,6 @@ class CheckOut(BaseModel):
     queue: str
     call_id: str
     trace_id: str
-    failures: list[dict[str, Any]] = []
-    skipped: list[str] = []
 
 
 def router(application: Application, bodies: Bodies) -> APIRouter:
@@ -204,8 +201,6 @@ def router(application: Application, bodies: Bodies) -> APIRouter:
             queue=decision["queue"],
             call_id=str(checked.call_id),
             trace_id=call.trace_id,
-            failures=decision["failures"],
-            skipped=decision["skipped"],
         )
 
     return routes

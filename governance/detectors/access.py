@@ -25,7 +25,7 @@ from governance.errors import Misconfigured
 
 NAME = "access"
 VERSION = "2"
-POLICIES_FILE, SCHEMA_FILE = "data.cedar", "data.cedarschema"
+FOLDER, POLICIES_FILE, SCHEMA_FILE = "access", "data.cedar", "data.cedarschema"
 NOBODY = "unknown"
 """The role of an end user of whom the application said none."""
 
@@ -272,9 +272,14 @@ def stated_labels(result: str) -> tuple[str, ...]:
 
 def _build(requests: Sequence[Options], surroundings: Surroundings) -> AccessDetector:
     classify = surroundings.built.get("patterns")
-    return AccessDetector.load(
-        surroundings.access_policies, classify=classify if isinstance(classify, Detector) else None
-    )
+    by = classify if isinstance(classify, Detector) else None
+    own = surroundings.access_texts
+    policies, schema = (own.get(f"{FOLDER}/{name}") for name in (POLICIES_FILE, SCHEMA_FILE))
+    if policies is not None:
+        if schema is None:
+            raise Misconfigured(f"The policy set holds {POLICIES_FILE} without {SCHEMA_FILE}.")
+        return AccessDetector(policies, schema, classify=by)
+    return AccessDetector.load(surroundings.access_policies, classify=by)
 
 
 KIND = DetectorKind(describe=lambda: ACCESS, build=_build)

@@ -37,6 +37,13 @@ class EventKind(StrEnum):
     PASSWORD_CHANGED = "person.password_changed"  # noqa: S105
     ROLES_CHANGED = "person.roles_changed"
     POLICY_SET_LOADED = "policy_set.loaded"
+    POLICY_SET_PROPOSED = "policy_set.proposed"
+    POLICY_SET_APPROVED = "policy_set.approved"
+    POLICY_SET_REJECTED = "policy_set.rejected"
+    POLICY_SET_SHADOWED = "policy_set.shadowed"
+    POLICY_SET_ENFORCED = "policy_set.enforced"
+    POLICY_SET_RETIRED = "policy_set.retired"
+    POLICY_SET_ROLLED_BACK = "policy_set.rolled_back"
     EXPORT_MADE = "export.made"
     AUDIT_READ = "audit.read"
     AUDIT_VERIFIED = "audit.verified"

@@ -41,11 +41,7 @@ class DetectorFailure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Examination:
-    """What the detectors said of one subject. An empty one says: examined, nothing found.
-
-    `skipped` are the detectors that were not to look at it (`on: flagged`, `sample`): neither failed nor passed.
-    """
+    """What the detectors said of one subject. An empty one says: examined, nothing found."""
 
     findings: tuple[Finding, ...] = ()
     failures: tuple[DetectorFailure, ...] = ()
-    skipped: tuple[str, ...] = ()

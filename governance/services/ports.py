@@ -18,6 +18,9 @@ from governance.domain.calls import Call
 from governance.domain.events import Event
 from governance.domain.people import Actor, ApiKey, Permission, Person, RoleBinding, Scope
 from governance.domain.review import Case, CaseKind, CaseState, Verdict, VerdictOutcome
+from governance.domain.rollout import Rollout, RolloutOrigin, RolloutState
+from governance.domain.rollout import Standing as StandingSets
+from governance.policy.policy import PolicySet
 from governance.review.lifecycle import Standing
 from governance.review.routing import CaseDraft
 
@@ -282,6 +285,62 @@ class Reveals(Protocol):
     def in_force(self, principal_id: int, call_id: int, now: datetime) -> RevealRecord | None: ...
 
 
+class Rollouts(Protocol):
+    """Policy sets as stored, and their way into force."""
+
+    def standing(self) -> StandingSets:
+        """Which sets decide now."""
+
+    def policy_set(self, policy_set_id: int) -> PolicySet:
+        """Raises `ValueError` where this version of the product cannot read what was stored."""
+
+    def known(self, digest: str) -> Sequence[tuple[int, str]]:
+        """Id and digest of up to two sets whose digest begins so, the newest first."""
+
+    def keep(self, policy_set: PolicySet, at: datetime) -> int:
+        """The stored set's id; the first time a set is seen it is stored whole, and that is an audit event."""
+
+    def add(
+        self,
+        *,
+        policy_set_id: int,
+        against_id: int | None,
+        origin: RolloutOrigin,
+        state: RolloutState,
+        by: str,
+        by_name: str,
+        at: datetime,
+        note: str,
+        gate: Mapping[str, Any],
+    ) -> int | None:
+        """Begins a rollout; None where another set is in force (or in shadow) and this was to be."""
+
+    def move(
+        self,
+        rollout_id: int,
+        was: RolloutState,
+        becomes: RolloutState,
+        *,
+        by: str,
+        by_name: str,
+        at: datetime,
+        note: str = "",
+    ) -> bool:
+        """False when somebody was faster."""
+
+    def take_turns(self) -> None:
+        """Makes transactions that move rollouts wait for each other."""
+
+    def get(self, rollout_id: int) -> Rollout | None: ...
+
+    def latest(self, *, limit: int, before: int | None = None) -> Sequence[Rollout]: ...
+
+    def with_digest(self, digest: str) -> Sequence[Rollout]: ...
+
+    def enforced_before(self, *, policy_set_id: int | None = None) -> Rollout | None:
+        """The rollout that was in force last before now, of this set or of any other than the present one."""
+
+
 class Originals(Protocol):
     """Decrypts what a call's content was."""
 
@@ -309,6 +368,9 @@ class Transaction(Protocol):
 
     @property
     def reveals(self) -> Reveals: ...
+
+    @property
+    def rollouts(self) -> Rollouts: ...
 
     def append(self, event: Event) -> None: ...
 

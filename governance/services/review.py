@@ -105,7 +105,7 @@ class ReviewService:
     def escalate(self, actor: Actor, case_id: int, lease_token: str, note: str) -> None:
         """Hands the case to the seniors, and says why."""
         now = self._authority.clock()
-        note = _note(note)
+        note = clean_note(note)
         if not note:
             raise BadInput("An escalation needs a note.", advice="Say what the senior should look at.")
 
@@ -129,7 +129,7 @@ class ReviewService:
     ) -> Verdict:
         """Gives the verdict on a held case. A severe one (critical, violation) waits for a second person's approval."""
         now = self._authority.clock()
-        note = _note(note)
+        note = clean_note(note)
 
         def step(case: Standing) -> Standing:
             return lifecycle.decide(case, by=actor.id, lease=_hash(lease_token), outcome=outcome, now=now)
@@ -165,7 +165,7 @@ class ReviewService:
     def return_verdict(self, actor: Actor, case_id: int, note: str) -> None:
         """A second person disagrees with a severe verdict: the case is to be reviewed again."""
         now = self._authority.clock()
-        note = _note(note)
+        note = clean_note(note)
         if not note:
             raise BadInput("To return a verdict needs a note.", advice="Say what the reviewer should look at again.")
         with self._authority.act(actor) as tx:
@@ -329,7 +329,7 @@ def _hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def _note(note: str) -> str:
+def clean_note(note: str) -> str:
     """Stripped, and without what PostgreSQL cannot hold: NUL characters and lone surrogates."""
     note = note.replace("\x00", "").encode("utf-8", "replace").decode().strip()
     if len(note) > NOTE_LENGTH:

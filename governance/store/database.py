@@ -26,6 +26,7 @@ from governance.store.cases import SqlCases
 from governance.store.ids import IdAllocator
 from governance.store.people import SqlKeys, SqlPeople, SqlSessions
 from governance.store.reports import SqlReports, SqlReveals
+from governance.store.rollouts import SqlRollouts
 
 
 class AuditWriter(Protocol):
@@ -74,6 +75,10 @@ class Transaction:
     @cached_property
     def reveals(self) -> SqlReveals:
         return SqlReveals(self)
+
+    @cached_property
+    def rollouts(self) -> SqlRollouts:
+        return SqlRollouts(self)
 
 
 class Database:

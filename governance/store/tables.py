@@ -209,6 +209,19 @@ examination = Table(
     Column("redacted", Text, nullable=True, comment="A message's text without what must not be shown."),
 )
 
+detector_set = Table(
+    "detector_set",
+    metadata,
+    Column("digest", String(16), primary_key=True, comment="As examinations and decisions name it."),
+    Column(
+        "versions",
+        Text,
+        nullable=False,
+        comment="JSON {unit: version}; findings of units that are the same in a later set are read, not made again.",
+    ),
+    Column("first_seen_at", BigInteger, nullable=False),
+)
+
 policy_set = Table(
     "policy_set",
     metadata,
@@ -232,7 +245,74 @@ decision = Table(
     Column("severity", SmallInteger, nullable=False, comment="1 low to 4 critical; 0 where nothing fired."),
     Column("detail", Text, nullable=False, comment="JSON {policies, findings, failures, explanation}"),
     Column("decided_at", BigInteger, nullable=False),
+    Column(
+        "shadow",
+        SmallInteger,
+        nullable=False,
+        server_default=text("0"),
+        comment="1: of a set that decided beside the one in force, and acted on nothing.",
+    ),
+    Column(
+        "detector_set",
+        String(16),
+        nullable=False,
+        server_default=text("''"),
+        comment="Whose findings these are; '' in decisions from before this was kept.",
+    ),
     UniqueConstraint("call_id", "revision", "policy_set_id"),
+)
+
+policy_rollout = Table(
+    "policy_rollout",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True, comment="The small number people say."),
+    Column("policy_set_id", Id, ForeignKey("policy_set.id"), nullable=False, index=True),
+    Column(
+        "against_id",
+        Id,
+        ForeignKey("policy_set.id"),
+        nullable=True,
+        comment="The set in force that it was compared with; NULL for the first.",
+    ),
+    Column("origin", String(10), nullable=False, comment="domain.rollout.RolloutOrigin"),
+    Column("state", String(10), nullable=False, comment="domain.rollout.RolloutState"),
+    Column("proposed_by", String(340), nullable=False, comment="person:17, operator:<account>, or service:0."),
+    Column("proposed_at", BigInteger, nullable=False),
+    Column("gate", Text, nullable=False, comment="JSON: what tests and budgets said when it was proposed."),
+    # At most one set is in force and at most one decides beside it: the database itself says no to a second.
+    Index(
+        "uq_policy_rollout_standing",
+        "state",
+        unique=True,
+        sqlite_where=text("state IN ('shadow', 'enforce')"),
+        postgresql_where=text("state IN ('shadow', 'enforce')"),
+    ),
+    comment="The way of a policy set: proposed, approved, shadow, enforce, retired.",
+    sqlite_autoincrement=True,
+)
+
+policy_rollout_step = Table(
+    "policy_rollout_step",
+    metadata,
+    _id(),
+    Column("rollout_id", Id, ForeignKey("policy_rollout.id"), nullable=False, index=True),
+    Column("state", String(10), nullable=False, comment="What the rollout became."),
+    Column("by", String(340), nullable=False),
+    Column("by_name", String(200), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("note", Text, nullable=False, comment="Free text, so it is kept here and never in the audit log."),
+)
+
+policy_backtest = Table(
+    "policy_backtest",
+    metadata,
+    _id(),
+    Column("digest", String(64), nullable=False, index=True, comment="The set that was tried."),
+    Column("against", String(64), nullable=False, comment="The set it was compared with."),
+    Column("by_name", String(200), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("result", Text, nullable=False, comment="JSON, see services.backtest."),
+    comment="Backtests that were run, so that who approves a set sees what it would do.",
 )
 
 check_job = Table(
@@ -536,4 +616,39 @@ daily_figure = Table(
     Column("input_tokens", BigInteger, nullable=False),
     Column("output_tokens", BigInteger, nullable=False),
     comment="What the console counts, kept with each decision (store/figures.py): no page counts the calls.",
+)
+
+daily_set_figure = Table(
+    "daily_set_figure",
+    metadata,
+    Column("system_id", Id, ForeignKey("system.id"), primary_key=True, autoincrement=False),
+    Column("day", Integer, primary_key=True, autoincrement=False, comment="As daily_figure.day."),
+    Column("policy_set_id", Id, ForeignKey("policy_set.id"), primary_key=True, autoincrement=False),
+    Column("calls", BigInteger, nullable=False, comment="Calls that it decided while in force."),
+    Column("flagged", BigInteger, nullable=False),
+    Column("shadow_calls", BigInteger, nullable=False, comment="Calls that it decided in shadow."),
+    Column("shadow_flagged", BigInteger, nullable=False),
+    comment="What each policy set decided, kept with each decision (store/policy_figures.py).",
+)
+
+daily_policy_figure = Table(
+    "daily_policy_figure",
+    metadata,
+    Column("system_id", Id, ForeignKey("system.id"), primary_key=True, autoincrement=False),
+    Column("day", Integer, primary_key=True, autoincrement=False, comment="As daily_figure.day."),
+    Column("policy", String(120), primary_key=True),
+    Column("policy_set_id", Id, ForeignKey("policy_set.id"), primary_key=True, autoincrement=False),
+    Column("fired", BigInteger, nullable=False, comment="Calls on which it fired and acted."),
+    Column("errors", BigInteger, nullable=False, comment="Calls on which on_error answered."),
+    Column("excepted", BigInteger, nullable=False, comment="Calls on which an exception kept it from acting."),
+    Column(
+        "shadow_fired",
+        BigInteger,
+        nullable=False,
+        comment="Calls on which it fired and acted on nothing: the policy or its whole set is in shadow.",
+    ),
+    Column("shadow_errors", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False, comment="Start of the latest call on which it fired or failed."),
+    Index("ix_daily_policy_figure_policy", "policy", "day"),
+    comment="How often each policy spoke, kept with each decision: no page looks through the decisions.",
 )

@@ -1,0 +1,31 @@
+"""What a policy set must pass before it is proposed: the tests that its policies carry, and their budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from governance.detectors.interface import DetectorUse
+from governance.engine.check import Examiner
+from governance.engine.trial import trials
+from governance.policy.policy import PolicySet
+from governance.services.rollout import GateReport, Progress
+
+BuildRunner = Callable[[Iterable[DetectorUse], Mapping[str, str]], Examiner]
+"""Makes the detectors that are asked for, with a set's access files (text by name)."""
+
+
+class PolicyGate:
+    """Implements `services.rollout.Gate`."""
+
+    def __init__(self, build: BuildRunner) -> None:
+        self._build = build
+
+    def __call__(self, candidate: PolicySet, against: PolicySet, *, by: str, progress: Progress) -> GateReport:
+        results = list(trials(candidate, lambda uses: self._build(uses, candidate.access)))
+        failed = [
+            f"{one.policy}: {one.name}: "
+            + (f"expected {one.expected}, got {one.got}" if not one.todo else "it is `todo`, but passes now")
+            for one in results
+            if not one.passed
+        ]
+        return GateReport(tests=len(results), failed=tuple(failed))
