@@ -65,16 +65,19 @@ class Reading:
 class Engine:
     """A policy set, ready to decide. Immutable in effect (its caches are bounded) and shared freely by threads.
 
-    Raises `IllTyped` when a condition does not compile: `load` has reported that with its position before.
+    Raises `IllTyped` when a condition does not compile: `load` has reported that with its position before. `whole` is
+    for asking further conditions of its readings (`Language`).
     """
 
-    def __init__(self, policy_set: PolicySet, *, clock: Callable[[], datetime] | None = None) -> None:
+    def __init__(
+        self, policy_set: PolicySet, *, clock: Callable[[], datetime] | None = None, whole: bool = False
+    ) -> None:
         self.policy_set = policy_set
         self._clock = clock or (lambda: datetime.now(UTC))
         deciding = [
             policy for policy in policy_set.policies if policy.status in (PolicyStatus.SHADOW, PolicyStatus.ENFORCE)
         ]
-        self._language = Language(deciding)
+        self._language = Language(deciding, whole=whole)
         self._ready = tuple(self._prepare(policy) for policy in deciding)
         self._quiet = Decision(action=Action.ALLOW, policy_set=policy_set.digest)
         self._applicable: dict[tuple[object, ...], _Applicable] = {}

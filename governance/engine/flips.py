@@ -129,9 +129,11 @@ def _readable(value: Number, flip: Number, flipped: Callable[[Number], bool]) ->
         return int(flip)
     for digits in range(DIGITS, 17):
         scale = 10.0**digits
-        rounded = (math.ceil(flip * scale) if flip > value else math.floor(flip * scale)) / scale
-        if flipped(rounded):
-            return rounded
+        # Multiplying may round back onto the edge that has to be passed: then the next decimal is the one.
+        near = math.ceil(flip * scale) if flip > value else math.floor(flip * scale)
+        for rounded in (near / scale, (near + (1 if flip > value else -1)) / scale):
+            if flipped(rounded):
+                return rounded
     return flip
 
 

@@ -53,10 +53,11 @@ class ConditionFailed(Exception):
 class Language:
     """CEL for one set of policies: the schema, and the parameters' types of each policy.
 
-    Raises `IllTyped` when the parameters' names are none that CEL accepts.
+    Raises `IllTyped` when the parameters' names are none that CEL accepts. `whole` lets `call` give every field, for
+    conditions that are not the policies' own.
     """
 
-    def __init__(self, policies: Iterable[Policy]) -> None:
+    def __init__(self, policies: Iterable[Policy], *, whole: bool = False) -> None:
         policies = list(policies)
         pool = descriptor_pool.DescriptorPool()
         schema = descriptor_pb2.FileDescriptorProto(name="governance.proto", package=_PACKAGE, syntax="proto3")
@@ -90,7 +91,7 @@ class Language:
             text for policy in policies for text in (policy.when, *(exemption.when for exemption in policy.exceptions))
         ]
         words = set(re.findall(r"\w+", " ".join(conditions)))
-        self._read = tuple((name, reader) for name, reader in READERS.items() if name in words)
+        self._read = tuple((name, reader) for name, reader in READERS.items() if whole or name in words)
         self._environments: dict[str, cel.Env] = {}
         self._combined = self._environment("every_params", "EveryParams")
 
