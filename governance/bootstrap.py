@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -269,7 +269,7 @@ class Application:
         from governance.services.gate import PolicyGate
         from governance.services.rollout import RolloutService
 
-        return RolloutService(self.authority, PolicyGate(self.build_runner))
+        return RolloutService(self.authority, PolicyGate(partial(self.build_runner, thorough=True)))
 
     # The audit log
 
@@ -327,10 +327,10 @@ class Application:
         return AttributeReader(self.key_ring, self.redact_text)
 
     def redact_text(self, text: str) -> str:
-        """A text without what the detectors find in it that must not be shown."""
+        """A text without what the detectors find in it that must not be shown; costly detectors are not asked."""
         from governance.domain.content import Content, ContentKind
 
-        found = self.runner.examine(Content(kind=ContentKind.MESSAGE, text=text, role="user"))
+        found = self.runner.glance(Content(kind=ContentKind.MESSAGE, text=text, role="user"))
         return self.redactor.redact(text, found.findings)
 
     @cached_property
@@ -373,13 +373,19 @@ class Application:
         """The detectors that the policies ask for."""
         return self.build_runner(self.policy_set.detector_uses(), self.policy_set.access)
 
-    def build_runner(self, uses: Iterable[DetectorUse], access: Mapping[str, str]) -> Runner:
+    def build_runner(self, uses: Iterable[DetectorUse], access: Mapping[str, str], *, thorough: bool = False) -> Runner:
         """The detectors that are asked for. `access` are a set's own Cedar files, text by name: what is in force is
-        what was promoted, not what the folder holds; where a set has none, those that came with the package count."""
+        what was promoted, not what the folder holds; where a set has none, those that came with the package count.
+        `thorough` as in `registry.build`."""
         from governance.detectors import registry
 
-        packaged = resource("policies") / "access"
-        return registry.build(uses, access_policies=packaged, access_texts=access, data_dir=self.data_dir)
+        return registry.build(
+            uses,
+            access_policies=resource("policies") / "access",
+            access_texts=access,
+            data_dir=self.settings.data_dir.absolute(),
+            thorough=thorough,
+        )
 
     @cached_property
     def checker(self) -> Checker:
@@ -426,6 +432,8 @@ class Application:
             self.sealer.stop()
         if "checkpointer" in self.__dict__:
             self.checkpointer.stop()
+        if "runner" in self.__dict__:
+            self.runner.close()
         if "engine" in self.__dict__:
             self.engine.dispose()
 

@@ -155,7 +155,8 @@ class CheckIn(_Model):
 class CheckOut(BaseModel):
     """What the policies say. Follow `action`: allow, redact, retry, fallback, safe_default or block.
 
-    `safe_response` is what to say instead, where the policy states it; `case_id` where a person will look.
+    `safe_response` is what to say instead, where the policy states it; `case_id` where a person will look. `failures`
+    are detectors that could not look ({detector, reason}), `skipped` those that were not to look at all of it.
     """
 
     decision_id: str
@@ -170,6 +171,8 @@ class CheckOut(BaseModel):
     queue: str
     call_id: str
     trace_id: str
+    failures: list[dict[str, Any]] = []
+    skipped: list[str] = []
 
 
 def router(application: Application, bodies: Bodies) -> APIRouter:
@@ -201,6 +204,8 @@ def router(application: Application, bodies: Bodies) -> APIRouter:
             queue=decision["queue"],
             call_id=str(checked.call_id),
             trace_id=call.trace_id,
+            failures=decision["failures"],
+            skipped=decision["skipped"],
         )
 
     return routes

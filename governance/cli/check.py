@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Annotated, Any
 
@@ -13,12 +14,11 @@ import typer
 
 from governance.bootstrap import running
 from governance.cli.output import JsonFlag, dump, emit, plain
-from governance.detectors import registry
 from governance.domain.calls import Call
 from governance.domain.content import PartKind
 from governance.domain.decisions import Outcome, PolicyOutcome, PolicyStatus
 from governance.domain.findings import Finding
-from governance.engine.check import Checked, Checker
+from governance.engine.check import NOTHING_KNOWN, Checked, Checker
 from governance.engine.decide import Engine
 from governance.engine.request import DIRECTIONS, call_from
 from governance.errors import BadInput, GovernanceError, TooLarge
@@ -61,7 +61,7 @@ def check(
 def checker_of(folder: Path) -> Checker:
     """Detectors and policies of a folder."""
     policy_set = load(folder)
-    return Checker(registry.build(policy_set.detector_uses(), access_policies=folder / "access"), Engine(policy_set))
+    return Checker(running().build_runner(policy_set.detector_uses(), policy_set.access), Engine(policy_set))
 
 
 def _opened(file: str) -> IO[bytes]:
@@ -95,30 +95,62 @@ def _lines(stream: IO[bytes], checker: Checker, direction: str, system: str) -> 
     number = 0
     out = sys.stdout
     for batch in _batches(stream):
-        answers: list[str] = []
+        asked: list[_Asked] = []
         for line in batch:
             number += 1
-            if not line.strip():
-                continue
-            identifier: object = None
-            try:
-                value = _object(line)
-                identifier = value.get("id")
-                call = call_from(value, direction=direction, system=system)
-                checked = checker.check(call)
-            except GovernanceError as error:
+            if line.strip():
+                asked.append(_asked(number, line, direction, system))
+        outcomes = iter(_checked([one.call for one in asked if one.call is not None], checker))
+        answers: list[str] = []
+        for one in asked:
+            outcome = GovernanceError(one.error) if one.call is None else next(outcomes)
+            if isinstance(outcome, GovernanceError):
                 bad = True
-                answers.append(_dumped({"id": identifier, "line": number, "error": str(error)}))
+                answers.append(_dumped({"id": one.id, "line": one.number, "error": str(outcome)}))
                 out.write("".join(answers))
                 answers.clear()
                 out.flush()
-                sys.stderr.write(f"governance: line {number}: {plain(error)}\n")
+                sys.stderr.write(f"governance: line {one.number}: {plain(outcome)}\n")
                 continue
-            flagged = flagged or checked.decision.flagged
-            answers.append(_dumped({"id": identifier, **brief(checked)}))
+            flagged = flagged or outcome.decision.flagged
+            answers.append(_dumped({"id": one.id, **brief(outcome)}))
         out.write("".join(answers))
         out.flush()
     return 2 if bad else 1 if flagged else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A line, as a call or with why it is none."""
+
+    number: int
+    id: object
+    call: Call | None
+    error: str = ""
+
+
+def _asked(number: int, line: bytes, direction: str, system: str) -> _Asked:
+    identifier: object = None
+    try:
+        value = _object(line)
+        identifier = value.get("id")
+        return _Asked(number, identifier, call_from(value, direction=direction, system=system))
+    except GovernanceError as error:
+        return _Asked(number, identifier, None, str(error))
+
+
+def _checked(calls: list[Call], checker: Checker) -> list[Checked | GovernanceError]:
+    """All together; each alone where one of them breaks off."""
+    try:
+        return [*checker.check_many([(call, NOTHING_KNOWN) for call in calls])]
+    except GovernanceError:
+        found: list[Checked | GovernanceError] = []
+        for call in calls:
+            try:
+                found.append(checker.check(call))
+            except GovernanceError as error:
+                found.append(error)
+        return found
 
 
 def _batches(stream: IO[bytes]) -> Iterator[list[bytes]]:
@@ -166,7 +198,7 @@ def _dumped(value: dict[str, Any]) -> str:
 def brief(checked: Checked) -> dict[str, Any]:
     """The answer of the batch form: `policies` are the ids of those that act, `shadow` of those that would."""
     decision = checked.decision
-    if not decision.policies and not checked.findings:
+    if not decision.policies and not checked.findings and not checked.skipped:
         return {"action": decision.action.value, "queue": decision.queue, "policies": [], "findings": []}
     answer: dict[str, Any] = {
         "action": decision.action.value,
@@ -179,6 +211,8 @@ def brief(checked: Checked) -> dict[str, Any]:
         answer["shadow"] = shadow
     if checked.failures:
         answer["failures"] = [{"detector": one.detector, "reason": one.reason} for one in checked.failures]
+    if checked.skipped:
+        answer["skipped"] = list(checked.skipped)
     return answer
 
 
@@ -229,6 +263,7 @@ def document(checked: Checked, call: Call) -> dict[str, Any]:
         ],
         "findings": [_finding(finding) for finding in checked.findings],
         "failures": [{"detector": one.detector, "reason": one.reason} for one in checked.failures],
+        "skipped": list(checked.skipped),
         "policy_set": decision.policy_set,
     }
 
@@ -248,6 +283,8 @@ def _show(checked: Checked, call: Call) -> None:
             typer.echo(f"  - {_where(finding)}: {finding.rule} ({finding.score:.2f}) {_excerpt(checked, finding)}")
     for failure in checked.failures:
         typer.echo(f"\nThe detector {failure.detector} did not run: {plain(failure.reason)}")
+    for name in checked.skipped:
+        typer.echo(f"\nThe detector {name} did not look at all of it: it is told to look at what others flag.")
 
 
 def _where(finding: Finding) -> str:

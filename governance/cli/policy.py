@@ -10,7 +10,6 @@ import typer
 
 from governance.bootstrap import running
 from governance.cli.output import JsonFlag, emit, plain, table
-from governance.detectors import registry
 from governance.engine.trial import Trial, trials
 from governance.errors import BadInput, NotFound
 from governance.policy.load import Loaded, examine, load
@@ -79,7 +78,9 @@ def run_tests(
     policy_set = load(where)
     if only:
         _policy(policy_set, only)
-    results = list(trials(policy_set, lambda uses: registry.build(uses, access_policies=where / "access"), only=only))
+    results = list(
+        trials(policy_set, lambda uses: running().build_runner(uses, policy_set.access, thorough=True), only=only)
+    )
     emit([_trial(result) for result in results], lambda: _show_trials(results), as_json=as_json)
     return 0 if all(result.passed for result in results) else 1
 

@@ -49,6 +49,37 @@ class CallDetector(Protocol):
     def examine_call(self, call: Call, parts: Sequence[Part]) -> Sequence[Finding]: ...
 
 
+Outcome: TypeAlias = "Sequence[Finding] | Exception"
+"""What a batch says of one of its subjects: its findings, or why it could not tell. One's failure is not another's."""
+
+
+@runtime_checkable
+class BatchDetector(Detector, Protocol):
+    """A content detector that is faster over many items at once."""
+
+    def examine_many(self, contents: Sequence[Content]) -> Sequence[Outcome]:
+        """One outcome an item, in order. Raises when it can tell of none of them."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallSubject:
+    """A call to examine; `flagged` says that something was found in its content."""
+
+    call: Call
+    parts: Sequence[Part]
+    flagged: bool = False
+
+
+@runtime_checkable
+class BatchCallDetector(CallDetector, Protocol):
+    """A call detector that is faster over many calls at once."""
+
+    def examine_calls(self, subjects: Sequence[CallSubject]) -> Sequence[Outcome]:
+        """One outcome a call, in order. Raises when it can tell of none of them."""
+        ...
+
+
 Options: TypeAlias = Mapping[str, OptionValue]
 
 
@@ -81,6 +112,8 @@ class DetectorDescription:
     """What `governance detectors list`, the console and lint say about a detector.
 
     `selector` names the option whose values stand in `Finding.pack`: a policy that gives it reads those findings only.
+    What costs more than `low` also takes the options of `ATTENTION`. `deadline` is in seconds, for one batch or, of a
+    detector without batches, for one text or call; None: the detector's own code is bounded.
     """
 
     name: str
@@ -92,6 +125,47 @@ class DetectorDescription:
     options: tuple[OptionDescription, ...] = ()
     cost: Cost = "low"
     selector: str = ""
+    deadline: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attention:
+    """What a detector looks at: everything, or what other detectors found something in and a sample of the rest.
+
+    A detector that is `late` runs after the cheap ones, whose findings are what flags. `sample` is a share from 0 to 1;
+    chosen by digest, so the same content is always chosen or never. `deadline` is as `DetectorDescription` says it.
+    """
+
+    on: Literal["always", "flagged"] = "always"
+    late: bool = False
+    sample: float = 0.0
+    deadline: float | None = None
+
+    def takes(self, digest: Callable[[], bytes], *, flagged: bool) -> bool:
+        """Whether it is to look; `digest` gives at least 8 bytes that stand for the subject."""
+        if flagged or self.on == "always":
+            return True
+        return self.sample > 0 and int.from_bytes(digest()[:8], "big") < self.sample * 2**64
+
+
+ATTENTION = (
+    OptionDescription(
+        name="on",
+        kind="string",
+        description="What it looks at: always, or what cheap detectors found something in (flagged).",
+        choices=("always", "flagged"),
+    ),
+    OptionDescription(
+        name="sample",
+        kind="number",
+        description="The share of everything else that it looks at too, 0 to 1.",
+        default=0,
+    ),
+    OptionDescription(
+        name="deadline", kind="number", description="Seconds after which a batch of texts counts as failed."
+    ),
+)
+"""Options of every detector that costs more than `low`. `high` ones look at what is flagged unless told otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from governance.detectors import access, behaviour, patterns, structure
 from governance.detectors.interface import (
+    ATTENTION,
+    Attention,
     CallDetector,
     Detector,
     DetectorDescription,
@@ -28,24 +31,29 @@ KINDS: dict[str, DetectorKind] = {
     "access": access.KIND,  # after those whose classes of data it asks for
 }
 """By name, in the order in which they are built. A new detector is a file with a `KIND`, named here."""
+LONGEST_DEADLINE = 300
+"""Seconds."""
 
 
 def available() -> tuple[DetectorDescription, ...]:
     """All detectors of this installation, by name."""
-    return tuple(KINDS[name].describe() for name in sorted(KINDS))
+    return tuple(described for name in sorted(KINDS) if (described := describe(name)) is not None)
 
 
 def describe(name: str) -> DetectorDescription | None:
-    """The detector of that name, or None."""
-    return KINDS[name].describe() if name in KINDS else None
+    """The detector of that name, with all options that it takes; None for an unknown one."""
+    if name not in KINDS:
+        return None
+    description = KINDS[name].describe()
+    return description if description.cost == "low" else replace(description, options=description.options + ATTENTION)
 
 
 def selects(use: DetectorUse, finding: Finding) -> bool:
     """Whether the request asks for such a finding: of the detector, and of what its selector names (packs ...)."""
     if finding.detector != use.name:
         return False
-    description = describe(use.name)
-    chosen = use.options.get(description.selector) if description is not None and description.selector else None
+    selector = KINDS[use.name].describe().selector if use.name in KINDS else ""
+    chosen = use.options.get(selector) if selector else None
     return not isinstance(chosen, list | tuple) or finding.pack in chosen
 
 
@@ -72,7 +80,43 @@ def problems(use: DetectorUse) -> list[str]:
         if option.required and not use.options.get(option.name):
             there = f"; there are: {', '.join(option.choices)}" if option.choices else ""
             found.append(f"detector {use.name!r} needs {option.name}{there}")
-    return found or KINDS[use.name].problems(use.options)
+    if description.cost != "low" and not found:
+        found = _misdirected(use.options)
+    return found or KINDS[use.name].problems(_own(use.options, description))
+
+
+def _misdirected(options: Options) -> list[str]:
+    sample, deadline = options.get("sample", 0), options.get("deadline", 1)
+    found = []
+    if not (isinstance(sample, int | float) and 0 <= sample <= 1):
+        found.append("option 'sample' must be between 0 and 1")
+    if not (isinstance(deadline, int | float) and 0 < deadline <= LONGEST_DEADLINE):
+        found.append(f"option 'deadline' must be above 0 and at most {LONGEST_DEADLINE} seconds")
+    return found
+
+
+def _own(options: Options, description: DetectorDescription) -> Options:
+    """The options without those that say when the detector looks, which are not its own business."""
+    if description.cost == "low":
+        return options
+    taken = {option.name for option in ATTENTION}
+    return {name: value for name, value in options.items() if name not in taken}
+
+
+def _attention(description: DetectorDescription, requests: Sequence[Options], *, thorough: bool) -> Attention:
+    """What serves all requests: the most that any policy wants looked at, the shortest time that any gives."""
+    if description.cost == "low":
+        return Attention(deadline=description.deadline)
+    usual = "flagged" if description.cost == "high" else "always"
+    always = thorough or any(request.get("on", usual) == "always" for request in requests)
+    samples = [value for request in requests if isinstance(value := request.get("sample", 0), int | float)]
+    deadlines = [value for request in requests if isinstance(value := request.get("deadline"), int | float)]
+    return Attention(
+        on="always" if always else "flagged",
+        late=description.cost == "high" or not always,
+        sample=0.0 if always else float(max(samples, default=0)),
+        deadline=float(min(deadlines)) if deadlines else description.deadline,
+    )
 
 
 _WORDS = {
@@ -110,21 +154,26 @@ def build(
     access_policies: Path | None = None,
     access_texts: Mapping[str, str] | None = None,
     data_dir: Path | None = None,
+    thorough: bool = False,
 ) -> Runner:
     """One runner for all that is asked: each detector is made once, for every request of it, and runs once.
 
-    See `Surroundings` for the folders. A detector that is unknown or cannot be built is not left out: the runner
+    See `Surroundings` for the folders. `thorough` lets costly detectors look at everything, whatever the requests say:
+    for the tests of policies. A detector that is unknown or cannot be built is not left out: the runner
     states its failure with every examination (the policies' `on_error` answers).
     """
     asked: dict[str, dict[str, Options]] = {}
+    heeded: dict[str, list[Options]] = {}
     missing: list[Unavailable] = []
     for use in uses:
         found = problems(use)
         if found:
             missing.append(Unavailable(name=use.name, reason=found[0]))
         else:
-            stated = json.dumps(use.options, sort_keys=True, separators=(",", ":"), default=list)
-            asked.setdefault(use.name, {})[stated] = use.options
+            heeded.setdefault(use.name, []).append(use.options)
+            own = _own(use.options, KINDS[use.name].describe())
+            stated = json.dumps(own, sort_keys=True, separators=(",", ":"), default=list)
+            asked.setdefault(use.name, {})[stated] = own
     built: dict[str, Detector | CallDetector] = {}
     surroundings = Surroundings(
         access_policies=access_policies, access_texts=access_texts or {}, data_dir=data_dir, built=built
@@ -139,4 +188,7 @@ def build(
         content_detectors=[one for one in built.values() if isinstance(one, Detector)],
         call_detectors=[one for one in built.values() if isinstance(one, CallDetector)],
         unavailable=missing,
+        attention={
+            name: _attention(KINDS[name].describe(), requests, thorough=thorough) for name, requests in heeded.items()
+        },
     )

@@ -1,47 +1,84 @@
-"""Runs the detectors that a policy set asks for: whatever happens inside one, the outcome is stated."""
+"""Runs the detectors that a policy set asks for: whatever happens inside one, the outcome is stated.
+
+In two rounds: those that look at everything, then the costly ones, over what the first found something in (or a
+sample, or everything: `Attention`). What a costly one was not to look at is said to be skipped, never passed.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from time import perf_counter
+from types import MappingProxyType
+from typing import TypeVar
 
-from governance.detectors.interface import CallDetector, Detector
+from governance.detectors.deadline import Deadline
+from governance.detectors.interface import (
+    Attention,
+    BatchCallDetector,
+    BatchDetector,
+    CallDetector,
+    CallSubject,
+    Detector,
+    Outcome,
+)
 from governance.domain.calls import Call
 from governance.domain.content import Content, Part
 from governance.domain.findings import DetectorFailure, Examination, Finding
 from governance.errors import GovernanceError
 
+Subject = TypeVar("Subject", Content, CallSubject)
+
 FINDINGS_A_RULE = 16
 FINDINGS_A_SUBJECT = 128
 SPANS_AN_AGGREGATE = 2_000
+BATCH = 32
+"""Texts or calls that a detector with a deadline is given at once."""
+EVERYTHING = Attention()
+NO_ATTENTION: Mapping[str, Attention] = MappingProxyType({})
+_NOTHING = Examination()
 
 
 @dataclass(kw_only=True)
 class Health:
-    """Counters of one detector in this process, since it was built."""
+    """Counters of one detector in this process, since it was built. `skipped` was not for it to look at."""
 
     examined: int = 0
     failed: int = 0
+    skipped: int = 0
     seconds: float = 0.0
     last_failure: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unavailable:
-    """Stands in for a detector that could not be built: every examination states that it did not run."""
+    """Stands in for a detector that could not be built: every examination that it was to make states that it did not
+    run."""
 
     name: str
     reason: str
 
 
-class Runner:
-    """The detectors of one policy set.
+@dataclass(frozen=True)
+class _Task:
+    """One detector, ready to be run: over many subjects at once where it can, else one after the other."""
 
-    A detector that raises gives a `DetectorFailure`, never silence. What is left of a subject's findings is bounded:
-    see `bounded`. Instances hold no state of a call and may be shared by threads; `health` counts approximately then.
+    name: str
+    attention: Attention
+    one: Callable[[object], Sequence[Finding]]
+    many: Callable[[Sequence[object]], Sequence[Outcome]] | None
+    deadline: Deadline | None
+
+
+class Runner:
+    """The detectors of one policy set. `attention` says what each looks at; one that is not named looks at everything.
+
+    A detector that raises, or takes longer than its deadline, gives a `DetectorFailure`, never silence. What is left of
+    a subject's findings is bounded: see `bounded`. Instances hold no state of a call and may be shared by threads;
+    `health` counts approximately then.
     """
 
     def __init__(
@@ -50,53 +87,182 @@ class Runner:
         content_detectors: Sequence[Detector] = (),
         call_detectors: Sequence[CallDetector] = (),
         unavailable: Sequence[Unavailable] = (),
+        attention: Mapping[str, Attention] = NO_ATTENTION,
     ) -> None:
-        self._content = tuple(content_detectors)
-        self._call = tuple(call_detectors)
-        self._unavailable = tuple(
-            DetectorFailure(detector=missing.name, reason=f"unavailable: {missing.reason}") for missing in unavailable
-        )
-        versions = sorted(
-            {(one.name, one.version) for one in self._content} | {(one.name, one.version) for one in self._call}
-        )
+        detectors: list[Detector | CallDetector] = [*content_detectors, *call_detectors]
+        versions = sorted({(one.name, one.version) for one in detectors})
         missing = sorted((one.name, one.reason) for one in unavailable)
-        stated = json.dumps([versions, missing], separators=(",", ":"))
-        self.digest: str = hashlib.sha256(stated.encode()).hexdigest()[:16]
+        stated: list[object] = [versions, missing]
+        late = sorted((name, one.on, one.sample) for name, one in attention.items() if one.late)
+        if late:
+            stated.append(late)
+        self.digest: str = hashlib.sha256(json.dumps(stated, separators=(",", ":")).encode()).hexdigest()[:16]
         """16 hex digits over names and versions, which cover options and packs: all that findings depend on."""
         self.versions: dict[str, str] = dict(versions)
         self.health: dict[str, Health] = {name: Health() for name, _ in versions}
         for one in unavailable:
             self.health[one.name] = Health(failed=1, last_failure=f"unavailable: {one.reason}")
+        self._detectors = tuple({id(one): one for one in detectors}.values())
+        deadlines = {name: Deadline(one.deadline) for name, one in attention.items() if one.deadline}
+
+        def task(detector: Detector | CallDetector, one: object, many: object) -> _Task:
+            name = detector.name
+            return _Task(name, attention.get(name, EVERYTHING), one, many, deadlines.get(name))  # type: ignore[arg-type]
+
+        contents = [
+            task(one, one.examine, one.examine_many if isinstance(one, BatchDetector) else None)
+            for one in content_detectors
+        ]
+        calls = [
+            task(
+                one,
+                lambda subject, one=one: one.examine_call(subject.call, subject.parts),
+                one.examine_calls if isinstance(one, BatchCallDetector) else None,
+            )
+            for one in call_detectors
+        ]
+        self._first = tuple(one for one in contents if not one.attention.late)
+        self._late = tuple(one for one in contents if one.attention.late)
+        self._first_calls = tuple(one for one in calls if not one.attention.late)
+        self._late_calls = tuple(one for one in calls if one.attention.late)
+        self._missing: list[DetectorFailure] = []
+        self._missing_late: list[tuple[Attention, DetectorFailure]] = []
+        for absent in unavailable:
+            failure = DetectorFailure(detector=absent.name, reason=f"unavailable: {absent.reason}")
+            heed = attention.get(absent.name, EVERYTHING)
+            if heed.late:
+                self._missing_late.append((heed, failure))
+            else:
+                self._missing.append(failure)
 
     @property
     def names(self) -> tuple[str, ...]:
         """All detectors asked for, also those that are unavailable."""
         return tuple(sorted(self.health))
 
+    def close(self) -> None:
+        """Ends what detectors have started: processes, connections. They answer no more."""
+        for detector in self._detectors:
+            close = getattr(detector, "close", None)
+            if close is not None:
+                close()
+
     def examine(self, content: Content) -> Examination:
         """Facts about one content item, with offsets in code points of its text. Never raises for a detector's sake."""
-        return self._run((detector.name, lambda d=detector: d.examine(content)) for detector in self._content)  # type: ignore[misc]
+        return self.examine_many((content,))[0]
 
-    def examine_call(self, call: Call, parts: Sequence[Part]) -> Examination:
+    def examine_many(self, contents: Sequence[Content]) -> list[Examination]:
+        """Facts about each content item: as `examine`, with one batch for each detector that takes batches."""
+        return self._examine(contents, self._first, self._late, [False] * len(contents), _content_digest)
+
+    def glance(self, content: Content) -> Examination:
+        """What the detectors that look at everything say; the costly ones are not asked."""
+        return self._examine((content,), self._first, (), [False], _content_digest)[0]
+
+    def examine_call(self, call: Call, parts: Sequence[Part], *, flagged: bool = False) -> Examination:
         """Facts about the call as a whole, or about a part of it in this call only."""
-        return self._run((detector.name, lambda d=detector: d.examine_call(call, parts)) for detector in self._call)  # type: ignore[misc]
+        return self.examine_calls([CallSubject(call=call, parts=parts, flagged=flagged)])[0]
 
-    def _run(self, detectors: Iterable[tuple[str, Callable[[], Sequence[Finding]]]]) -> Examination:
-        findings: list[Finding] = []
-        failures = list(self._unavailable)
-        for name, examine in detectors:
-            health = self.health[name]
-            began = perf_counter()
-            try:
-                findings.extend(examine())
-            except Exception as error:
-                reason = describe_failure(error)
+    def examine_calls(self, subjects: Sequence[CallSubject]) -> list[Examination]:
+        """Facts about each call: as `examine_call`, with one batch for each detector that takes batches."""
+        flagged = [subject.flagged for subject in subjects]
+        return self._examine(subjects, self._first_calls, self._late_calls, flagged, _call_digest)
+
+    def _examine(
+        self,
+        subjects: Sequence[Subject],
+        first: Sequence[_Task],
+        late: Sequence[_Task],
+        flagged: list[bool],
+        digest: Callable[[Subject], bytes],
+    ) -> list[Examination]:
+        findings: list[list[Finding]] = [[] for _ in subjects]
+        failures: list[list[DetectorFailure]] = [list(self._missing) for _ in subjects]
+        skipped: list[list[str]] = [[] for _ in subjects]
+        everything = range(len(subjects))
+        for task in first:
+            self._run(task, subjects, everything, findings, failures)
+        if late or self._missing_late:
+            for number, found in enumerate(findings):
+                flagged[number] = flagged[number] or bool(found)
+        for task in late:
+            chosen = [
+                number
+                for number, subject in enumerate(subjects)
+                if task.attention.takes(partial(digest, subject), flagged=flagged[number])
+            ]
+            for number in set(everything).difference(chosen):
+                skipped[number].append(task.name)
+            self.health[task.name].skipped += len(subjects) - len(chosen)
+            self._run(task, subjects, chosen, findings, failures)
+        for attention, failure in self._missing_late:
+            for number, subject in enumerate(subjects):
+                if attention.takes(partial(digest, subject), flagged=flagged[number]):
+                    failures[number].append(failure)
+                else:
+                    skipped[number].append(failure.detector)
+        return [
+            Examination(findings=bounded(found), failures=tuple(failed), skipped=tuple(left))
+            if found or failed or left
+            else _NOTHING
+            for found, failed, left in zip(findings, failures, skipped, strict=True)
+        ]
+
+    def _run(
+        self,
+        task: _Task,
+        subjects: Sequence[Subject],
+        chosen: Sequence[int],
+        findings: list[list[Finding]],
+        failures: list[list[DetectorFailure]],
+    ) -> None:
+        """Adds what the detector says of the chosen subjects."""
+        health = self.health[task.name]
+        began = perf_counter()
+        for number, outcome in _outcomes(task, subjects, chosen):
+            if isinstance(outcome, Exception):
+                reason = describe_failure(outcome)
                 health.failed += 1
                 health.last_failure = reason
-                failures.append(DetectorFailure(detector=name, reason=reason))
-            health.examined += 1
-            health.seconds += perf_counter() - began
-        return Examination(findings=bounded(findings), failures=tuple(failures))
+                failures[number].append(DetectorFailure(detector=task.name, reason=reason))
+            elif outcome:
+                findings[number].extend(outcome)
+        health.examined += len(chosen)
+        health.seconds += perf_counter() - began
+
+
+def _outcomes(task: _Task, subjects: Sequence[Subject], chosen: Sequence[int]) -> Iterator[tuple[int, Outcome]]:
+    """What the detector says of each chosen subject; whatever it raises is an outcome."""
+    if task.many is None:
+        for number in chosen:
+            try:
+                if task.deadline is None:
+                    yield number, task.one(subjects[number])
+                else:
+                    yield number, task.deadline.run(partial(task.one, subjects[number]))
+            except Exception as error:
+                yield number, error
+        return
+    size = BATCH if task.deadline is not None else max(1, len(chosen))
+    for at in range(0, len(chosen), size):
+        numbers = chosen[at : at + size]
+        work = partial(task.many, [subjects[number] for number in numbers])
+        try:
+            outcomes = work() if task.deadline is None else task.deadline.run(work)
+            if len(outcomes) != len(numbers):
+                raise ValueError("a batch with another number of answers")
+        except Exception as error:
+            outcomes = [error] * len(numbers)
+        yield from zip(numbers, outcomes, strict=True)
+
+
+def _content_digest(content: Content) -> bytes:
+    stated = f"{content.kind.value}\0{content.role}\0{content.text}"
+    return hashlib.sha256(stated.encode("utf-8", "surrogatepass")).digest()
+
+
+def _call_digest(subject: CallSubject) -> bytes:
+    return hashlib.sha256(b"".join(_content_digest(part.content) for part in subject.parts)).digest()
 
 
 def describe_failure(error: Exception) -> str:

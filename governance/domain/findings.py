@@ -41,7 +41,11 @@ class DetectorFailure:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Examination:
-    """What the detectors said of one subject. An empty one says: examined, nothing found."""
+    """What the detectors said of one subject. An empty one says: examined, nothing found.
+
+    `skipped` are the detectors that were not to look at it (`on: flagged`, `sample`): neither failed nor passed.
+    """
 
     findings: tuple[Finding, ...] = ()
     failures: tuple[DetectorFailure, ...] = ()
+    skipped: tuple[str, ...] = ()

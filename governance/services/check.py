@@ -48,7 +48,8 @@ class ExaminedMessage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckedCall:
-    """What is to be written about one call. `failure` is "" or why it could not be checked.
+    """What is to be written about one call. `failure` is "" or why it could not be checked; `skipped` are the detectors
+    that did not look at all of it, as they were told.
 
     `excerpt` and `error` (what the call itself failed with) are redacted.
     """
@@ -62,6 +63,7 @@ class CheckedCall:
     error: str = ""
     excerpt: str = ""
     failure: str = ""
+    skipped: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,9 +107,12 @@ class Checked(Protocol):
     @property
     def decision(self) -> Decision: ...
 
+    @property
+    def skipped(self) -> Sequence[str]: ...
+
 
 class Checker(Protocol):
-    def check(self, call: Call, known: Mapping[Content, Examination] = ...) -> Checked: ...
+    def check_many(self, calls: Sequence[tuple[Call, Mapping[Content, Examination]]]) -> Sequence[Checked]: ...
 
 
 class CheckService:
@@ -135,24 +140,44 @@ class CheckService:
 
         `attempt` beyond `ATTEMPTS` means that a process died over these calls: each goes to a person unexamined.
         """
+        loaded = self._store.load(call_ids)
+        outcomes = {} if attempt > ATTEMPTS else self._examine(loaded)
         checked = []
-        for loaded in self._store.load(call_ids):
-            if loaded.call is None:
-                checked.append(self._unchecked(loaded, loaded.unreadable))
-            elif attempt > ATTEMPTS:
-                checked.append(self._unchecked(loaded, "The checking process ended over it more than once."))
-            else:
-                try:
-                    checked.append(self._check(loaded, loaded.call))
-                except Exception as error:
-                    failed(loaded.id, error)
-                    checked.append(self._unchecked(loaded, f"The check broke off ({type(error).__name__})."))
+        for one in loaded:
+            outcome = outcomes.get(one.id)
+            if outcome is None:
+                why = one.unreadable or "The checking process ended over it more than once."
+                checked.append(self._unchecked(one, why))
+                continue
+            try:
+                if isinstance(outcome, Exception):
+                    raise outcome
+                checked.append(self._conclude(one, outcome))
+            except Exception as error:
+                failed(one.id, error)
+                checked.append(self._unchecked(one, f"The check broke off ({type(error).__name__})."))
         written = list(self._store.save(checked, job=job))
         decided = {item.call_id for item in written}
         return written + list(self._store.standing([number for number in call_ids if number not in decided]))
 
-    def _check(self, loaded: LoadedCall, call: Call) -> CheckedCall:
-        outcome = self._checker.check(call, loaded.known)
+    def _examine(self, loaded: Sequence[LoadedCall]) -> dict[int, Checked | Exception]:
+        """What the check of each readable call came to: all together, and each alone if that broke off."""
+        readable = [(one.id, one.call, one.known) for one in loaded if one.call is not None]
+        try:
+            outcomes = self._checker.check_many([(call, known) for _, call, known in readable])
+            return {number: outcome for (number, _, _), outcome in zip(readable, outcomes, strict=True)}
+        except Exception:  # of one call: the others are none the worse for it
+            return {number: self._alone(call, known) for number, call, known in readable}
+
+    def _alone(self, call: Call, known: Mapping[Content, Examination]) -> Checked | Exception:
+        try:
+            return self._checker.check_many([(call, known)])[0]
+        except Exception as error:
+            return error
+
+    def _conclude(self, loaded: LoadedCall, outcome: Checked) -> CheckedCall:
+        assert loaded.call is not None
+        call = loaded.call
         messages = []
         done: set[int] = set()
         redacted: dict[Content, str] = {}
@@ -169,6 +194,7 @@ class CheckService:
             decision=outcome.decision,
             findings=outcome.findings,
             failures=outcome.failures,
+            skipped=outcome.skipped,
             call_examination=outcome.call_examination,
             messages=messages,
             error=self._redact_text(call.error) if call.error else "",

@@ -14,7 +14,7 @@ from governance.domain.calls import Call, ContentEvent, Message
 from governance.domain.content import Content
 from governance.domain.findings import Examination
 from governance.engine.act import consequence
-from governance.engine.check import NOTHING_KNOWN, Checked, Checker
+from governance.engine.check import Checked, Checker
 from governance.errors import Overloaded
 from governance.policy.policy import PolicySet
 from governance.services.check import CheckService, CheckStore, Redact
@@ -56,9 +56,10 @@ class _Listening:
         self._checker = checker
         self.said: Checked | None = None
 
-    def check(self, call: Call, known: Mapping[Content, Examination] = NOTHING_KNOWN) -> Checked:
-        self.said = self._checker.check(call, known)
-        return self.said
+    def check_many(self, calls: Sequence[tuple[Call, Mapping[Content, Examination]]]) -> Sequence[Checked]:
+        said = self._checker.check_many(calls)
+        self.said = said[-1] if said else None
+        return said
 
 
 class InlineService:

@@ -163,6 +163,7 @@ def decision_document(row: Any, digest: str) -> dict[str, Any]:
         "policies": detail["policies"],
         "findings": detail["findings"],
         "failures": detail["failures"],
+        "skipped": detail["skipped"],
         "explanation": detail["explanation"],
         "policy_set": digest,
         "decided_at": rfc3339(row.decided_at),

@@ -274,7 +274,7 @@ class SqlCheckStore:
             decision.action.value,
             decision.queue,
             0 if decision.severity is None else decision.severity.rank,
-            facts.encode_decision(decision, item.findings, item.failures),
+            facts.encode_decision(decision, item.findings, item.failures, item.skipped),
             micros(now),
         )
 

@@ -43,15 +43,15 @@ def failure_document(failure: DetectorFailure) -> dict[str, str]:
 
 
 def encode_examination(examination: Examination) -> str:
-    if not examination.findings and not examination.failures:
+    if not examination.findings and not examination.failures and not examination.skipped:
         return _NOTHING
-    return json.dumps(
-        {
-            "findings": [finding_document(finding) for finding in examination.findings],
-            "failures": [failure_document(failure) for failure in examination.failures],
-        },
-        separators=(",", ":"),
-    )
+    document: dict[str, Any] = {
+        "findings": [finding_document(finding) for finding in examination.findings],
+        "failures": [failure_document(failure) for failure in examination.failures],
+    }
+    if examination.skipped:
+        document["skipped"] = list(examination.skipped)
+    return json.dumps(document, separators=(",", ":"))
 
 
 def decode_examination(text: str) -> Examination:
@@ -61,6 +61,7 @@ def decode_examination(text: str) -> Examination:
     return Examination(
         findings=tuple(finding_of(item) for item in document["findings"]),
         failures=tuple(DetectorFailure(**item) for item in document["failures"]),
+        skipped=tuple(document.get("skipped", ())),
     )
 
 
@@ -80,19 +81,25 @@ def policy_document(outcome: PolicyOutcome) -> dict[str, Any]:
     }
 
 
-def encode_decision(decision: Decision, findings: Sequence[Finding], failures: Sequence[DetectorFailure]) -> str:
-    """The `detail` column: {policies, findings, failures, explanation}; a policy refers to findings by index."""
-    if not decision.policies and not findings and not failures and not decision.explanation:
+def encode_decision(
+    decision: Decision,
+    findings: Sequence[Finding],
+    failures: Sequence[DetectorFailure],
+    skipped: Sequence[str] = (),
+) -> str:
+    """The `detail` column: {policies, findings, failures, explanation, skipped}; a policy refers to findings by index,
+    `skipped` names the detectors that did not look at all of the call, as they were told, and is left out if empty."""
+    if not decision.policies and not findings and not failures and not decision.explanation and not skipped:
         return "{}"
-    return json.dumps(
-        {
-            "policies": [policy_document(outcome) for outcome in decision.policies],
-            "findings": [finding_document(finding) for finding in findings],
-            "failures": [failure_document(failure) for failure in failures],
-            "explanation": decision.explanation,
-        },
-        separators=(",", ":"),
-    )
+    document: dict[str, Any] = {
+        "policies": [policy_document(outcome) for outcome in decision.policies],
+        "findings": [finding_document(finding) for finding in findings],
+        "failures": [failure_document(failure) for failure in failures],
+        "explanation": decision.explanation,
+    }
+    if skipped:
+        document["skipped"] = list(skipped)
+    return json.dumps(document, separators=(",", ":"))
 
 
 def decode_decision(row: Any, digest: str) -> tuple[Decision, tuple[Finding, ...], tuple[DetectorFailure, ...]]:
@@ -129,7 +136,7 @@ def outcome_of(document: Mapping[str, Any]) -> PolicyOutcome:
 
 def decode_detail(text: str) -> dict[str, Any]:
     """The `detail` column with all its keys, and its findings with all of theirs."""
-    detail: dict[str, Any] = {"policies": [], "findings": [], "failures": [], "explanation": ""}
+    detail: dict[str, Any] = {"policies": [], "findings": [], "failures": [], "explanation": "", "skipped": []}
     detail.update(json.loads(text))
     detail["findings"] = [_LEFT_OUT | finding for finding in detail["findings"]]
     return detail

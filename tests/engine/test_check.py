@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from governance.domain.calls import Call, Document, Message, ToolCall
-from governance.domain.content import Content, Part, PartKind, parts_of
+from governance.detectors.interface import CallSubject
+from governance.domain.calls import Document, Message, ToolCall
+from governance.domain.content import Content, PartKind, parts_of
 from governance.domain.decisions import Action
 from governance.domain.findings import DetectorFailure, Examination, Finding
 from governance.engine.act import BLOCKED, consequence
@@ -33,10 +34,12 @@ class Words:
         )
         return Examination(findings=(found,))
 
-    def examine_call(self, call: Call, parts: Sequence[Part]) -> Examination:
-        if call.error:
-            return Examination(failures=(DetectorFailure(detector="patterns", reason="gone"),))
-        return Examination()
+    def examine_many(self, contents: Sequence[Content]) -> list[Examination]:
+        return [self.examine(content) for content in contents]
+
+    def examine_calls(self, subjects: Sequence[CallSubject]) -> list[Examination]:
+        gone = Examination(failures=(DetectorFailure(detector="patterns", reason="gone"),))
+        return [gone if subject.call.error else Examination() for subject in subjects]
 
 
 CONVERSATION = call(

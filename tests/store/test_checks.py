@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import pytest
 import sqlalchemy as sa
 
+from governance.detectors.interface import CallSubject
 from governance.domain.calls import Call, Message
 from governance.domain.content import Content, Part
 from governance.domain.decisions import Action, Decision, Outcome, PolicyOutcome, PolicyStatus, Severity
@@ -18,7 +19,7 @@ from governance.privacy.keys import KeyRing
 from governance.services.check import ATTEMPTS, CheckService
 from governance.services.review import open_for_decision
 from governance.store import calls as calls_store
-from governance.store import search
+from governance.store import facts, search
 from governance.store import tables as t
 from governance.store.checks import SqlCheckStore, policy_set_id
 from governance.store.database import Database
@@ -49,8 +50,11 @@ class CountingRunner:
         finding = Finding(detector="words", category="injection", rule="attack", score=1.0, start=start, end=start + 6)
         return Examination(findings=(finding,))
 
-    def examine_call(self, call: Call, parts: tuple[Part, ...]) -> Examination:
-        return Examination()
+    def examine_many(self, contents: Sequence[Content]) -> list[Examination]:
+        return [self.examine(content) for content in contents]
+
+    def examine_calls(self, subjects: Sequence[CallSubject]) -> list[Examination]:
+        return [Examination() for _ in subjects]
 
 
 class WordEngine:
@@ -358,11 +362,45 @@ def test_the_checker_is_asked_with_what_is_known(database: Database, writer: Cal
     inner = checks._checker
 
     class Spy:
-        def check(self, call: Call, known: Mapping[Content, Examination] = {}) -> Checked:
-            seen.append(known)
-            return inner.check(call, known)  # type: ignore[return-value]
+        def check_many(self, calls: Sequence[tuple[Call, Mapping[Content, Examination]]]) -> list[Checked]:
+            seen.extend(known for _, known in calls)
+            return inner.check_many(calls)  # type: ignore[return-value]
 
     checks._checker = Spy()
     for number in (1, 2):
         checks.run(writer.write([Batch(calls=(said("same words", number),))])[0].call_ids)
     assert [len(known) for known in seen] == [0, 1]
+
+
+def test_a_job_examines_what_its_calls_share_once_and_all_of_it_together(
+    writer: CallWriter, checks: CheckService, runner: CountingRunner
+) -> None:
+    batches: list[int] = []
+    inner = runner.examine_many
+
+    def examine_many(contents: Sequence[Content]) -> list[Examination]:
+        batches.append(len(contents))
+        return inner(contents)
+
+    runner.examine_many = examine_many  # type: ignore[method-assign]
+    recorded = writer.write([Batch(calls=tuple(said("an attack", number) for number in range(1, 6)))])[0]
+    checks.run(recorded.call_ids)
+    assert batches == [len(set(runner.examined))]
+    assert len(runner.examined) == len(set(runner.examined))
+
+
+def test_what_costly_detectors_skipped_is_kept_with_the_message_and_with_the_decision(
+    database: Database, writer: CallWriter, checks: CheckService, runner: CountingRunner
+) -> None:
+    def examine_many(contents: Sequence[Content]) -> list[Examination]:
+        return [Examination(skipped=("judge",)) for _ in contents]
+
+    runner.examine_many = examine_many  # type: ignore[method-assign]
+    (call_id,) = writer.write([Batch(calls=(said("all is well"),))])[0].call_ids
+    checks.run([call_id])
+    with database.read() as connection:
+        (decision,) = calls_store.read_call(connection, call_id)["decisions"]
+        stored = connection.execute(sa.select(t.examination.c.findings)).scalars().all()
+    assert decision["skipped"] == ["judge"]
+    assert decision["action"] == "allow"
+    assert all(facts.decode_examination(text).skipped == ("judge",) for text in stored)
