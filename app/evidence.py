@@ -297,12 +297,30 @@ def _moved(offset: int, replaced: Sequence[Replacement], *, at_end: bool) -> int
 
 
 def _untangled(marks: Sequence[Mark]) -> list[Mark]:
-    """No two overlap: evidence goes before chips, then the earlier and longer; a chip inside evidence is dropped."""
+    """No two overlap, and no evidence is left out: what begins within other evidence is marked from its end on, what
+    lies within it shares its mark. A chip inside evidence is dropped."""
     taken: list[Mark] = []
-    for mark in sorted(marks, key=lambda m: (m.level in ("hidden", "shown"), m.start, m.start - m.end)):
-        if mark.end > mark.start and all(mark.end <= other.start or mark.start >= other.end for other in taken):
+    for mark in sorted(marks, key=lambda m: (m.level in _CHIPS, m.start, m.start - m.end)):
+        if mark.end <= mark.start:
+            continue
+        if mark.level in _CHIPS:
+            if all(mark.end <= other.start or mark.start >= other.end for other in taken):
+                taken.append(mark)
+            continue
+        last = taken[-1] if taken else None
+        if last is None or mark.start >= last.end:
             taken.append(mark)
+        elif mark.end > last.end:
+            taken.append(replace(mark, start=last.end))
+        else:
+            graver = min(last.level, mark.level, key=_GRAVEST.index)
+            label = "; ".join(dict.fromkeys(filter(None, (last.label, mark.label))))
+            taken[-1] = replace(last, also=(*last.also, mark.n), level=graver, label=label)
     return sorted(taken, key=lambda m: m.start)
+
+
+_CHIPS = frozenset({"hidden", "shown"})
+_GRAVEST = ("critical", "high", "note")
 
 
 def _cut(text: str, marks: Sequence[Mark]) -> tuple[str, list[Mark]]:

@@ -26,7 +26,8 @@ class Turn:
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """`start` and `end` are code points of turn number `turn`. `n` is the number shown beside the mark, 0 for none."""
+    """`start` and `end` are code points of turn number `turn`. `n` is the number shown beside the mark, 0 for none;
+    `also` are those of what lies within it."""
 
     turn: int
     start: int
@@ -35,6 +36,7 @@ class Mark:
     label: str = ""
     id: str = ""
     n: int = 0
+    also: tuple[int, ...] = ()
 
 
 _CSS = """
@@ -77,7 +79,7 @@ const pieces = (into, text, spans, pick, current) => {
     if (s.level === "hidden" || s.level === "shown") into.append(el("span", s.level, inner))
     else {
       const m = el("mark", ["critical", "high"].includes(s.level) ? s.level : "note", inner); m.title = s.label || ""
-      if (s.n) m.dataset.n = s.n
+      if (s.n) m.dataset.n = [s.n, ...(s.also || [])].join(", ")
       if (pick && s.id) {
         m.tabIndex = 0; m.setAttribute("role", "button"); m.setAttribute("aria-current", s.id === current)
         m.onclick = () => pick(s.id); m.onkeydown = e => e.key === "Enter" && m.onclick() }
