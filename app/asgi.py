@@ -53,6 +53,8 @@ def options(public_url: str = "") -> dict[str, Any]:
         "server.enableStaticServing": True,
         "browser.gatherUsageStats": False,
         "client.showErrorDetails": "none",
+        # What leaves the console leaves by an export, which is an audit event: no list has a download of its own.
+        "client.disableDataExport": True,
         "runner.postScriptGC": False,
     }
     if public_url:
