@@ -5,14 +5,19 @@ A lease token lives in the browser tab's own state: it is no session, only the p
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import streamlit as st
 
 from app import session, words
 from governance.domain.people import Permission
-from governance.domain.review import CaseState, ReasonCode, VerdictOutcome
-from governance.errors import Conflict, GovernanceError
-from governance.store.queries import Systems, cases, micros
-from governance.store.queries.cases import CaseFilter, CaseRow
+from governance.domain.review import ReasonCode, VerdictOutcome
+from governance.errors import GovernanceError
+from governance.store.queries import cases
+from governance.store.queries.cases import CaseRow
+
+SKIPPED = timedelta(hours=1)
+"""How long a skipped case is left to others, unless nothing else waits."""
 
 
 def lease(case_id: int) -> str:
@@ -21,6 +26,7 @@ def lease(case_id: int) -> str:
 
 
 def _hold(case_id: int, token: str) -> None:
+    _passed().pop(case_id, None)
     st.session_state[f"lease-{case_id}"] = token
 
 
@@ -30,22 +36,41 @@ def let_go(case_id: int) -> None:
 
 
 def next_case() -> CaseRow | None:
-    """What `go_on` would claim, as the queue shows it."""
+    """What `start` would claim, as the queue shows it."""
+    review, passed = session.application().review, _now_passed()
     try:
-        found = session.application().review.next_case(session.actor())
+        found = review.next_case(session.actor(), passed=passed)
+        if found is None and passed:
+            found = review.next_case(session.actor())
     except GovernanceError:
         return None
     return session.read(cases.find, found.id) if found else None
 
 
+def start() -> None:
+    """Begins with the next case. Where only cases are left that the person skipped, they come round again."""
+    if session.may(Permission.CLAIM_CASE) and not _waits(_now_passed()):
+        _passed().clear()
+    go_on()
+
+
+def _waits(passed: frozenset[int]) -> bool:
+    try:
+        return session.application().review.next_case(session.actor(), passed=passed) is not None
+    except GovernanceError:
+        return False
+
+
 def go_on() -> None:
-    """Claims the next case and opens it; back to the queue when nothing waits."""
-    claim = session.attempt(lambda: session.application().review.claim_next(session.begin()))
+    """Claims the next case that the person did not skip, and opens it; back to the queue when nothing waits."""
+    passed = _now_passed()
+    claim = session.attempt(lambda: session.application().review.claim_next(session.begin(), passed=passed))
     if claim is not None:
         _hold(claim.case.id, claim.lease_token)
         st.switch_page("views/case.py", query_params={"id": str(claim.case.id)})
     if "_told" not in st.session_state:
-        session.tell("Nothing else waits for you.")
+        left = bool(passed) and _waits(frozenset())
+        session.tell("Only cases that you skipped are left." if left else "Nothing else waits for you.")
     st.switch_page("views/queue.py")
 
 
@@ -111,31 +136,31 @@ def give_back(case_id: int, note: str) -> bool:
     return True
 
 
-def skip(case: CaseRow, visible: Systems) -> None:
-    """Gives the case back and takes the one after it in the order of the queue; the queue's page when there is none."""
-    if not release(case.id):
+def skip(case_id: int) -> None:
+    """Gives the case back, to be taken by others or later, and goes on to the next one."""
+    if not release(case_id):
         st.rerun()
-    review = session.application().review
-    who = session.begin()
-    after: cases.After | None = (case.severity, micros(case.due_at), case.id)
-    while after is not None:
-        rows, after = session.read(cases.page, CaseFilter(systems=visible), after=after, limit=50)
-        for row in rows:
-            if row.state not in (CaseState.OPEN, CaseState.ESCALATED):
-                continue
-            wanted = Permission.DECIDE_ESCALATION if row.escalated else Permission.CLAIM_CASE
-            if not session.may(wanted, row.system, own_work=row.escalated and row.escalated_by == who.id):
-                continue
-            try:
-                claimed = review.claim(who, row.id)
-            except Conflict:
-                continue
-            _hold(row.id, claimed.lease_token)
-            st.switch_page("views/case.py", query_params={"id": str(row.id)})
-    session.tell("That was the last case of the queue.")
-    st.switch_page("views/queue.py")
+    _passed()[case_id] = session.application().clock() + SKIPPED
+    go_on()
 
 
-def harmful(policy: str) -> bool:
-    """Whether a policy is about words that may hurt to read: what it flags stays folded until asked for."""
-    return any(word in words.HARMFUL for word in policy.replace("-", ".").replace("_", ".").split("."))
+def skipped(case_id: int) -> bool:
+    """Whether the person skipped this case a while ago."""
+    return case_id in _now_passed()
+
+
+@st.cache_resource(show_spinner=False)
+def _all_passed() -> dict[tuple[str, int], dict[int, datetime]]:
+    """Who skipped which cases, and until when: by database and person, in this process."""
+    return {}
+
+
+def _passed() -> dict[int, datetime]:
+    return _all_passed().setdefault((session.source(), session.actor().id), {})
+
+
+def _now_passed() -> frozenset[int]:
+    now, mine = session.application().clock(), _passed()
+    for case_id in [case_id for case_id, until in mine.items() if until <= now]:
+        mine.pop(case_id, None)
+    return frozenset(mine)

@@ -154,6 +154,16 @@ def needs(state: Overview, who: Actor, may: Callable[..., bool], now: datetime) 
     return [*found, *state.deviations]
 
 
+def hard_to_read(done: cases.DayOfWork) -> int:
+    """How many cases of a reviewer's day held text that may hurt to read."""
+    return sum(number for policy, number in done.policies.items() if harmful(policy))
+
+
+def harmful(policy: str) -> bool:
+    """Whether a policy is about words that may hurt to read: what it flags stays folded until asked for."""
+    return any(word in words.HARMFUL for word in policy.replace("-", ".").replace("_", ".").split("."))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Week:
     calls: int

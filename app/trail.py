@@ -102,11 +102,14 @@ _WANTED = {
 }
 
 
-def who(actor: str, names: Mapping[int, str]) -> str:
-    """'Dana Okafor', 'An application' or 'The console' for an actor's reference."""
+def who(actor: str, names: Mapping[int, str], operator: str = "") -> str:
+    """'Dana Okafor', 'An application', 'root at the command line' or 'The console' for an actor's reference; `operator`
+    is the operating system's account that the event names."""
     kind, _, number = actor.partition(":")
     if kind == "person":
         return names.get(int(number or 0), "Somebody")
+    if operator:
+        return f"{words.name(operator, 60)} at the command line"
     return "An application" if kind == "key" else "The console"
 
 
@@ -139,7 +142,7 @@ def sentence(
 ) -> str:
     """What happened, in one sentence. `reason` is the free text that a row keeps beside the event (a reveal's);
     `titles` say what cases are about, by number."""
-    by, case = who(actor, names), _case(subject, data)
+    by, case = who(actor, names, str(data.get("operator") or "")), _case(subject, data)
     person = about(subject, names)
     title = titles.get(case_number(subject, data) or 0, "")
     of = f" ({title})" if title else ""

@@ -142,6 +142,7 @@ with left:
             key="show",
             bind="query-params",
             label_visibility="collapsed",
+            wrap=True,
             on_change=restart,
         )
         with st.popover("Person, subject, time", icon=":material/filter_list:"):

@@ -54,6 +54,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", horizontal_align
         key="only",
         bind="query-params",
         label_visibility="collapsed",
+        wrap=True,
         on_change=restart,
     )
     with st.container(horizontal=True, width="content", vertical_alignment="bottom"):
@@ -152,8 +153,8 @@ if page.rows:
         [
             {
                 "When": row.started_at,
+                "State": state_of(row),
                 "System": row.system,
-                "Kind": words.CALL_KIND[row.kind],
                 "Said": row.excerpt
                 or (
                     "no content captured"
@@ -162,7 +163,7 @@ if page.rows:
                     if row.status is CallStatus.RECORDED
                     else row.name
                 ),
-                "State": state_of(row),
+                "Kind": words.CALL_KIND[row.kind],
                 "Model": row.model,
                 "Took": words.took(row.duration_ms) if row.duration_ms is not None else "",
                 "Tokens": f"{(row.input_tokens or 0) + (row.output_tokens or 0):,}" if row.input_tokens else "",
@@ -185,11 +186,11 @@ if page.rows:
         colours={"State": tint, **{name: lambda _value: "quiet" for name in ("When", "Kind", "Model")}},
         columns={
             "When": column.Column(width=92),
+            "State": column.Column(width=152),
             "System": column.TextColumn(width=116),
-            "Kind": column.Column(width=68),
             "Said": column.TextColumn("What was said, redacted", width=372),
-            "State": column.Column(width=168),
-            "Model": column.TextColumn(width=104),
+            "Kind": column.Column(width=68),
+            "Model": column.TextColumn(width=120),
             "Took": column.Column(width=64, alignment="right"),
             "Tokens": column.Column(width=64, alignment="right"),
         },

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import streamlit as st
 
-from app import acts, evidence, explained, session, steps, trail, words
+from app import acts, evidence, explained, figures, session, steps, trail, words
 from app.components import ui
 from app.components.marked import pairs, transcript
 from governance.domain.content import PartKind, parts_of
@@ -263,8 +263,12 @@ with left:
                     f"Show folded text ({shown.folded})",
                     icon=":material/unfold_more:",
                     on_click=lambda: st.session_state.update({f"unfold-{case.id}": True}),
-                    help="This text may be hard to read. It is counted in your day's severe cases.",
+                    help="This text may be hard to read.",
                 )
+            if shown.folded or unfold:
+                day = session.read(cases.work, me.id, figures.start_of_day(now).astimezone(UTC))
+                if hard := figures.hard_to_read(day):
+                    st.caption(f"Your day held {words.count(hard, 'case')} with text that is hard to read.")
     if call is not None:
         further_calls()
         steps.panel(call.row.trace_id, visible, chosen=call.id, key=f"case-{case.id}")
@@ -428,7 +432,7 @@ def bar_held(case: CaseRow) -> None:
     if up:
         go_on_after(acts.escalate(case.id, note))
     if skip:
-        acts.skip(case, visible)
+        acts.skip(case.id)
 
 
 def bar_reasons(case: CaseRow, outcome: VerdictOutcome) -> None:

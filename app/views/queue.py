@@ -64,21 +64,21 @@ def chosen_filter(view: str, find: str, only: list[str], severities: list[str], 
     )
 
 
-def work_note() -> str:
-    """'you decided 12 today, median 3 min', for those who decide."""
+def work_note() -> list[str]:
+    """'you decided 12 today, median 3 min' and '2 cases of your day were hard to read', for those who decide."""
     done = session.read(cases.work, me.id, figures.start_of_day(now).astimezone(UTC))
-    if not done.decided:
-        return ""
-    severe = f", {done.severe} severe" if done.severe else ""
-    return f"you decided {done.decided} today{severe}, median {words.span(done.median_seconds)}"
+    said = [f"you decided {done.decided} today, median {words.span(done.median_seconds)}"] if done.decided else []
+    if hard := figures.hard_to_read(done):
+        said.append(f"{words.count(hard, 'case')} of your day {'was' if hard == 1 else 'were'} hard to read")
+    return said
 
 
 reviews = session.may(Permission.CLAIM_CASE) or session.may(Permission.DECIDE_ESCALATION)
 titles = [words.count(open_cases, "open case") if open_cases else "No case is open"]
 late = COUNTS["Overdue"]
 note = [f"{late} past the deadline" if late else "none past the deadline"] if open_cases else []
-if reviews and (did := work_note()):
-    note.append(did)
+if reviews:
+    note += work_note()
 if not session.may(Permission.DECIDE_CASE) and not reviews:
     note.append("you read cases; reviewers decide them")
 
@@ -100,7 +100,7 @@ with ui.header(
         disabled=bool(why_not),
         help=why_not or None,
     ):
-        acts.go_on()
+        acts.start()
 session.told()
 
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
@@ -124,6 +124,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", horizontal_align
         key="view",
         on_change=keep,
         label_visibility="collapsed",
+        wrap=True,
         format_func=lambda name: f"{name} :gray[{COUNTS[name]}]",
     )
     view = chosen_view or "All open"
@@ -190,6 +191,8 @@ if not rows:
 
 def first_reason(case: CaseRow) -> str:
     """Why this case comes first, in a sentence."""
+    if acts.skipped(case.id):
+        return "You skipped it before; nothing else waits for you."
     reasons = []
     if case.state is CaseState.CLAIMED and case.held_by == me.id:
         reasons.append("you already hold it")
@@ -240,7 +243,7 @@ frame = pd.DataFrame(
             "Severity": case.severity,
             "Deadline": case.due_at,
             "Why": case.title,
-            "Excerpt": "folded until you open it" if acts.harmful(case.policy) else case.excerpt,
+            "Excerpt": "folded until you open it" if figures.harmful(case.policy) else case.excerpt,
             "System": case.system,
             "Reports": case.reports,
             "Opened": case.opened_at,
@@ -268,8 +271,8 @@ chosen = ui.pick(
         "Case": column.NumberColumn(width=58, format="%d"),
         "Severity": column.Column(width=74, alignment="left"),
         "Deadline": column.Column(width=94),
-        "Why": column.TextColumn("Why it was flagged", width=286),
-        "Excerpt": column.TextColumn("Excerpt, redacted", width=190),
+        "Why": column.TextColumn("Why it was flagged", width=318),
+        "Excerpt": column.TextColumn("Excerpt, redacted", width=158),
         "System": column.Column(width=116),
         "Reports": column.Column(width=62, help="How many people reported this answer"),
         "Opened": column.Column(width=82),

@@ -43,6 +43,7 @@ states = st.pills(
     key="reported",
     bind="query-params",
     label_visibility="collapsed",
+    wrap=True,
 )
 listed = [report for report in reports if states in ("All", words.REPORT_STATE[report.state])]
 if not listed:
@@ -56,10 +57,10 @@ frame = pd.DataFrame(
     [
         {
             "Received": report.at,
+            "State": words.REPORT_STATE[report.state],
             "What was wrong": " ".join(report.why.split()),
             "The claim": " ".join(report.claim.split()),
             "System": report.system,
-            "State": words.REPORT_STATE[report.state],
             "Acted upon": {True: "Yes", False: "No", None: "Not said"}[report.acted_upon],
             "Case": f"Case {report.case_id}" if report.case_id else "",
         }
@@ -80,10 +81,10 @@ row = ui.pick(
     },
     columns={
         "Received": column.Column(width=92),
+        "State": column.Column(width=104),
         "What was wrong": column.TextColumn(width=340),
         "The claim": column.TextColumn(width=230),
         "System": column.TextColumn(width=116),
-        "State": column.Column(width=104),
         "Acted upon": column.Column(width=84),
         "Case": column.Column(width=76),
     },

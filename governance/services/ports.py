@@ -7,7 +7,7 @@ Protocols and are attributes of `Transaction`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -62,9 +62,10 @@ class Cases(Protocol):
         ordinary: frozenset[str] | None,
         escalated: frozenset[str] | None,
         queue: str = "",
+        passed: Collection[int] = (),
         limit: int = 50,
     ) -> Sequence[CaseRecord]:
-        """What `actor_id` may claim now, the most urgent first and their own claimed case before all.
+        """What `actor_id` may claim now, the most urgent first and their own claimed case before all; none of `passed`.
 
         `ordinary` and `escalated` are the systems whose cases of that sort are theirs to claim; None is all.
         """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -44,17 +44,18 @@ class ReviewService:
         self._authority = authority
         self._lease = lease
 
-    def next_case(self, actor: Actor, *, queue: str = "") -> Case | None:
-        """What to review next: one's own claimed case, else by severity, deadline and number of reports."""
+    def next_case(self, actor: Actor, *, queue: str = "", passed: Collection[int] = ()) -> Case | None:
+        """What to review next: one's own claimed case, else by severity, deadline and number of reports. `passed` are
+        numbers of cases that the reviewer wants others to take."""
         with self._authority.database.look() as tx:
-            found = self._waiting(tx, actor, queue, limit=1)
+            found = self._waiting(tx, actor, queue, passed, limit=1)
         return found[0].case if found else None
 
-    def claim_next(self, actor: Actor, *, queue: str = "") -> Claim | None:
+    def claim_next(self, actor: Actor, *, queue: str = "", passed: Collection[int] = ()) -> Claim | None:
         """Claims what `next_case` names, or the one after it if somebody was faster; None when nothing waits."""
         for _ in range(_ATTEMPTS):
             with self._authority.database.look() as tx:
-                found = self._waiting(tx, actor, queue, limit=10)
+                found = self._waiting(tx, actor, queue, passed, limit=10)
             if not found:
                 return None
             for record in found:
@@ -174,7 +175,9 @@ class ReviewService:
             tx.cases.note(case_id, "returned", note, by=actor.id, at=now)
             tx.append(self._event(EventKind.VERDICT_RETURNED, actor, record.case))
 
-    def _waiting(self, tx: Transaction, actor: Actor, queue: str, limit: int) -> list[CaseRecord]:
+    def _waiting(
+        self, tx: Transaction, actor: Actor, queue: str, passed: Collection[int], limit: int
+    ) -> list[CaseRecord]:
         authority = self._authority
         authority.demand_person(actor, Permission.CLAIM_CASE)
         return list(
@@ -184,6 +187,7 @@ class ReviewService:
                 ordinary=authority.systems(actor, Permission.CLAIM_CASE),
                 escalated=authority.systems(actor, Permission.DECIDE_ESCALATION),
                 queue=queue,
+                passed=passed,
                 limit=limit,
             )
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +90,7 @@ class SqlCases:
         ordinary: frozenset[str] | None,
         escalated: frozenset[str] | None,
         queue: str = "",
+        passed: Collection[int] = (),
         limit: int = 50,
     ) -> Sequence[CaseRecord]:
         case = t.case.c
@@ -103,6 +104,8 @@ class SqlCases:
         wanted = _select().where(case.state != CaseState.DECIDED, sa.or_(case.state.in_(_FREE), mine, over), theirs)
         if queue:
             wanted = wanted.where(case.queue == queue)
+        if passed:
+            wanted = wanted.where(case.id.not_in(passed))
         first = sa.case((mine, 0), else_=1)
         wanted = wanted.order_by(first, case.severity.desc(), case.due_at, case.reports.desc(), case.id).limit(limit)
         return [_record(row) for row in self._connection.execute(wanted)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from governance.domain.events import EventKind
+from governance.domain.people import Scope, operator
 from governance.store.queries import audit, people
 from governance.store.queries.audit import EventFilter
 from tests.console.conftest import Page
@@ -101,3 +102,9 @@ def test_a_reveal_is_recorded_before_the_text_is_shown(world: World, page: Page)
     assert "Original text, hidden again in" in spoken(again)
     said = page("audit", "compliance_officer", show="Reveals").dataframe[0].value
     assert list(said["What happened"]) == [f"senior_reviewer revealed the original text of case {case}: “Fraud check”"]
+
+
+def test_an_act_at_the_command_line_names_who_did_it(world: World, page: Page) -> None:
+    world.application.keys.create(operator("ops-night"), [Scope.READ])
+    said = page("audit", "auditor", show="Access").dataframe[0].value
+    assert next(iter(said["What happened"])) == "ops-night at the command line made API key 1 to read redacted calls"

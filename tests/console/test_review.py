@@ -134,14 +134,35 @@ def test_a_severe_violation_waits_for_a_second_person(world: World, page: Page) 
     assert state(world, case) is CaseState.DECIDED
 
 
-def test_skipping_gives_the_case_back_and_takes_the_one_after(world: World, page: Page) -> None:
-    first, second = world.case(due=timedelta(hours=1)), world.case(due=timedelta(hours=2))
+def test_a_skipped_case_does_not_come_back_before_the_others(world: World, page: Page) -> None:
+    first, second, third = (world.case(due=timedelta(hours=hours)) for hours in (1, 2, 3))
     test = page("case", "reviewer", id=str(first))
     button(test, "Claim and review").click().run()
     button(test, "Skip").click().run()
     assert not test.exception
     assert state(world, first) is CaseState.OPEN
     assert state(world, second) is CaseState.CLAIMED
+    for case, after in ((second, third), (third, None)):
+        test.selectbox(key=f"reason-{case}").set_value(ReasonCode.HARMLESS)
+        button(test, "False alarm").click().run()
+        assert state(world, first) is CaseState.OPEN
+        assert after is None or state(world, after) is CaseState.CLAIMED
+    assert test.toast[0].value == "Only cases that you skipped are left."
+    queue = page("queue", "reviewer")
+    assert "You skipped it before; nothing else waits for you." in spoken(queue)
+    button(queue, "Start reviewing").click().run()
+    assert state(world, first) is CaseState.CLAIMED
+
+
+def test_a_skipped_case_is_left_to_others_for_a_while_only(world: World, page: Page, clock: Clock) -> None:
+    first, second = world.case(due=timedelta(hours=5)), world.case(due=timedelta(hours=6))
+    test = page("case", "reviewer", id=str(first))
+    button(test, "Claim and review").click().run()
+    button(test, "Skip").click().run()
+    assert f"Case {second}" in spoken(page("queue", "reviewer")), "the one that the reviewer holds"
+    assert f"Case {first}:" in spoken(page("queue", "senior_reviewer"))
+    clock.forward(minutes=61)
+    assert f"Case {first}:" in spoken(page("queue", "reviewer"))
 
 
 def test_original_text_is_for_who_holds_the_case(world: World, page: Page) -> None:
@@ -163,6 +184,22 @@ def test_harmful_text_stays_folded_until_asked_for(world: World, page: Page) -> 
     assert any(label.startswith("Show folded text") for label in labels(test))
     button(test, "Show folded text").click().run()
     assert not any(label.startswith("Show folded text") for label in labels(test))
+
+
+def test_a_reviewer_sees_how_many_hard_cases_the_day_held(world: World, page: Page, clock: Clock) -> None:
+    world.case()
+    first, second = (world.case(category="violence", policy="safety.violence") for _number in range(2))
+    assert "hard to read" not in spoken(page("queue", "reviewer"))
+    review, who = world.application.review, world.people["reviewer"]
+    claim = review.claim(who, first)
+    assert "1 case of your day was hard to read" in spoken(page("queue", "reviewer"))
+    review.decide(who, first, claim.lease_token, outcome=VerdictOutcome.FALSE_ALARM, reason=ReasonCode.HARMLESS)
+    review.escalate(who, second, review.claim(who, second).lease_token, "Is this meant?")
+    assert "2 cases of your day were hard to read" in spoken(page("queue", "reviewer"))
+    assert "Your day held 2 cases with text that is hard to read." in spoken(page("case", "reviewer", id=str(second)))
+    assert "of your day" not in spoken(page("queue", "senior_reviewer"))
+    clock.forward(days=1)
+    assert "hard to read" not in spoken(page("queue", "reviewer"))
 
 
 def test_steps_of_a_trace_are_listed_below_their_parents(world: World, page: Page) -> None:

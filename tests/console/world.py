@@ -183,6 +183,7 @@ class World:
         value: str = "0.93",
         name: str = "chat",
         call: int | None = None,
+        policy: str = "injection.document",
     ) -> int:
         """An open case about a flagged call, its evidence the first half of the answer."""
         number = call or self.call(
@@ -214,8 +215,8 @@ class World:
             "start": 0,
             "end": max(1, len(answer) // 2),
         }
-        policy = {
-            "policy": "injection.document",
+        said = {
+            "policy": policy,
             "title": title,
             "outcome": "fired",
             "status": "enforce",
@@ -227,7 +228,7 @@ class World:
             "controls": {"owasp_llm": ["LLM01"]},
             "values": {"score": value},
         }
-        detail = {"policies": [policy], "findings": [finding], "failures": [], "explanation": explanation}
+        detail = {"policies": [said], "findings": [finding], "failures": [], "explanation": explanation}
         opened = micros(self.now - timedelta(hours=1))
         with database.write() as tx:
             tx.connection.execute(
@@ -254,7 +255,7 @@ class World:
                     system_id=self.system(system),
                     call_id=number,
                     decision_id=decision,
-                    policy="injection.document",
+                    policy=policy,
                     reports=0,
                     opened_at=opened,
                     due_at=micros(self.now + due),

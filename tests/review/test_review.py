@@ -261,6 +261,18 @@ def test_the_next_case_is_the_most_urgent_and_ones_own_comes_first(house: House)
     assert found.id == mine
 
 
+def test_a_passed_case_is_not_the_next_one(house: House) -> None:
+    first, second = house.case(Severity.CRITICAL), house.case(Severity.HIGH)
+    reviewer = house.person(Role.REVIEWER)
+    found = house.review.next_case(reviewer, passed=[first])
+    assert found is not None
+    assert found.id == second
+    claim = house.review.claim_next(reviewer, passed=[first])
+    assert claim is not None
+    assert claim.case.id == second
+    assert house.review.next_case(reviewer, passed=[first, second]) is None
+
+
 def test_of_equal_urgency_the_more_reported_comes_first(house: House) -> None:
     once, often = house.case(), house.case()
     with house.database.write() as tx:

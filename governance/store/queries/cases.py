@@ -279,24 +279,31 @@ def similar(connection: sa.Connection, case: CaseRow, systems: Systems, most: in
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DayOfWork:
-    """What one reviewer did since a moment: verdicts, their median handling time, and severe cases among them."""
+    """What one reviewer did since a moment: verdicts, their median handling time, and of which policies the cases were
+    that they read (decided, handed on, or hold now)."""
 
     decided: int
     median_seconds: int
-    severe: int
+    policies: Mapping[str, int]
 
 
 def work(connection: sa.Connection, principal: int, since: datetime) -> DayOfWork:
-    """A reviewer's verdicts since `since`; severe are those of the two highest severities."""
-    v = t.verdict.c
-    rows = connection.execute(
-        sa.select(v.seconds, t.case.c.severity)
-        .join(t.case, t.case.c.id == v.case_id)
-        .where(v.given_by == principal, v.given_at >= micros(since))
-        .order_by(v.seconds)
+    """A reviewer's work since `since`."""
+    v, c, n = t.verdict.c, t.case.c, t.case_note.c
+    given = connection.execute(
+        sa.select(v.case_id, v.seconds).where(v.given_by == principal, v.given_at >= micros(since)).order_by(v.seconds)
     ).all()
-    median = rows[len(rows) // 2].seconds if rows else 0
-    return DayOfWork(decided=len(rows), median_seconds=int(median), severe=sum(row.severity >= 3 for row in rows))
+    held = sa.select(c.id).where(OPEN, c.state == CaseState.CLAIMED, c.claimed_by == principal)
+    # Only an escalated case has such a note, and only an open one can have been handed on today and not be decided.
+    handed_on = (
+        sa.select(n.case_id)
+        .join(t.case, c.id == n.case_id)
+        .where(OPEN, n.written_by == principal, n.written_at >= micros(since))
+    )
+    read = {row.case_id for row in given} | set(connection.execute(held.union(handed_on)).scalars())
+    policies = connection.execute(sa.select(c.policy, sa.func.count()).where(c.id.in_(read)).group_by(c.policy))
+    median = given[len(given) // 2].seconds if given else 0
+    return DayOfWork(decided=len(given), median_seconds=int(median), policies={row[0]: int(row[1]) for row in policies})
 
 
 def right_when_flagged(connection: sa.Connection, policy: str, systems: Systems) -> Mapping[str, int]:
