@@ -276,6 +276,8 @@ class SqlCheckStore:
             0 if decision.severity is None else decision.severity.rank,
             facts.encode_decision(decision, item.findings, item.failures, item.skipped),
             micros(now),
+            0,
+            self._detector_set,
         )
 
     def _settle(
