@@ -37,6 +37,21 @@ class Detector(Protocol):
 
 
 @runtime_checkable
+class Divisible(Protocol):
+    """A content detector made of units that know nothing of each other, so that one which changes leaves what the
+    others found as it was.
+
+    `units` gives each unit's version by the `pack` that its findings carry. `part` is a detector that gives exactly
+    what the whole one gives of these units.
+    """
+
+    @property
+    def units(self) -> Mapping[str, str]: ...
+
+    def part(self, units: frozenset[str]) -> Detector: ...
+
+
+@runtime_checkable
 class CallDetector(Protocol):
     """States facts about a call as a whole (`part` None), or about one of its parts (`part` and `index` set)."""
 

@@ -12,7 +12,7 @@ import functools
 import hashlib
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, TypeAlias
@@ -21,7 +21,7 @@ import re2
 
 from governance.detectors import views
 from governance.detectors.interface import DetectorDescription, DetectorKind, OptionDescription, merged, words
-from governance.detectors.packs import Rule, load_pack, pack_names
+from governance.detectors.packs import Pack, Rule, load_pack, pack_names
 from governance.detectors.validators import VALIDATORS, mentioned
 from governance.domain.content import Content
 from governance.domain.findings import Finding
@@ -95,9 +95,14 @@ class PatternDetector:
 
     name = NAME
 
-    def __init__(self, packs: Sequence[str], rules: Sequence[Rule], version: str) -> None:
+    def __init__(
+        self, packs: Sequence[str], rules: Sequence[Rule], version: str, units: Mapping[str, str] | None = None
+    ) -> None:
         self.packs = tuple(packs)
         self.version = version
+        self.units: Mapping[str, str] = units or {}
+        """Each pack's version: what its findings depend on. Packs of personal data and secrets share one, because of
+        overlapping places of theirs only the surest is kept (`_surest`)."""
         self._remembered: OrderedDict[Content, tuple[Finding, ...]] = OrderedDict()
         matcher = re2.Set.SearchSet(_options(SET_MEMORY))
         index: dict[str, int] = {}
@@ -150,6 +155,10 @@ class PatternDetector:
     def of(cls, packs: Iterable[str]) -> PatternDetector:
         """The detector for these packs, compiled once a process."""
         return _compiled(tuple(sorted(set(packs))))
+
+    def part(self, units: frozenset[str]) -> PatternDetector:
+        """The detector for some of the packs."""
+        return PatternDetector.of(units)
 
     def examine(self, content: Content) -> Sequence[Finding]:
         """Findings of all packs, in order of rule; offsets in code points of the original text.
@@ -390,12 +399,18 @@ _WARM_UP = (
 )
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=16)
 def _compiled(packs: tuple[str, ...]) -> PatternDetector:
     loaded = [load_pack(name) for name in packs]
     stated = "\n".join(f"{pack.name} {pack.digest}" for pack in loaded)
     version = f"{CODE_VERSION}+{hashlib.sha256(stated.encode()).hexdigest()[:12]}"
-    return PatternDetector(packs, [rule for pack in loaded for rule in pack.rules], version)
+    return PatternDetector(packs, [rule for pack in loaded for rule in pack.rules], version, _units(loaded))
+
+
+def _units(packs: Sequence[Pack]) -> dict[str, str]:
+    rivals = [pack for pack in packs if any(rule.category in _EXCLUSIVE for rule in pack.rules)]
+    together = hashlib.sha256("\n".join(f"{pack.name} {pack.digest}" for pack in rivals).encode()).hexdigest()[:16]
+    return {pack.name: f"{CODE_VERSION}+{together if pack in rivals else pack.digest}" for pack in packs}
 
 
 def describe_patterns() -> DetectorDescription:

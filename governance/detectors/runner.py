@@ -23,6 +23,7 @@ from governance.detectors.interface import (
     CallDetector,
     CallSubject,
     Detector,
+    Divisible,
     Outcome,
 )
 from governance.domain.calls import Call
@@ -71,14 +72,24 @@ class _Task:
     one: Callable[[object], Sequence[Finding]]
     many: Callable[[Sequence[object]], Sequence[Outcome]] | None
     deadline: Deadline | None
+    units: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """What is known of a subject before it is examined: findings of units that are what they were then, and the units
+    that are `missing`: those that changed, are new, failed, or did not look."""
+
+    findings: tuple[Finding, ...] = ()
+    missing: frozenset[str] = frozenset()
 
 
 class Runner:
     """The detectors of one policy set. `attention` says what each looks at; one that is not named looks at everything.
 
     A detector that raises, or takes longer than its deadline, gives a `DetectorFailure`, never silence. What is left of
-    a subject's findings is bounded: see `bounded`. Instances hold no state of a call and may be shared by threads;
-    `health` counts approximately then.
+    a subject's findings is bounded, unit by unit: see `bounded`. Instances hold no state of a call and may be shared
+    by threads; `health` counts approximately then.
     """
 
     def __init__(
@@ -91,6 +102,8 @@ class Runner:
     ) -> None:
         detectors: list[Detector | CallDetector] = [*content_detectors, *call_detectors]
         versions = sorted({(one.name, one.version) for one in detectors})
+        self.units: dict[str, str] = dict(sorted(unit for one in detectors for unit in _units(one)))
+        """Version of each unit: a detector, or one of the packs of one that is divisible ("patterns/injection")."""
         missing = sorted((one.name, one.reason) for one in unavailable)
         stated: list[object] = [versions, missing]
         late = sorted((name, one.on, one.sample) for name, one in attention.items() if one.late)
@@ -121,6 +134,8 @@ class Runner:
             )
             for one in call_detectors
         ]
+        self._divisible = {one.name: one for one in content_detectors if isinstance(one, Divisible) and one.units}
+        self._parts: dict[tuple[str, frozenset[str]], _Task] = {}
         self._first = tuple(one for one in contents if not one.attention.late)
         self._late = tuple(one for one in contents if one.attention.late)
         self._first_calls = tuple(one for one in calls if not one.attention.late)
@@ -155,6 +170,38 @@ class Runner:
         """Facts about each content item: as `examine`, with one batch for each detector that takes batches."""
         return self._examine(contents, self._first, self._late, [False] * len(contents), _content_digest)
 
+    def complete(self, contents: Sequence[Content], found: Sequence[Found]) -> list[Examination]:
+        """As `examine_many`, but what is `found` already is taken over, and only the units that are missing run."""
+        tasks: list[_Task] = []
+        for task in self._first:
+            tasks.extend(self._part(task, found))
+        return self._examine(contents, tasks, self._late, [False] * len(contents), _content_digest, found)
+
+    def complete_calls(self, subjects: Sequence[CallSubject], found: Sequence[Found]) -> list[Examination]:
+        """As `examine_calls`, but what is `found` already is taken over."""
+        flagged = [subject.flagged for subject in subjects]
+        return self._examine(subjects, self._first_calls, self._late_calls, flagged, _call_digest, found)
+
+    def _part(self, task: _Task, found: Sequence[Found]) -> list[_Task]:
+        """The task, or where it is divisible one for each combination of its units that is missing somewhere."""
+        detector = self._divisible.get(task.name)
+        if detector is None:
+            return [task]
+        own = frozenset(f"{task.name}/{pack}" for pack in detector.units)
+        wanted = {one.missing & own for one in found}
+        tasks = []
+        for units in sorted((one for one in wanted if one), key=sorted):
+            if units == own:
+                tasks.append(replace(task, units=own))
+                continue
+            part = self._parts.get((task.name, units))
+            if part is None:
+                less = detector.part(frozenset(unit.partition("/")[2] for unit in units))
+                part = _Task(task.name, task.attention, less.examine, None, task.deadline, units)  # type: ignore[arg-type]
+                self._parts[task.name, units] = part
+            tasks.append(part)
+        return tasks
+
     def glance(self, content: Content) -> Examination:
         """What the detectors that look at everything say; the costly ones are not asked."""
         return self._examine((content,), self._first, (), [False], _content_digest)[0]
@@ -175,25 +222,31 @@ class Runner:
         late: Sequence[_Task],
         flagged: list[bool],
         digest: Callable[[Subject], bytes],
+        known: Sequence[Found] | None = None,
     ) -> list[Examination]:
         findings: list[list[Finding]] = [[] for _ in subjects]
         failures: list[list[DetectorFailure]] = [list(self._missing) for _ in subjects]
         skipped: list[list[str]] = [[] for _ in subjects]
-        everything = range(len(subjects))
+        everything: Sequence[int] = range(len(subjects))
+        late_names = {task.name for task in late}
         for task in first:
-            self._run(task, subjects, everything, findings, failures)
+            chosen = everything if known is None else _lacking(task, known)
+            self._run(task, subjects, chosen, findings, failures)
         if late or self._missing_late:
             for number, found in enumerate(findings):
-                flagged[number] = flagged[number] or bool(found)
+                earlier = known[number].findings if known is not None else ()
+                early = bool(found) or any(one.detector not in late_names for one in earlier)
+                flagged[number] = flagged[number] or early
         for task in late:
+            open_ = everything if known is None else _lacking(task, known)
             chosen = [
                 number
-                for number, subject in enumerate(subjects)
-                if task.attention.takes(partial(digest, subject), flagged=flagged[number])
+                for number in open_
+                if task.attention.takes(partial(digest, subjects[number]), flagged=flagged[number])
             ]
-            for number in set(everything).difference(chosen):
+            for number in set(open_).difference(chosen):
                 skipped[number].append(task.name)
-            self.health[task.name].skipped += len(subjects) - len(chosen)
+            self.health[task.name].skipped += len(open_) - len(chosen)
             self._run(task, subjects, chosen, findings, failures)
         for attention, failure in self._missing_late:
             for number, subject in enumerate(subjects):
@@ -201,12 +254,29 @@ class Runner:
                     failures[number].append(failure)
                 else:
                     skipped[number].append(failure.detector)
-        return [
-            Examination(findings=bounded(found), failures=tuple(failed), skipped=tuple(left))
-            if found or failed or left
-            else _NOTHING
-            for found, failed, left in zip(findings, failures, skipped, strict=True)
-        ]
+        examinations: list[Examination] = []
+        for number in everything:
+            fresh = findings[number]
+            if known is None:
+                kept = self._bounded(fresh)
+            else:  # what a part says of the whole beside its own units is known already
+                fresh = _of(fresh, known[number].missing, self.units)
+                kept = known[number].findings + self._bounded(fresh)
+            failed, left = failures[number], skipped[number]
+            if kept or failed or left:
+                examinations.append(Examination(findings=kept, failures=tuple(failed), skipped=tuple(left)))
+            else:
+                examinations.append(_NOTHING)
+        return examinations
+
+    def _bounded(self, findings: Sequence[Finding]) -> tuple[Finding, ...]:
+        """Bounded unit by unit, so that what one found does not depend on what others did."""
+        if len(findings) <= FINDINGS_A_RULE:
+            return tuple(findings)
+        units: dict[str, list[Finding]] = {}
+        for finding in findings:
+            units.setdefault(unit_of(finding, self.units), []).append(finding)
+        return tuple(finding for group in units.values() for finding in bounded(group))
 
     def _run(
         self,
@@ -254,6 +324,54 @@ def _outcomes(task: _Task, subjects: Sequence[Subject], chosen: Sequence[int]) -
         except Exception as error:
             outcomes = [error] * len(numbers)
         yield from zip(numbers, outcomes, strict=True)
+
+
+def _units(detector: Detector | CallDetector) -> list[tuple[str, str]]:
+    """A detector's units with their versions. A divisible one is a unit too, for what belongs to none of its packs."""
+    if isinstance(detector, Divisible) and detector.units:
+        own = [(f"{detector.name}/{pack}", version) for pack, version in detector.units.items()]
+        return [(detector.name, own[0][1].partition("+")[0]), *own]
+    return [(detector.name, detector.version)]
+
+
+def unit_of(finding: Finding, units: Mapping[str, str]) -> str:
+    """The unit that a finding is of."""
+    part = f"{finding.detector}/{finding.pack}"
+    return part if part in units else finding.detector
+
+
+def _of(findings: list[Finding], wanted: frozenset[str], units: Mapping[str, str]) -> list[Finding]:
+    return [finding for finding in findings if unit_of(finding, units) in wanted]
+
+
+def found_before(units: Mapping[str, str], earlier: Sequence[tuple[Mapping[str, str], Examination]]) -> Found:
+    """What examinations by earlier detectors, each with the versions of its units, say that `units` would say again.
+
+    The first that knows a unit counts. A unit that failed or did not look is not known.
+    """
+    findings: list[Finding] = []
+    missing = set(units)
+    for versions, examination in earlier:
+        silent = {failure.detector for failure in examination.failures} | set(examination.skipped)
+        known = {unit for unit in missing if versions.get(unit) == units[unit] and unit.partition("/")[0] not in silent}
+        if known:
+            findings.extend(one for one in examination.findings if unit_of(one, versions) in known)
+            missing -= known
+        if not missing:
+            break
+    return Found(findings=tuple(findings), missing=frozenset(missing))
+
+
+def _lacking(task: _Task, known: Sequence[Found]) -> list[int]:
+    """The subjects of which the task's units are not known."""
+    if not task.units:
+        return [number for number, one in enumerate(known) if task.name in one.missing]
+    prefix = f"{task.name}/"
+    return [
+        number
+        for number, one in enumerate(known)
+        if {unit for unit in one.missing if unit.startswith(prefix)} == task.units
+    ]
 
 
 def _content_digest(content: Content) -> bytes:
