@@ -14,49 +14,26 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from ipaddress import ip_address
 
+from governance.detectors import identifiers
+from governance.detectors.identifiers import digits_of, letters_of, luhn_holds, of_a_thing, stands_alone
+
 Validator = Callable[[str, int, int], bool]
-
-_NOT_DIGIT = re.compile(r"[^0-9]")
-_NOT_ALNUM = re.compile(r"[^0-9A-Za-z]")
-
-
-def _digits(text: str, start: int, end: int) -> list[int]:
-    return [int(character) for character in _NOT_DIGIT.sub("", text[start:end])]
-
-
-def _letters(text: str, start: int, end: int) -> str:
-    return _NOT_ALNUM.sub("", text[start:end]).upper()
-
-
-def _alone(text: str, start: int, end: int) -> bool:
-    """Not a piece of a longer number: RE2 has no look-around."""
-    before = text[start - 1 : start] if start else ""
-    after = text[end : end + 1]
-    if before.isalnum() or after.isalnum():
-        return False
-    # 1.234.567 or 12-3456-7: a further group of digits follows or leads.
-    if after in "-.,/" and text[end + 1 : end + 2].isdigit() and after:
-        return False
-    return not (before in "-.,/" and before and start > 1 and text[start - 2].isdigit())
-
-
-def _luhn(digits: list[int]) -> bool:
-    """ISO/IEC 7812-1, annex B."""
-    total = 0
-    for position, digit in enumerate(reversed(digits)):
-        doubled = digit * 2 if position % 2 else digit
-        total += doubled - 9 if doubled > 9 else doubled
-    return total % 10 == 0
 
 
 def alone(text: str, start: int, end: int) -> bool:
-    return _alone(text, start, end)
+    return stands_alone(text, start, end)
 
 
 def card(text: str, start: int, end: int) -> bool:
-    """A payment card number: 12 to 19 digits, not all alike, Luhn."""
-    digits = _digits(text, start, end)
-    return 12 <= len(digits) <= 19 and len(set(digits)) > 1 and _alone(text, start, end) and _luhn(digits)
+    """A payment card number: 12 to 19 digits, not all alike, Luhn, and not called the number of an order."""
+    digits = digits_of(text, start, end)
+    return (
+        12 <= len(digits) <= 19
+        and len(set(digits)) > 1
+        and stands_alone(text, start, end)
+        and luhn_holds(digits)
+        and not of_a_thing(text, start)
+    )
 
 
 # Lengths by country, from the SWIFT IBAN registry.
@@ -74,7 +51,7 @@ _IBAN_LENGTHS = {
 
 def iban(text: str, start: int, end: int) -> bool:
     """ISO 13616: the country's length, and 1 modulo 97 (ISO 7064)."""
-    value = _letters(text, start, end)
+    value = letters_of(text, start, end)
     if len(value) != _IBAN_LENGTHS.get(value[:2], 0):
         return False
     return int("".join(str(int(character, 36)) for character in value[4:] + value[:4])) % 97 == 1
@@ -82,23 +59,29 @@ def iban(text: str, start: int, end: int) -> bool:
 
 def iban_length(text: str, start: int, end: int) -> bool:
     """An IBAN by country and length whose check digits are wrong: mistyped, or made up."""
-    value = _letters(text, start, end)
-    return len(value) == _IBAN_LENGTHS.get(value[:2], 0) and not iban(text, start, end)
+    value = letters_of(text, start, end)
+    if len(value) != _IBAN_LENGTHS.get(value[:2], 0) or not text[start : start + 2].isupper():
+        return False
+    return stands_alone(text, start, end) and not iban(text, start, end)
 
 
 def ssn(text: str, start: int, end: int) -> bool:
     """A US social security number that can have been issued: no area 000, 666, 9xx, no group 00, no serial 0000."""
-    value = _NOT_DIGIT.sub("", text[start:end])
+    value = "".join(map(str, digits_of(text, start, end)))
     area, group, serial = value[:3], value[3:5], value[5:]
     return (
-        _alone(text, start, end) and area not in ("000", "666") and area < "900" and group != "00" and serial != "0000"
+        stands_alone(text, start, end)
+        and area not in ("000", "666")
+        and area < "900"
+        and group != "00"
+        and serial != "0000"
     )
 
 
 def nhs(text: str, start: int, end: int) -> bool:
     """UK NHS number: modulus 11 over the first nine digits."""
-    digits = _digits(text, start, end)
-    if len(digits) != 10 or len(set(digits)) == 1 or not _alone(text, start, end):
+    digits = digits_of(text, start, end)
+    if len(digits) != 10 or len(set(digits)) == 1 or not stands_alone(text, start, end):
         return False
     check = 11 - sum(digit * (10 - position) for position, digit in enumerate(digits[:9])) % 11
     return check != 10 and digits[9] == check % 11
@@ -106,10 +89,11 @@ def nhs(text: str, start: int, end: int) -> bool:
 
 def steuer_id(text: str, start: int, end: int) -> bool:
     """German Steuer-Identifikationsnummer: ISO 7064 MOD 11,10; one digit of the first ten twice or thrice."""
-    digits = _digits(text, start, end)
-    if len(digits) != 11 or digits[0] == 0 or not _alone(text, start, end):
+    digits = digits_of(text, start, end)
+    if len(digits) != 11 or digits[0] == 0 or not stands_alone(text, start, end) or of_a_thing(text, start):
         return False
-    if max(Counter(digits[:10]).values()) not in (2, 3):
+    counts = sorted(Counter(digits[:10]).values(), reverse=True)
+    if counts[0] not in (2, 3) or counts[1] > 1:
         return False
     product = 10
     for digit in digits[:10]:
@@ -120,7 +104,7 @@ def steuer_id(text: str, start: int, end: int) -> bool:
 
 def nir(text: str, start: int, end: int) -> bool:
     """French numéro de sécurité sociale: key 97 - number mod 97; Corsica's 2A and 2B count as 19 and 18."""
-    value = _letters(text, start, end)
+    value = letters_of(text, start, end)
     if len(value) != 15:
         return False
     number = value[:13].replace("2A", "19").replace("2B", "18")
@@ -129,7 +113,7 @@ def nir(text: str, start: int, end: int) -> bool:
 
 def dni(text: str, start: int, end: int) -> bool:
     """Spanish DNI and NIE: the letter is the number modulo 23; X, Y, Z count as 0, 1, 2."""
-    value = _letters(text, start, end)
+    value = letters_of(text, start, end)
     number = str("XYZ".index(value[0])) + value[1:-1] if value[0] in "XYZ" else value[:-1]
     return number.isdigit() and "TRWAGMYFPDXBNJZSQVHLCKE"[int(number) % 23] == value[-1]
 
@@ -140,7 +124,7 @@ _CF_ODD = dict(zip("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ", map(int, _CF_ODD_VALU
 
 def codice_fiscale(text: str, start: int, end: int) -> bool:
     """Italian codice fiscale: check letter (D.M. 23/12/1976)."""
-    value = _letters(text, start, end)
+    value = letters_of(text, start, end)
     if len(value) != 16:
         return False
     total = sum(
@@ -152,8 +136,8 @@ def codice_fiscale(text: str, start: int, end: int) -> bool:
 
 def pesel(text: str, start: int, end: int) -> bool:
     """Polish PESEL: weights 1, 3, 7, 9, and a date of birth in its first six digits."""
-    digits = _digits(text, start, end)
-    if len(digits) != 11 or not _alone(text, start, end):
+    digits = digits_of(text, start, end)
+    if len(digits) != 11 or not stands_alone(text, start, end) or of_a_thing(text, start):
         return False
     month, day = (digits[2] * 10 + digits[3]) % 20, digits[4] * 10 + digits[5]
     weights = (1, 3, 7, 9, 1, 3, 7, 9, 1, 3)
@@ -163,7 +147,7 @@ def pesel(text: str, start: int, end: int) -> bool:
 
 def bsn(text: str, start: int, end: int) -> bool:
     """Dutch burgerservicenummer: the eleven test."""
-    digits = _digits(text, start, end)
+    digits = digits_of(text, start, end)
     weights = (9, 8, 7, 6, 5, 4, 3, 2, -1)
     return (
         len(digits) == 9
@@ -174,8 +158,8 @@ def bsn(text: str, start: int, end: int) -> bool:
 
 def cpf(text: str, start: int, end: int) -> bool:
     """Brazilian CPF: two check digits modulo 11."""
-    digits = _digits(text, start, end)
-    if len(digits) != 11 or len(set(digits)) == 1 or not _alone(text, start, end):
+    digits = digits_of(text, start, end)
+    if len(digits) != 11 or len(set(digits)) == 1 or not stands_alone(text, start, end):
         return False
     for length in (9, 10):
         total = sum(digit * (length + 1 - position) for position, digit in enumerate(digits[:length]))
@@ -186,7 +170,7 @@ def cpf(text: str, start: int, end: int) -> bool:
 
 def aba(text: str, start: int, end: int) -> bool:
     """US routing number: weights 3, 7, 1."""
-    digits = _digits(text, start, end)
+    digits = digits_of(text, start, end)
     return len(digits) == 9 and sum(d * w for d, w in zip(digits, (3, 7, 1) * 3, strict=True)) % 10 == 0 and any(digits)
 
 
@@ -201,27 +185,80 @@ def mrz(text: str, start: int, end: int) -> bool:
     return value[9].isdigit() and total % 10 == int(value[9])
 
 
+_DATE = re.compile(
+    r"(?:19|20)\d\d[-./ ](?:0?[1-9]|1[0-2])[-./ ][0-3]?\d.*|[0-3]?\d[-./][01]?\d[-./](?:19|20)\d\d.*|"
+    r"(?:19|20)\d\d[-–/ ](?:19|20)\d\d.*"
+)
+
+
 def phone(text: str, start: int, end: int) -> bool:
-    """A telephone number by its count of digits (ITU-T E.164: at most 15), not a date, a range of years or a piece."""
-    digits = _digits(text, start, end)
+    """A telephone number by its count of digits (ITU-T E.164: at most 15), not a date, a range of years, a piece, or
+    what is called the number of a thing."""
     value = text[start:end]
-    if not 7 <= len(digits) <= 15 or len(set(digits)) <= 2 or not _alone(text, start, end):
+    number, _, _ = value.partition("x")
+    digits = digits_of(number, 0, len(number))
+    if not 7 <= len(digits) <= 15 or len(set(digits)) <= 2 or not stands_alone(text, start, end):
         return False
-    return not re.fullmatch(
-        r"(?:19|20)\d\d[-./ ](?:0?[1-9]|1[0-2])[-./ ][0-3]?\d.*|[0-3]?\d[-./][01]?\d[-./](?:19|20)\d\d", value
-    )
+    if value[0] != "+" and of_a_thing(text, start):
+        return False
+    if _ZIP.fullmatch(value) and text[max(0, start - 3) : start].strip(" ,").isupper():
+        return False
+    return not _DATE.fullmatch(value)
+
+
+_ZIP = re.compile(r"\d{5}-\d{4}")
+"""With a state before it, a US postcode."""
+_MONEY = re.compile(
+    r"(?i)^\s?(?:€|\$|£|%|eur|usd|gbp|chf|pln|kr|euros?|dollars?|pounds?|km|kg|units?|people|users?|rows?)"
+)
+
+
+def phone_in_groups(text: str, start: int, end: int) -> bool:
+    """Groups of three digits as telephone numbers have, and no sum of money or count of things."""
+    before = text[max(0, start - 4) : start].rstrip()
+    return before[-1:] not in ("€", "$", "£") and not _MONEY.search(text[end : end + 8]) and phone(text, start, end)
+
+
+def account_number(text: str, start: int, end: int) -> bool:
+    """The number of a bank account: no date, and not all digits alike."""
+    value = text[start:end]
+    return len(set(value)) > 2 and stands_alone(text, start, end) and not _DATE.fullmatch(value)
+
+
+_VERSION = re.compile(
+    r"(?i)(?:(?:version|ver\.?|\bv|release|build|firmware|driver|revision|rev|assembly|section|chapter|clause|oid)"
+    r"[\"']?[ :=]*|[a-z]/|==|>=|<=|~=|\^|§ ?)$"
+)
 
 
 def address(text: str, start: int, end: int) -> bool:
-    """An IP address that names somebody: not unspecified, loopback, multicast or documentation, nor a version."""
+    """An IP address that names a machine: not unspecified or loopback, and no version or number of a section."""
+    value = text[start:end]
     try:
-        parsed = ip_address(text[start:end])
+        parsed = ip_address(value)
     except ValueError:
         return False
-    before = text[max(0, start - 10) : start].lower()
-    if re.search(r"(?:version|ver\.?|v|release)\s*$", before):
+    if parsed.is_unspecified or parsed.is_loopback or _VERSION.search(text[max(0, start - 14) : start]):
         return False
-    return _alone(text, start, end) and not (parsed.is_unspecified or parsed.is_loopback or parsed.is_multicast)
+    if ":" in value:
+        # `dead::beef` may be, `ab::cd` is a name in C++; a fingerprint goes on.
+        around = text[start - 1 : start] + text[end : end + 1] if start else text[end : end + 1]
+        if ":" in around or not any(map(str.isdigit, value)):
+            return False
+    elif re.match(r"/(?:[12]?\d|3[0-2])\b", text[end : end + 4]):
+        return stands_alone(text[:end], start, end)
+    return stands_alone(text, start, end)
+
+
+def mac(text: str, start: int, end: int) -> bool:
+    """A hardware address, not the beginning of a longer fingerprint; one without letters needs its usual colons."""
+    value = text[start:end].lower()
+    digits = set(value) - set(":-.")
+    if len(digits) < 3 or not stands_alone(text, start, end):
+        return False
+    if not any(map(str.isalpha, value)) and ":" not in value:
+        return False
+    return text[end : end + 1] not in (":", "-") and (not start or text[start - 1] not in ":-")
 
 
 def birth_date(text: str, start: int, end: int) -> bool:
@@ -286,7 +323,11 @@ def random_value(text: str, start: int, end: int) -> bool:
 def wallet(text: str, start: int, end: int) -> bool:
     """A wallet's address has digits and letters of both kinds, or is long hexadecimal; not a number, not a sequence."""
     value = text[start:end]
-    return len(set(value)) >= 10 and any(map(str.isalpha, value[2:])) and any(map(str.isdigit, value))
+    if len(set(value)) < 10 or not any(map(str.isdigit, value)):
+        return False
+    if value.startswith("0x"):
+        return any(map(str.isalpha, value[2:]))
+    return any(map(str.islower, value)) and any(map(str.isupper, value)) and stands_alone(text, start, end)
 
 
 def token_header(text: str, start: int, end: int) -> bool:
@@ -514,11 +555,19 @@ def mentioned(text: str, start: int, end: int) -> bool:
 VALIDATORS: Mapping[str, Validator] = {
     function.__name__: function
     for function in (
-        aba, about_assistant, about_model, address, alone, birth_date, bsn, card, codice_fiscale, cpf, dni, iban,
-        iban_length, mixed_script, mrz, nhs, nir, no_emoji, no_right_to_left, no_where, no_example,
+        aba, about_assistant, about_model, account_number, address, alone, birth_date, bsn, card, codice_fiscale, cpf,
+        dni, iban, iban_length, mac, mixed_script, mrz, nhs, nir, no_emoji, no_right_to_left, no_where, no_example,
         not_business, not_definition, not_device, not_education, not_flag, not_noun_phrase, not_repeated,
         not_report,
-        not_service_notice, opaque, option_value, password_in_url, pesel, phone, random_value, secret_value, ssn,
-        steuer_id, told_value, token_header, wallet,
+        not_service_notice, opaque, option_value, password_in_url, pesel, phone, phone_in_groups, random_value,
+        secret_value, ssn, steuer_id, told_value, token_header, wallet,
+        identifiers.abn, identifiers.afm, identifiers.ahv, identifiers.base58_check, identifiers.be_number,
+        identifiers.bech32, identifiers.clabe, identifiers.cn_id, identifiers.cnp, identifiers.cnpj, identifiers.cpr,
+        identifiers.cuit, identifiers.curp, identifiers.dea, identifiers.egn, identifiers.ein, identifiers.hetu,
+        identifiers.hkid, identifiers.inn, identifiers.jp_number, identifiers.kr_number, identifiers.luhn,
+        identifiers.nif, identifiers.no_number, identifiers.npi, identifiers.nric,
+        identifiers.partita_iva, identifiers.pps, identifiers.rfc, identifiers.rodne_cislo, identifiers.rut,
+        identifiers.se_number, identifiers.snils, identifiers.svnr, identifiers.tckn, identifiers.tfn,
+        identifiers.th_id, identifiers.tw_id, identifiers.verhoeff, identifiers.vin, identifiers.za_id,
     )
 }  # fmt: skip

@@ -16,8 +16,9 @@
         hits: [...]
         clean: [...]
 
-Regexes are RE2. `~n~` is a gap of at most n code points within a sentence. A group says which part is the finding.
-Latin letters are written without accents: accented text is matched through its folded view.
+Regexes are RE2. `~n~` is a gap of at most n code points within a sentence. `~>~` says that what stands before it is
+rare enough: what follows is not looked for in every text, only where that was found. A group says which part is the
+finding. Latin letters are written without accents: accented text is matched through its folded view.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from governance.errors import Misconfigured, NotFound
 
 _FOLDER = Path(__file__).parent
 _GAP = re.compile(r"~(\d+)~")
+_ONLY_THEN = "~>~"
 _GAP_REGEX = r"[^.!?\\n\\r。！？]{0,\1}?"
 _WORD = re.compile(r"<([a-z][a-z0-9_]*)>")
 
@@ -107,7 +109,7 @@ def _rule(pack: str, stated: Mapping[str, Any], words: Mapping[str, str], rule: 
         category=rule.get("category", stated["category"]),
         label=rule.get("label", ""),
         score=float(rule["score"]),
-        regex=flag + _GAP.sub(_GAP_REGEX, regex),
+        regex=flag + _GAP.sub(_GAP_REGEX, regex.replace(_ONLY_THEN, "")),
         segments=tuple(tuple(flag + segment for segment in segments) for segments in _split(regex)),
         languages=tuple(rule.get("languages", ())),
         validate=rule.get("validate", ""),
@@ -135,14 +137,19 @@ def _split(regex: str) -> list[list[str]]:
     """The regex's alternatives outside of groups, as parts between gaps; a gap in a group stays in its part."""
     alternatives: list[list[str]] = [[]]
     depth = last = 0
-    for match in re.finditer(r"\\.|\[\^?\]?(?:\\.|[^\]\\])+\]|[()|]|~\d+~", regex):
+    over = False
+    for match in re.finditer(r"\\.|\[\^?\]?(?:\\.|[^\]\\])+\]|[()|]|~(?:\d+|>)~", regex):
         sign = match.group()
         if sign in "()":
             depth += 1 if sign == "(" else -1
         elif depth == 0 and (sign == "|" or sign.startswith("~")):
-            alternatives[-1].append(regex[last : match.start()])
+            if not over:
+                alternatives[-1].append(regex[last : match.start()])
             last = match.end()
+            over = over or sign == _ONLY_THEN
             if sign == "|":
                 alternatives.append([])
-    alternatives[-1].append(regex[last:])
+                over = False
+    if not over:
+        alternatives[-1].append(regex[last:])
     return [[_GAP.sub(_GAP_REGEX, part) for part in parts if part] for parts in alternatives]
