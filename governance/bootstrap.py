@@ -43,12 +43,14 @@ if TYPE_CHECKING:
     from governance.services.review import ReviewService
     from governance.services.rollout import RolloutService
     from governance.services.sessions import SessionService
+    from governance.services.suggest import SuggestService
     from governance.services.verify import VerifyLog
     from governance.store.audit_log import PostgresSealer
     from governance.store.calls import AttributeReader
     from governance.store.checkpoints import Checkpointer
     from governance.store.checks import SqlCheckStore
     from governance.store.database import Database
+    from governance.store.decisions import SqlDecisions
     from governance.store.jobs import JobQueue
     from governance.store.queries.audit import AuditReader
 
@@ -257,9 +259,20 @@ class Application:
     @cached_property
     def explain(self) -> ExplainService:
         from governance.services.explain import ExplainService
+
+        return ExplainService(self.authority, self._decisions)
+
+    @cached_property
+    def suggest(self) -> SuggestService:
+        from governance.services.suggest import SuggestService
+
+        return SuggestService(self.authority, self._decisions, partial(self.build_runner, thorough=True))
+
+    @cached_property
+    def _decisions(self) -> SqlDecisions:
         from governance.store.decisions import SqlDecisions
 
-        return ExplainService(self.authority, SqlDecisions(self.database, self.key_ring))
+        return SqlDecisions(self.database, self.key_ring, self.read_call)
 
     # Policies and their way into force
 

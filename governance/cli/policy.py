@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from governance.bootstrap import running
+from governance.cli.acting import acting
 from governance.cli.output import JsonFlag, emit, plain, table
 from governance.engine.trial import Trial, trials
 from governance.errors import BadInput, NotFound
@@ -16,6 +18,7 @@ from governance.policy.load import Loaded, examine, load
 from governance.policy.policy import Policy, PolicySet
 from governance.policy.problems import Level
 from governance.policy.schema import schema_text
+from governance.services.suggest import Suggestion
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
@@ -110,6 +113,74 @@ def _show_trials(results: list[Trial]) -> None:
     todo = sum(result.passed and result.todo for result in results)
     failed = sum(not result.passed for result in results)
     typer.echo(f"{passed} passed, {failed} failed, {todo} to do.")
+
+
+@app.command()
+def suggest(
+    identifier: Annotated[str, typer.Argument(metavar="ID", help="The policy.")],
+    folder: FolderOption = None,
+    write: Annotated[int, typer.Option(min=0, help="Write this suggestion into the policy's file.")] = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Suggest a threshold, an exception and a test from what reviewers decided on a policy's cases.
+
+    Nothing is changed unless --write names a suggestion; an exception then still needs somebody who approves it.
+    """
+    where = folder or running().policies_dir
+    loaded = examine(where)
+    policy_set = loaded.policy_set or load(where)
+    policy = _policy(policy_set, identifier)
+    path = where / loaded.files[policy.id]
+    found = running().suggest.suggest(
+        acting(), policy, path.read_text("utf-8"), file=loaded.files[policy.id], access=policy_set.access
+    )
+    if write > len(found):
+        raise BadInput(f"There is no suggestion {write}.", advice=f"There are {len(found)}.")
+    if write:
+        path.write_text(found[write - 1].text, "utf-8")
+    emit(
+        [_suggestion(one, number) for number, one in enumerate(found, 1)],
+        lambda: _show_suggestions(found, policy, written=path if write else None),
+        as_json=as_json,
+    )
+
+
+def _suggestion(one: Suggestion, number: int) -> dict[str, object]:
+    lesson = one.lesson
+    return {
+        "number": number,
+        "param": lesson.param or None,
+        "value": lesson.value if lesson.param else None,
+        "to": lesson.to if lesson.param else None,
+        "exception": lesson.exception or None,
+        "stops_cases": list(lesson.stops),
+        "leaves_cases": list(lesson.left),
+        "keeps_violations": lesson.keeps,
+        "undecided": one.undecided,
+        "undecided_stopped": one.undecided_stopped,
+        "example": one.example,
+        "without_example": one.without_example,
+        "diff": one.diff,
+    }
+
+
+def _show_suggestions(found: Sequence[Suggestion], policy: Policy, *, written: Path | None) -> None:
+    if not found:
+        typer.echo(f"Nothing to suggest: no change of {policy.id} would stop a false alarm and keep every violation.")
+    for number, one in enumerate(found, 1):
+        lesson = one.lesson
+        false = len(lesson.stops) + len(lesson.left)
+        what = f"{lesson.param}: {lesson.value} -> {lesson.to}" if lesson.param else "an exception"
+        typer.echo(
+            f"{number}. {plain(what)}: stops {len(lesson.stops)} of {_count(false, 'false alarm')}, keeps all of "
+            f"{_count(lesson.keeps, 'violation')}"
+            + (f"; of {one.undecided} undecided it stops {one.undecided_stopped}." if one.undecided else ".")
+        )
+        if one.without_example:
+            typer.echo(f"   Without a test: {one.without_example}.")
+        typer.echo(plain(one.diff))
+    if written is not None:
+        typer.echo(f"Written to {written}. Look at it, then: governance policy test, policy backtest.")
 
 
 @app.command("list")

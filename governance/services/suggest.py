@@ -1,0 +1,209 @@
+"""From verdict to policy: what reviewers overturned becomes a change of the policy file that an engineer can take or
+leave: a threshold or an exception that keeps every violation, and a test that holds it there.
+
+Nothing is changed here. The example of a test is a call's redacted text, so it goes into git as the console showed it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Protocol
+
+from governance.detectors.interface import DetectorUse
+from governance.domain.decisions import Outcome, PolicyStatus
+from governance.domain.people import Actor, Permission
+from governance.engine.check import Examiner
+from governance.engine.decide import Engine
+from governance.engine.lesson import Judged, Lesson, lessons
+from governance.engine.trial import trials
+from governance.errors import BadInput
+from governance.policy.edit import with_item, with_param
+from governance.policy.policy import Exemption, Policy, PolicySet, PolicyTest
+from governance.policy.source import Value
+from governance.services.authorise import Authority
+from governance.services.explain import Decided
+
+MOST_CASES = 500
+LASTS = timedelta(days=90)
+APPROVER = "to be named"
+"""Stands in a suggested exception until somebody has approved it."""
+LONGEST_EXAMPLE = 4_000
+"""Code points of an example call: longer ones make no test that people read."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaseOfPolicy:
+    """A case that the policy opened. `upheld` is None while nobody has decided."""
+
+    case: int
+    decided: Decided
+    upheld: bool | None
+
+
+class Verdicts(Protocol):
+    """Where cases and their calls come from."""
+
+    def of_policy(self, policy: str, *, limit: int) -> Sequence[CaseOfPolicy]:
+        """The policy's latest cases, without those whose content cannot be read any more."""
+
+    def redacted(self, call_id: int) -> Mapping[str, Any]:
+        """The call object, as the console shows it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Suggestion:
+    """One change. `text` is the whole file with it, `diff` a unified diff; `example` is the case its test shows, None
+    where no redacted text shows it (`without_example` says why). `undecided` counts cases that nobody has decided yet,
+    and `undecided_stopped` those of them that it would not have raised."""
+
+    lesson: Lesson
+    text: str
+    diff: str
+    example: int | None
+    without_example: str
+    undecided: int
+    undecided_stopped: int
+
+
+class SuggestService:
+    """`build` makes the detectors that a policy's tests ask for, with the set's Cedar files."""
+
+    def __init__(
+        self,
+        authority: Authority,
+        verdicts: Verdicts,
+        build: Callable[[Iterable[DetectorUse], Mapping[str, str]], Examiner],
+    ) -> None:
+        self._authority = authority
+        self._verdicts = verdicts
+        self._build = build
+
+    def suggest(
+        self, actor: Actor, policy: Policy, text: str, *, file: str, access: Mapping[str, str] | None = None
+    ) -> tuple[Suggestion, ...]:
+        """What the verdicts on the policy's cases suggest, the best first. `text` is that of the policy's file."""
+        self._authority.require(actor, Permission.PROPOSE_POLICY, subject="policy")
+        cases = self._verdicts.of_policy(policy.id, limit=MOST_CASES)
+        judged = [_judged(one, one.upheld) for one in cases if one.upheld is not None and one.decided.call is not None]
+        waiting = [_judged(one, upheld=False) for one in cases if one.upheld is None and one.decided.call is not None]
+        today = self._authority.clock().date()
+        found = []
+        for lesson in lessons(policy, judged):
+            try:
+                changed_text, changed = self._changed(policy, text, lesson, today)
+            except BadInput as error:
+                raise BadInput(f"{file}: {error.message}", advice="Change it by hand.") from None
+            changed_text, example, why = self._with_example(policy, changed, changed_text, lesson, cases, access or {})
+            found.append(
+                Suggestion(
+                    lesson=lesson,
+                    text=changed_text,
+                    diff=_diff(text, changed_text, file),
+                    example=example,
+                    without_example=why,
+                    undecided=len(waiting),
+                    undecided_stopped=_stopped(policy, changed, waiting),
+                )
+            )
+        return tuple(found)
+
+    def _changed(self, policy: Policy, text: str, lesson: Lesson, today: date) -> tuple[str, Policy]:
+        """The file and the policy with the change made."""
+        if lesson.param:
+            value: Any = lesson.to
+            params = {**policy.params, lesson.param: lesson.to}
+            return with_param(text, lesson.param, value), policy.model_copy(update={"params": params})
+        cases = ", ".join(str(number) for number in lesson.stops[:8])
+        item: dict[str, Value] = {
+            "when": lesson.exception,
+            "expires": today + LASTS,
+            "approved_by": APPROVER,
+            "reason": f"Reviewers found no violation in {'case' if len(lesson.stops) == 1 else 'cases'} {cases}.",
+        }
+        exemption = Exemption.model_validate(item)
+        return with_item(text, "exceptions", item), policy.model_copy(
+            update={"exceptions": [*policy.exceptions, exemption]}
+        )
+
+    def _with_example(
+        self,
+        policy: Policy,
+        changed: Policy,
+        text: str,
+        lesson: Lesson,
+        cases: Sequence[CaseOfPolicy],
+        access: Mapping[str, str],
+    ) -> tuple[str, int | None, str]:
+        """The file with a test that fails on the policy as it is and passes on the changed one, of the first case whose
+        redacted text shows that."""
+        by_case = {one.case: one for one in cases}
+        why = "no redacted text of a case shows the difference"
+        for number in lesson.stops[:20]:
+            call = example(self._verdicts.redacted(by_case[number].decided.call_id))
+            if call is None:
+                why = "the calls are too long for an example"
+                continue
+            test: dict[str, Value] = {"name": f"case {number} was a false alarm", "call": call, "expect": "allow"}
+            passes = [self._passes(one, test, access) for one in (policy, changed)]
+            if passes == [False, True]:
+                return with_item(text, "tests", test), number, ""
+        return text, None, why
+
+    def _passes(self, policy: Policy, test: Mapping[str, Any], access: Mapping[str, str]) -> bool:
+        alone = policy.model_copy(update={"tests": [PolicyTest.model_validate(test)]})
+        tried = trials(PolicySet([alone], access=access), lambda uses: self._build(uses, access))
+        return all(trial.passed for trial in tried)
+
+
+def example(call: Mapping[str, Any]) -> dict[str, Value] | None:
+    """A call object as the call of a test: what detectors and conditions read, redacted; None if it is too long."""
+    made: dict[str, Value] = {"system": call["system"], "kind": call["kind"]}
+    if call["user"]["role"]:
+        made["user"] = {"role": call["user"]["role"]}
+    if call["name"]:
+        made["name"] = call["name"]
+    parts: dict[str, list[Value]] = {
+        "input": [{"role": one["role"], "text": one["text"]} for one in call["input"]],
+        "output": [{"role": one["role"], "text": one["text"]} for one in call["output"]],
+        "documents": [{"id": one["id"], "text": one["text"], "labels": one["labels"]} for one in call["documents"]],
+        "tool_calls": [
+            {"name": one["name"], "arguments": one["arguments"]}
+            | ({} if one["result"] is None else {"result": one["result"]})
+            for one in call["tool_calls"]
+        ],
+    }
+    made.update({name: items for name, items in parts.items() if items})
+    return made if len(str(made)) <= LONGEST_EXAMPLE else None
+
+
+def _judged(one: CaseOfPolicy, upheld: bool | None) -> Judged:
+    decided = one.decided
+    assert decided.call is not None
+    return Judged(
+        case=one.case,
+        call=decided.call,
+        parts=decided.parts,
+        findings=decided.findings,
+        failures=decided.failures,
+        upheld=bool(upheld),
+    )
+
+
+def _stopped(policy: Policy, changed: Policy, waiting: Sequence[Judged]) -> int:
+    """How many of the undecided cases' calls the change would let pass."""
+    return sum(fires(policy, one) and not fires(changed, one) for one in waiting)
+
+
+def fires(policy: Policy, one: Judged) -> bool:
+    """Whether the policy acts on the call, exceptions included."""
+    enforced = policy.model_copy(update={"status": PolicyStatus.ENFORCE})
+    decision = Engine(PolicySet([enforced])).decide(one.call, one.parts, one.findings, one.failures)
+    return any(outcome.outcome is Outcome.FIRED for outcome in decision.policies)
+
+
+def _diff(before: str, after: str, file: str) -> str:
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), f"a/{file}", f"b/{file}", lineterm="")
+    return "\n".join(lines) + "\n"
