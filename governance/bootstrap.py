@@ -425,6 +425,7 @@ class Application:
             self.clock,
             open_for_decision,
             detector_set=self.runner.digest,
+            scopes=self.policy_set.scopes,
             policy_set_id=policy_set_id(
                 self.database, self.clock, digest=self.policy_set.digest, document=self.policy_set.document()
             ),

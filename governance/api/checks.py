@@ -114,6 +114,7 @@ class CheckIn(_Model):
     user: UserIn = UserIn()
     release: ReleaseIn = ReleaseIn()
     trace_id: Annotated[str, StringConstraints(pattern=_TRACE)] | None = None
+    session_id: Name = ""
 
     def to_call(self, system: str, now: datetime) -> Call:
         """A guardrail step of its trace. Raises `BadInput` when there is nothing to check."""
@@ -134,6 +135,7 @@ class CheckIn(_Model):
             kind=CallKind.GUARDRAIL,
             name=f"check {self.direction}",
             system=system,
+            session_id=self.session_id,
             release=Release(**self.release.model_dump()),
             model=self.release.model,
             user=EndUser(id=self.user.id, role=self.user.role),

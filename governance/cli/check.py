@@ -18,9 +18,10 @@ from governance.domain.calls import Call
 from governance.domain.content import PartKind
 from governance.domain.decisions import Outcome, PolicyOutcome, PolicyStatus
 from governance.domain.findings import Finding
-from governance.engine.check import NOTHING_KNOWN, Checked, Checker
+from governance.domain.steps import NOBODY, Around
+from governance.engine.check import NOTHING_KNOWN, Checked, Checker, around_of
 from governance.engine.decide import Engine
-from governance.engine.request import DIRECTIONS, call_from
+from governance.engine.request import DIRECTIONS, call_from, steps_from
 from governance.errors import BadInput, GovernanceError, TooLarge
 from governance.policy.load import load
 
@@ -52,8 +53,8 @@ def check(
         raw = stream.read(LONGEST_LINE + 1)
     if len(raw) > LONGEST_LINE:
         raise TooLarge(f"{file} is over {LONGEST_LINE // 2**20} MiB.")
-    call = _call(raw, direction, system)
-    checked = checker.check(call)
+    call, around = _call(raw, direction, system)
+    checked = checker.check(call, around=around)
     emit(document(checked, call), lambda: _show(checked, call), as_json=as_json)
     return 1 if checked.decision.flagged else 0
 
@@ -73,8 +74,8 @@ def _opened(file: str) -> IO[bytes]:
         raise BadInput(f"{file} cannot be read: {error.strerror}.") from None
 
 
-def _call(raw: bytes, direction: str, system: str) -> Call:
-    """A JSON object is a call; everything else is a text."""
+def _call(raw: bytes, direction: str, system: str) -> tuple[Call, Around]:
+    """A JSON object is a call, with the steps before it; everything else is a text."""
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -85,8 +86,9 @@ def _call(raw: bytes, direction: str, system: str) -> Call:
         except (ValueError, RecursionError):
             value = None
         if isinstance(value, dict):
-            return call_from(value, direction=direction, system=system)
-    return call_from({"text": text}, direction=direction, system=system)
+            call = call_from(value, direction=direction, system=system)
+            return call, around_of(steps_from(value, call))
+    return call_from({"text": text}, direction=direction, system=system), NOBODY
 
 
 def _lines(stream: IO[bytes], checker: Checker, direction: str, system: str) -> int:
@@ -100,7 +102,7 @@ def _lines(stream: IO[bytes], checker: Checker, direction: str, system: str) -> 
             number += 1
             if line.strip():
                 asked.append(_asked(number, line, direction, system))
-        outcomes = iter(_checked([one.call for one in asked if one.call is not None], checker))
+        outcomes = iter(_checked([(one.call, one.around) for one in asked if one.call is not None], checker))
         answers: list[str] = []
         for one in asked:
             outcome = GovernanceError(one.error) if one.call is None else next(outcomes)
@@ -126,6 +128,7 @@ class _Asked:
     number: int
     id: object
     call: Call | None
+    around: Around = NOBODY
     error: str = ""
 
 
@@ -134,20 +137,21 @@ def _asked(number: int, line: bytes, direction: str, system: str) -> _Asked:
     try:
         value = _object(line)
         identifier = value.get("id")
-        return _Asked(number, identifier, call_from(value, direction=direction, system=system))
+        call = call_from(value, direction=direction, system=system)
+        return _Asked(number, identifier, call, around_of(steps_from(value, call)))
     except GovernanceError as error:
-        return _Asked(number, identifier, None, str(error))
+        return _Asked(number, identifier, None, error=str(error))
 
 
-def _checked(calls: list[Call], checker: Checker) -> list[Checked | GovernanceError]:
+def _checked(calls: list[tuple[Call, Around]], checker: Checker) -> list[Checked | GovernanceError]:
     """All together; each alone where one of them breaks off."""
     try:
-        return [*checker.check_many([(call, NOTHING_KNOWN) for call in calls])]
+        return [*checker.check_many([(call, NOTHING_KNOWN) for call, _ in calls], [around for _, around in calls])]
     except GovernanceError:
         found: list[Checked | GovernanceError] = []
-        for call in calls:
+        for call, around in calls:
             try:
-                found.append(checker.check(call))
+                found.append(checker.check(call, around=around))
             except GovernanceError as error:
                 found.append(error)
         return found

@@ -44,6 +44,14 @@ class PolicyStatus(StrEnum):
     RETIRED = "retired"
 
 
+class PolicyScope(StrEnum):
+    """What a policy's condition is about: one call, or the sequence of steps of its trace or of its whole session."""
+
+    CALL = "call"
+    TRACE = "trace"
+    SESSION = "session"
+
+
 class Outcome(StrEnum):
     """Why a policy is in a decision: its condition held, its condition or a detector failed (`on_error` answered),
     or an exception that somebody approved kept it from acting."""
@@ -58,7 +66,8 @@ class PolicyOutcome:
     """One policy that had something to say. `findings` are indexes into the decision's findings.
 
     `queue` is "" where no human review is asked for. `explanation` is the policy's own sentence, filled in.
-    `values` are the values of the condition's sub-expressions and parameters at the time.
+    `values` are the values of the condition's sub-expressions and parameters at the time. `scope` says what it is
+    about: in a trace or a session, further calls may show the same incident.
     """
 
     policy: str
@@ -72,6 +81,7 @@ class PolicyOutcome:
     findings: tuple[int, ...] = ()
     controls: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     values: Mapping[str, str] = field(default_factory=dict)
+    scope: PolicyScope = PolicyScope.CALL
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Protocol
 
 from governance.detectors.interface import CallSubject
+from governance.domain import steps
 from governance.domain.calls import Call
 from governance.domain.content import Content, Part, parts_of
 from governance.domain.decisions import Decision
 from governance.domain.findings import DetectorFailure, Examination, Finding
 from governance.engine.decide import Engine
+from governance.engine.sequence import content_of
 
 NOTHING_KNOWN: Mapping[Content, Examination] = MappingProxyType({})
 
@@ -31,7 +33,8 @@ class Checked:
 
     `examinations` are those of this check's new content, `call_examination` is about the call as a whole. `findings`
     are all findings in their places (`part` and `index` set), call-level ones last; `decision` refers to them by index.
-    `skipped` are the detectors that were to look at some of it only, or at none.
+    `skipped` are the detectors that were to look at some of it only, or at none. `around` is what had to be examined
+    in other calls of its trace and session, by the names of their content items.
     """
 
     parts: tuple[Part, ...]
@@ -41,6 +44,7 @@ class Checked:
     failures: tuple[DetectorFailure, ...]
     decision: Decision
     skipped: tuple[str, ...] = ()
+    around: Mapping[Hashable, tuple[Content, Examination]] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -55,6 +59,14 @@ class _Placed:
     skipped: dict[str, None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Looked:
+    """Another call as a step, and what was examined for it, by the content items' names."""
+
+    step: steps.Step
+    new: Mapping[Hashable, tuple[Content, Examination]]
+
+
 class Checker:
     """Detectors and a policy set together. Holds no state of a call."""
 
@@ -62,13 +74,22 @@ class Checker:
         self.runner = runner
         self.engine = engine
 
-    def check(self, call: Call, known: Mapping[Content, Examination] = NOTHING_KNOWN) -> Checked:
-        """Examines each content item of the call once, unless `known` has what the same detectors said of it."""
-        return self.check_many([(call, known)])[0]
+    def check(
+        self, call: Call, known: Mapping[Content, Examination] = NOTHING_KNOWN, around: steps.Around = steps.NOBODY
+    ) -> Checked:
+        """Examines each content item of the call once, unless `known` has what the same detectors said of it.
 
-    def check_many(self, calls: Sequence[tuple[Call, Mapping[Content, Examination]]]) -> list[Checked]:
+        `around` are the other calls of its trace and session, for policies that read them.
+        """
+        return self.check_many([(call, known)], [around])[0]
+
+    def check_many(
+        self,
+        calls: Sequence[tuple[Call, Mapping[Content, Examination]]],
+        around: Sequence[steps.Around] = (),
+    ) -> list[Checked]:
         """As `check`, for many calls with what is known of each: content that several have is examined once, and what
-        all of them bring goes through the detectors together."""
+        all of them bring goes through the detectors together. `around` is empty, or has one for each call."""
         gathered = [(call, known, tuple(parts_of(call))) for call, known in calls]
         new: dict[Content, Examination | None] = {}
         for _, known, parts in gathered:
@@ -80,9 +101,90 @@ class Checker:
         wholes = self.runner.examine_calls(
             [CallSubject(call=one.call, parts=one.parts, flagged=bool(one.findings)) for one in placed]
         )
-        return [self._decide(one, whole) for one, whole in zip(placed, wholes, strict=True)]
+        if not any(one is not steps.NOBODY for one in around):
+            return [self._decide(one, whole) for one, whole in zip(placed, wholes, strict=True)]
+        # A call's other steps may be calls of the same batch: what was just found in them is known.
+        of_calls = {id(one.call): whole for one, whole in zip(placed, wholes, strict=True)}
+        looked = self._look_around(around, examined, of_calls)
+        return [
+            self._decide(one, whole, *_sequence(near, looked))
+            for one, whole, near in zip(placed, wholes, around, strict=True)
+        ]
 
-    def _decide(self, one: _Placed, whole: Examination) -> Checked:
+    def _look_around(
+        self,
+        around: Sequence[steps.Around],
+        examined: Mapping[Content, Examination],
+        of_calls: Mapping[int, Examination],
+    ) -> dict[Hashable, _Looked]:
+        """Each of the other calls as a step, by its id. What nobody has examined is examined, all of it together."""
+        others = {other.id: other for near in around for other in near.others}
+        missing = dict.fromkeys(
+            part.content
+            for other in others.values()
+            for part, name in zip(other.parts, other.content, strict=True)
+            if name not in other.known and part.content not in examined
+        )
+        fresh = dict(examined)
+        broken: dict[Content, str] = {}
+        try:
+            fresh.update(zip(missing, self.runner.examine_many(tuple(missing)), strict=True) if missing else ())
+        except Exception:  # of one content: the others are none the worse for it
+            for content in missing:
+                try:
+                    (fresh[content],) = self.runner.examine_many([content])
+                except Exception as error:
+                    broken[content] = type(error).__name__
+        return {number: self._looked(other, fresh, broken, of_calls) for number, other in others.items()}
+
+    def _looked(
+        self,
+        other: steps.OtherCall,
+        fresh: Mapping[Content, Examination],
+        broken: Mapping[Content, str],
+        of_calls: Mapping[int, Examination],
+    ) -> _Looked:
+        new: dict[Hashable, tuple[Content, Examination]] = {}
+        findings: list[Finding] = []
+        failures: dict[DetectorFailure, None] = {}
+        why = other.unreadable
+        for part, name in zip(other.parts, other.content, strict=True):
+            examination = other.known.get(name)
+            if examination is None and part.content in broken:
+                why = why or f"its examination broke off ({broken[part.content]})"
+                continue
+            if examination is None:
+                examination = fresh[part.content]
+                new[name] = (part.content, examination)
+            findings.extend(replace(finding, part=part.kind, index=part.index) for finding in examination.findings)
+            failures.update(dict.fromkeys(examination.failures))
+        whole = other.whole or of_calls.get(id(other.call))
+        if whole is None and not why:
+            try:
+                subject = CallSubject(call=other.call, parts=tuple(other.parts), flagged=bool(findings))
+                (whole,) = self.runner.examine_calls([subject])
+            except Exception as error:
+                why = f"its examination broke off ({type(error).__name__})"
+        if whole is not None:
+            findings.extend(whole.findings)
+            failures.update(dict.fromkeys(whole.failures))
+        step = steps.Step(
+            call=other.call,
+            parts=tuple(other.parts),
+            content=tuple(other.content),
+            findings=tuple(findings),
+            failures=tuple(failures),
+            unknown=why,
+        )
+        return _Looked(step, {} if other.waiting else new)
+
+    def _decide(
+        self,
+        one: _Placed,
+        whole: Examination,
+        sequence: steps.Sequence = steps.ALONE,
+        new: Mapping[Hashable, tuple[Content, Examination]] = MappingProxyType({}),
+    ) -> Checked:
         one.findings.extend(whole.findings)
         one.failures.update(dict.fromkeys(whole.failures))
         one.skipped.update(dict.fromkeys(whole.skipped))
@@ -92,9 +194,35 @@ class Checker:
             call_examination=whole,
             findings=tuple(one.findings),
             failures=tuple(one.failures),
-            decision=self.engine.decide(one.call, one.parts, one.findings, tuple(one.failures)),
+            decision=self.engine.decide(one.call, one.parts, one.findings, tuple(one.failures), sequence),
             skipped=tuple(one.skipped),
+            around=new,
         )
+
+
+def around_of(calls: Sequence[Call]) -> steps.Around:
+    """Calls that nothing is known of as those around another: the `steps` of a JSON call."""
+    if not calls:
+        return steps.NOBODY
+    gathered = [(call, tuple(parts_of(call))) for call in calls]
+    return steps.Around(
+        others=tuple(
+            steps.OtherCall(id=id(call), call=call, parts=parts, content=content_of(parts)) for call, parts in gathered
+        )
+    )
+
+
+def _sequence(
+    near: steps.Around, looked: Mapping[Hashable, _Looked]
+) -> tuple[steps.Sequence, dict[Hashable, tuple[Content, Examination]]]:
+    if near is steps.NOBODY:
+        return steps.ALONE, {}
+    others = [looked[other.id] for other in near.others]
+    new = {name: examined for other in others for name, examined in other.new.items()}
+    sequence = steps.Sequence(
+        others=tuple(other.step for other in others), left_out=near.left_out, content=near.content
+    )
+    return sequence, new
 
 
 def _place(

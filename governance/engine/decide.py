@@ -6,16 +6,27 @@ Exactness before speed: what is skipped is skipped because it is known to answer
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from google.protobuf.message import Message
 
+from governance.domain import steps
 from governance.domain.calls import Call
 from governance.domain.content import Part, PartKind
-from governance.domain.decisions import Action, Decision, Outcome, PolicyOutcome, PolicyStatus, Severity
+from governance.domain.decisions import (
+    Action,
+    Decision,
+    Outcome,
+    PolicyOutcome,
+    PolicyScope,
+    PolicyStatus,
+    Severity,
+)
 from governance.domain.findings import DetectorFailure, Finding
+from governance.engine.sequence import Row, content_of, rows
 from governance.policy.conditions import Condition, ConditionFailed, Language, Silence, paths_of
 from governance.policy.explain import clean, fill
 from governance.policy.policy import Exemption, Policy, PolicySet
@@ -25,6 +36,7 @@ ERROR_QUEUE = "quality"
 CAUSES_TRIED = 64
 """Findings that are tried singly for having caused a decision; beyond, all that the policy read are named."""
 _CACHED = 1024
+_MOST_DOUBTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +57,23 @@ class _Applicable:
 
     numbers: tuple[int, ...]
     silence: Silence
+    sequences: tuple[int, ...]
+    silence_of_sequences: Silence
+    alone: dict[tuple[object, ...], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What a policy about a sequence reads besides the call: the steps, and those of the findings in them that are its
+    own, each with the name of the part it lies in. `doubts` say what is not known of them."""
+
+    steps: list[Message]
+    found: tuple[tuple[Finding, str], ...]
+    left_out: int
+    doubts: tuple[str, ...]
+
+
+_NOTHING_AROUND = _Around([], (), 0, ())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +89,7 @@ class Reading:
     seen: tuple[int, ...]
     findings: list[Message]
     unanswered: tuple[str, ...]
+    steps: list[Message]
 
 
 class Engine:
@@ -83,6 +113,10 @@ class Engine:
         self._applicable: dict[tuple[object, ...], _Applicable] = {}
         self._silences: dict[tuple[int, ...], Silence] = {}
         self._readers: dict[tuple[str, str, PartKind | None], tuple[tuple[int, str], ...]] = {}
+        about_sequences = " ".join(policy.when for policy in deciding if policy.scope is not PolicyScope.CALL)
+        words = set(re.findall(r"\w+", about_sequences))
+        self._remembers_alone = "call" not in words
+        self._read_alone = tuple(reader for name, reader in _ALONE_READERS.items() if name in words)
 
     def _prepare(self, policy: Policy) -> _Ready:
         return _Ready(
@@ -97,25 +131,36 @@ class Engine:
         )
 
     def decide(
-        self, call: Call, parts: Sequence[Part], findings: Sequence[Finding], failures: Sequence[DetectorFailure]
+        self,
+        call: Call,
+        parts: Sequence[Part],
+        findings: Sequence[Finding],
+        failures: Sequence[DetectorFailure],
+        sequence: steps.Sequence = steps.ALONE,
     ) -> Decision:
         """What the policy set says of the call.
 
         `findings` are placed: `part` and `index` name one of `parts`, or None for the call as a whole. The strictest
         action of the enforced policies wins; the queue is that of the most severe of them that asks for one.
-        A condition or a detector that failed answers with the policy's `on_error`, with human review.
+        A condition or a detector that failed answers with the policy's `on_error`, with human review. `sequence` is
+        what policies with the scope trace or session read besides the call; the set's `scopes` say whether any does.
         """
         applicable = self._about(call)
         read: dict[int, list[tuple[int, str]]] = {}
         if findings:
-            about = frozenset(applicable.numbers)
+            about = frozenset(applicable.numbers + applicable.sequences)
             for position, finding in enumerate(findings):
                 for number, alias in self._readers_of(finding):
                     if number in about:
                         read.setdefault(number, []).append((position, alias))
         context = self._language.call(call)
         silent = applicable.silence.holds(context)
-        if silent and not read and not failures:
+        if (
+            silent
+            and not read
+            and not failures
+            and (not applicable.sequences or self._quiet_alone(applicable, call, context, sequence))
+        ):
             return self._quiet
         failed = {failure.detector: failure.reason for failure in failures}
         names = {(part.kind, part.index): part.content.name for part in parts} if read else {}
@@ -129,6 +174,14 @@ class Engine:
             outcome = self._judge(ready, call, context, findings, seen or [], names, broken, failed)
             if outcome is not None:
                 outcomes.append(outcome)
+        if applicable.sequences:
+            for number, around in self._sequences(applicable, call, context, parts, findings, failures, sequence):
+                ready = self._ready[number]
+                broken = sorted(name for name in ready.detectors if name in failed) if failed else []
+                seen = read.get(number, [])
+                outcome = self._judge(ready, call, context, findings, seen, names, broken, failed, around)
+                if outcome is not None:
+                    outcomes.append(outcome)
         return self._combine(outcomes) if outcomes else self._quiet
 
     @property
@@ -136,8 +189,103 @@ class Engine:
         """CEL, typed for this set."""
         return self._language
 
+    def _quiet_alone(self, applicable: _Applicable, call: Call, context: Message, sequence: steps.Sequence) -> bool:
+        """Whether no policy about sequences minds a call that is the only known step, with nothing in it that steps
+        tell. Exact, and no more: False may also say that it was not asked.
+
+        Such steps differ only in a few circumstances; where conditions read nothing else, the answer is remembered.
+        """
+        if sequence.others or sequence.left_out or call.documents or call.tool_calls:
+            return False
+        key: tuple[object, ...] = ()
+        if self._remembers_alone:
+            if self._read_alone:
+                key = tuple([reader(call) for reader in self._read_alone])
+            known = applicable.alone.get(key)
+            if known is not None:
+                return known
+        only = self._language.step(
+            call,
+            order=1,
+            current=True,
+            kind=call.kind.value,
+            name=call.name,
+            seconds=0.0,
+            tools=(),
+            documents=(),
+            findings=(),
+        )
+        quiet = applicable.silence_of_sequences.holds(context, [only])
+        if self._remembers_alone:
+            if len(applicable.alone) >= _CACHED:
+                applicable.alone.clear()
+            applicable.alone[key] = quiet
+        return quiet
+
+    def _sequences(
+        self,
+        applicable: _Applicable,
+        call: Call,
+        context: Message,
+        parts: Sequence[Part],
+        findings: Sequence[Finding],
+        failures: Sequence[DetectorFailure],
+        sequence: steps.Sequence,
+        *,
+        all_: bool = False,
+    ) -> Iterator[tuple[int, _Around]]:
+        """The policies about sequences that may have something to say (or `all_`), each with what it reads."""
+        current = steps.Step(
+            call=call,
+            parts=tuple(parts),
+            content=sequence.content or content_of(parts),
+            findings=tuple(findings),
+            failures=tuple(failures),
+        )
+        for scope in (PolicyScope.TRACE, PolicyScope.SESSION):
+            numbers = tuple(number for number in applicable.sequences if self._ready[number].policy.scope is scope)
+            if not numbers:
+                continue
+            theirs = [step for step in sequence.others if _belongs(step.call, call, scope)]
+            found, left_out = rows(theirs, current)
+            bare = [self._step(row, []) for row in found]
+            silent = not all_ and self._silence_of(numbers).holds(context, bare)
+            mine: dict[int, dict[int, list[tuple[Finding, str, str]]]] = {}
+            for place, row in enumerate(found):
+                for finding, name in row.findings:
+                    for number, alias in self._readers_of(finding):
+                        mine.setdefault(number, {}).setdefault(place, []).append((finding, alias, name))
+            for number in numbers:
+                ready = self._ready[number]
+                doubts = tuple(_doubts(theirs, ready.detectors))
+                asked = mine.get(number, {})
+                if silent and not asked and not doubts and not any(one.detector in ready.detectors for one in failures):
+                    continue
+                read = [self._step(row, asked[place]) if place in asked else bare[place] for place, row in
+                        enumerate(found)]  # fmt: skip
+                named = tuple((finding, name) for place in sorted(asked) for finding, _, name in asked[place])
+                yield number, _Around(read, named, left_out + sequence.left_out, doubts)
+
+    def _step(self, row: Row, findings: Iterable[tuple[Finding, str, str]]) -> Message:
+        return self._language.step(
+            row.call,
+            order=row.order,
+            current=row.current,
+            kind=row.kind,
+            name=row.name,
+            seconds=row.seconds,
+            tools=row.tools,
+            documents=row.documents,
+            findings=[self._language.finding(finding, alias=alias, name=name) for finding, alias, name in findings],
+        )
+
     def readings(
-        self, call: Call, parts: Sequence[Part], findings: Sequence[Finding], failures: Sequence[DetectorFailure]
+        self,
+        call: Call,
+        parts: Sequence[Part],
+        findings: Sequence[Finding],
+        failures: Sequence[DetectorFailure],
+        sequence: steps.Sequence = steps.ALONE,
     ) -> Iterator[Reading]:
         """What each policy that is about the call reads of it, by id: for explaining, not for deciding."""
         context = self._language.call(call)
@@ -147,7 +295,13 @@ class Engine:
         for position, finding in enumerate(findings):
             for number, alias in self._readers_of(finding):
                 read.setdefault(number, []).append((position, alias))
-        for number in self._about(call).numbers:
+        applicable = self._about(call)
+        around = dict(
+            self._sequences(applicable, call, context, parts, findings, failures, sequence, all_=True)
+            if applicable.sequences
+            else ()
+        )
+        for number in sorted(applicable.numbers + applicable.sequences):
             ready, seen = self._ready[number], read.get(number, [])
             yield Reading(
                 policy=ready.policy,
@@ -159,6 +313,7 @@ class Engine:
                     for at, alias in seen
                 ],
                 unanswered=tuple(sorted(ready.detectors & failed)),
+                steps=around.get(number, _NOTHING_AROUND).steps,
             )
 
     def _about(self, call: Call) -> _Applicable:
@@ -166,18 +321,23 @@ class Engine:
         key = (call.system, call.kind, call.user.role, call.release)
         found = self._applicable.get(key)
         if found is None:
-            numbers = tuple(number for number, ready in enumerate(self._ready) if ready.policy.applies_to.covers(call))
-            silence = self._silences.get(numbers)
-            if silence is None:
-                silence = self._language.silent([self._ready[number].policy for number in numbers])
-                if len(self._silences) >= _CACHED:
-                    self._silences.clear()
-                self._silences[numbers] = silence
-            found = _Applicable(numbers, silence)
+            covering = [number for number, ready in enumerate(self._ready) if ready.policy.applies_to.covers(call)]
+            numbers = tuple(number for number in covering if self._ready[number].policy.scope is PolicyScope.CALL)
+            sequences = tuple(number for number in covering if self._ready[number].policy.scope is not PolicyScope.CALL)
+            found = _Applicable(numbers, self._silence_of(numbers), sequences, self._silence_of(sequences), {})
             if len(self._applicable) >= _CACHED:
                 self._applicable.clear()
             self._applicable[key] = found
         return found
+
+    def _silence_of(self, numbers: tuple[int, ...]) -> Silence:
+        silence = self._silences.get(numbers)
+        if silence is None:
+            silence = self._language.silent([self._ready[number].policy for number in numbers])
+            if len(self._silences) >= _CACHED:
+                self._silences.clear()
+            self._silences[numbers] = silence
+        return silence
 
     def _readers_of(self, finding: Finding) -> tuple[tuple[int, str], ...]:
         """The policies that asked for such a finding, each with the name it knows the detector by."""
@@ -206,6 +366,7 @@ class Engine:
         names: Mapping[tuple[PartKind, int], str],
         broken: Sequence[str],
         failed: Mapping[str, str],
+        around: _Around = _NOTHING_AROUND,
     ) -> PolicyOutcome | None:
         """One policy's outcome, or None where it has nothing to say."""
         policy = ready.policy
@@ -214,8 +375,9 @@ class Engine:
             for position, alias in seen
         ]
         reasons = [f"the detector {name} did not run ({clean(failed[name])})" for name in broken]
+        reasons += around.doubts
         try:
-            holds = ready.condition.holds(context, read)
+            holds = ready.condition.holds(context, read, around.steps)
         except ConditionFailed as error:
             holds = False
             reasons.append(f"the condition failed ({clean(str(error))})")
@@ -233,14 +395,20 @@ class Engine:
                 queue=policy.then.queue or ERROR_QUEUE,
                 explanation=f"Not decided: {'; '.join(reasons)}.",
                 controls=_controls(policy),
-                values=_values(ready, context),
+                values=_values(ready, context, around),
+                scope=policy.scope,
             )
-        causes = self._causes(ready.condition, context, seen, read)
-        first = findings[causes[0]] if causes else None
-        explanation = fill(policy, call, first, name=_name_of(first, names) if first else "")
-        values = _values(ready, context)
+        if policy.scope is PolicyScope.CALL:
+            causes = self._causes(ready.condition, context, seen, read)
+            first = findings[causes[0]] if causes else None
+            name = _name_of(first, names) if first else ""
+        else:
+            causes = list(dict.fromkeys(position for position, _ in seen))
+            first, name = around.found[0] if around.found else (None, "")
+        explanation = fill(policy, call, first, name=name)
+        values = _values(ready, context, around)
         outcome, action, queue = Outcome.FIRED, policy.then.action, policy.then.queue
-        exemption = self._exempted(ready, context, read)
+        exemption = self._exempted(ready, context, read, around.steps)
         if exemption is not None:
             outcome, action, queue = Outcome.EXCEPTED, Action.ALLOW, ""
             values = {
@@ -264,9 +432,12 @@ class Engine:
             findings=tuple(causes),
             controls=_controls(policy),
             values=values,
+            scope=policy.scope,
         )
 
-    def _exempted(self, ready: _Ready, context: Message, read: list[Message]) -> Exemption | None:
+    def _exempted(
+        self, ready: _Ready, context: Message, read: list[Message], around: list[Message]
+    ) -> Exemption | None:
         """The first exception that holds today; one that fails or has expired keeps nothing from acting."""
         if not ready.exceptions:
             return None
@@ -275,7 +446,7 @@ class Engine:
             if exemption.expires < today:
                 continue
             try:
-                if condition.holds(context, read):
+                if condition.holds(context, read, around):
                     return exemption
             except ConditionFailed:
                 continue
@@ -338,9 +509,47 @@ def _controls(policy: Policy) -> dict[str, tuple[str, ...]]:
     return {framework: tuple(identifiers) for framework, identifiers in policy.controls.items()}
 
 
-def _values(ready: _Ready, context: Message) -> dict[str, str]:
-    """What the condition's own selections were at the time: `call.*` and `params.*`, as text."""
+_ALONE_READERS: Mapping[str, Callable[[Call], object]] = {
+    "kind": lambda call: call.kind,
+    "name": lambda call: call.name,
+    "system": lambda call: call.system,
+    "model": lambda call: call.model,
+    "user": lambda call: call.user,
+    "failed": lambda call: bool(call.error),
+}
+"""What tells one only step without tools, documents and findings from another."""
+
+
+def _belongs(other: Call, call: Call, scope: PolicyScope) -> bool:
+    """Whether another call is a step of the call's trace, or of its session: sessions are a system's own."""
+    if scope is PolicyScope.TRACE or not call.session_id:
+        return other.trace_id == call.trace_id
+    return (other.system, other.session_id) == (call.system, call.session_id)
+
+
+def _doubts(theirs: Iterable[steps.Step], detectors: frozenset[str]) -> Iterator[str]:
+    """What is not known of the other steps, and a policy that asks these detectors would have to know; each once."""
+    if not detectors:
+        return
+    reasons: dict[str, None] = {}
+    for step in theirs:
+        if step.unknown:
+            reasons[f"another step could not be looked at ({clean(step.unknown)})"] = None
+        for failure in step.failures:
+            if failure.detector in detectors:
+                words = f"the detector {failure.detector} did not run on another step ({clean(failure.reason)})"
+                reasons[words] = None
+    yield from list(reasons)[:_MOST_DOUBTS]
+
+
+def _values(ready: _Ready, context: Message, around: _Around) -> dict[str, str]:
+    """What the condition's own selections were at the time: `call.*` and `params.*`, as text; and how many steps it
+    saw."""
     values: dict[str, str] = {}
+    if around.steps:
+        values["steps"] = str(len(around.steps))
+    if around.left_out:
+        values["steps.left_out"] = str(around.left_out)
     for path in ready.paths:
         scope, *steps = path.split(".")
         value: object

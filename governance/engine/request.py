@@ -3,6 +3,11 @@
     {"text": "...", "direction": "input", "user": {"role": "customer"}}
     {"system": "bot", "input": [{"role": "user", "text": "..."}], "output": "...", "documents": ["..."], ...}
 
+    {"text": "...", "steps": [{"documents": ["..."]}, {"tool_calls": [{"name": "fetch", "result": "..."}]}]}
+
+`steps` are the earlier calls of its trace (or, with another `trace_id`, of its session), in their order: each a call,
+which takes over `system`, `user`, `trace_id` and `session_id` where it does not name its own.
+
 The full form is the call object of docs/api.md. Where `kind` is left out it is `llm` if the call has an answer, and
 `guardrail`, an inline check of a part, if not.
 """
@@ -12,10 +17,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from governance.domain.calls import Call, CallKind, Document, EndUser, Message, Release, ToolCall, Usage
+from governance.engine.sequence import MOST_STEPS
 from governance.errors import BadInput
 
 NO_TRACE = "0" * 32
@@ -25,7 +32,7 @@ KEYS = frozenset(
     {
         "id", "text", "direction", "system", "kind", "name", "trace_id", "session_id", "messages", "input", "output",
         "documents", "tool_calls", "user", "release", "model", "provider", "usage", "error", "duration_ms",
-        "finish_reasons", "content_captured", "attributes", "started_at",
+        "finish_reasons", "content_captured", "attributes", "started_at", "steps",
     }
 )  # fmt: skip
 
@@ -82,6 +89,34 @@ def call_from(value: object, *, direction: str = "input", system: str = "", stri
         tool_calls=tuple(tools),
         attributes=_mapping(value, "attributes"),
     )
+
+
+def steps_from(value: object, call: Call, *, strict: bool = False) -> tuple[Call, ...]:
+    """The `steps` that a JSON value names before `call`, which was made of the same value. Raises `BadInput`."""
+    given = _items(value, "steps") if isinstance(value, Mapping) else []
+    if len(given) > MOST_STEPS:
+        raise BadInput(f"steps: at most {MOST_STEPS}.")
+    made = []
+    for number, item in enumerate(given):
+        if not isinstance(item, Mapping):
+            raise BadInput(f"steps[{number}] must be a call, a JSON object.")
+        if item.get("steps") is not None:
+            raise BadInput(f"steps[{number}] has steps of its own.", advice="List all steps in one list, in order.")
+        try:
+            step = call_from(item, strict=strict)
+        except BadInput as error:
+            raise BadInput(f"steps[{number}]: {error.message}", advice=error.advice) from None
+        made.append(
+            replace(
+                step,
+                system=step.system or call.system,
+                trace_id=call.trace_id if item.get("trace_id") is None else step.trace_id,
+                session_id=step.session_id or call.session_id,
+                user=call.user if item.get("user") is None else step.user,
+                started_at=call.started_at - timedelta(seconds=len(given) - number),
+            )
+        )
+    return tuple(made)
 
 
 _ANSWERING = frozenset({"assistant", "model", "ai"})

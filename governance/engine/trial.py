@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from governance.detectors.interface import DetectorUse
 from governance.domain.decisions import Outcome, PolicyOutcome, PolicyStatus
-from governance.engine.check import Checker, Examiner
+from governance.engine.check import Checker, Examiner, around_of
 from governance.engine.decide import Engine
-from governance.engine.request import call_from
+from governance.engine.request import call_from, steps_from
 from governance.errors import BadInput
 from governance.policy.policy import Policy, PolicySet, PolicyTest
 
@@ -56,7 +56,8 @@ def _try(policy: Policy, test: PolicyTest, number: int, checker: Checker) -> Tri
     todo = test.todo is not None
     expected = (test.todo if todo else test.expect) or "allow"
     try:
-        checked = checker.check(call_from(test.call, strict=True))
+        call = call_from(test.call, strict=True)
+        checked = checker.check(call, around=around_of(steps_from(test.call, call, strict=True)))
     except BadInput as error:
         # What is no call can be no promise either: it fails, todo or not.
         got, met, reason = "no call", todo, str(error)

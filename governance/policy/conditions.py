@@ -15,9 +15,10 @@ from cel_expr_python import cel
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import Message
 
-from governance.domain.calls import Call
+from governance.domain.calls import Call, Document
+from governance.domain.decisions import PolicyScope
 from governance.domain.findings import Finding
-from governance.policy.context import MESSAGES, READERS, finding_values
+from governance.policy.context import MESSAGES, READERS, STEP_READERS, finding_values, step_documents, text
 from governance.policy.policy import ParamValue, Policy
 
 _PACKAGE = "governance"
@@ -25,6 +26,8 @@ _SCALARS = {"string": "TYPE_STRING", "int": "TYPE_INT64", "double": "TYPE_DOUBLE
 _Descriptor = descriptor_pb2.FieldDescriptorProto
 _TOGETHER = 64
 """Conditions in one combined expression: CEL bounds the size of an expression."""
+_CALL_FIELD = re.compile(r"\bcall\s*\.\s*(\w+)")
+_CALL_BARE = re.compile(r"\bcall\b(?!\s*\.)")
 _LARGEST = 1_000_000
 """Characters of one expression that are compiled at all, as the combined ones."""
 
@@ -81,6 +84,7 @@ class Language:
         }
         self._finding = self._classes["Finding"]
         self._call = self._classes["Call"]
+        self._step = self._classes["Step"]
         self._values = {
             policy.id: self._classes[self._params[policy.id]](**_plain(policy.params)) for policy in policies
         }
@@ -90,31 +94,40 @@ class Language:
         conditions = [
             text for policy in policies for text in (policy.when, *(exemption.when for exemption in policy.exceptions))
         ]
-        words = set(re.findall(r"\w+", " ".join(conditions)))
+        words = set(_CALL_FIELD.findall(" ".join(conditions)))
+        if any(_CALL_BARE.search(condition) for condition in conditions):  # `[call].exists(c, c.tools ...)`
+            words = set(re.findall(r"\w+", " ".join(conditions)))
         self._read = tuple((name, reader) for name, reader in READERS.items() if whole or name in words)
-        self._environments: dict[str, cel.Env] = {}
-        self._combined = self._environment("every_params", "EveryParams")
+        of_steps = [policy.when for policy in policies if policy.scope is not PolicyScope.CALL]
+        of_steps += [one.when for policy in policies for one in policy.exceptions]
+        words = set(re.findall(r"\w+", " ".join(of_steps)))
+        self._read_of_steps = tuple((name, reader) for name, reader in STEP_READERS.items() if whole or name in words)
+        self._environments: dict[tuple[str, bool], cel.Env] = {}
 
-    def _environment(self, name: str, message: str) -> cel.Env:
-        if message not in self._environments:
-            self._environments[message] = cel.NewEnv(
-                self._pool,
-                variables={
-                    "findings": cel.Type.List(cel.Type(f"{_PACKAGE}.Finding")),
-                    "call": cel.Type(f"{_PACKAGE}.Call"),
-                    name: cel.Type(f"{_PACKAGE}.{message}"),
-                },
-            )
-        return self._environments[message]
+    def _environment(self, name: str, message: str, *, sequence: bool) -> cel.Env:
+        if (message, sequence) not in self._environments:
+            variables = {
+                "findings": cel.Type.List(cel.Type(f"{_PACKAGE}.Finding")),
+                "call": cel.Type(f"{_PACKAGE}.Call"),
+                name: cel.Type(f"{_PACKAGE}.{message}"),
+            }
+            if sequence:
+                variables["steps"] = cel.Type.List(cel.Type(f"{_PACKAGE}.Step"))
+            self._environments[message, sequence] = cel.NewEnv(self._pool, variables=variables)
+        return self._environments[message, sequence]
 
     def compile(self, policy: Policy, condition: str) -> Condition:
         """A condition of this policy; raises `IllTyped`."""
-        environment = self._environment("params", self._params[policy.id])
-        return Condition(environment, _compile(environment, condition), {"params": self._values[policy.id]})
+        sequence = policy.scope is not PolicyScope.CALL
+        environment = self._environment("params", self._params[policy.id], sequence=sequence)
+        expression = _compile(environment, condition)
+        return Condition(environment, expression, {"params": self._values[policy.id]}, sequence=sequence)
 
     def silent(self, policies: Sequence[Policy]) -> Silence:
-        """What tells at once that none of these policies' conditions holds without findings."""
+        """What tells at once that none of these policies' conditions holds without findings, in the call or a step."""
         parts: list[Condition] = []
+        sequence = any(policy.scope is not PolicyScope.CALL for policy in policies)
+        combined = self._environment("every_params", "EveryParams", sequence=sequence)
         for start in range(0, len(policies), _TOGETHER):
             # `[x].exists(params, c)` is c with `params` bound to x: exactly c's value, or its error.
             terms = [
@@ -123,8 +136,8 @@ class Language:
                 else f"(\n{policy.when}\n)"
                 for policy in policies[start : start + _TOGETHER]
             ]
-            expression = _compile(self._combined, " || ".join(terms))
-            parts.append(Condition(self._combined, expression, {"every_params": self._every}))
+            expression = _compile(combined, " || ".join(terms))
+            parts.append(Condition(combined, expression, {"every_params": self._every}, sequence=sequence))
         return Silence(parts)
 
     def call(self, call: Call) -> Message:
@@ -138,24 +151,63 @@ class Language:
         made: Message = self._finding(**finding_values(finding, alias=alias, name=name))
         return made
 
+    def step(
+        self,
+        call: Call,
+        *,
+        order: int,
+        current: bool,
+        kind: str,
+        name: str,
+        seconds: float,
+        tools: Sequence[str],
+        documents: Sequence[Document],
+        findings: Sequence[Message],
+    ) -> Message:
+        """A step of a sequence; of its call, what no condition of the set names is left out."""
+        values = {field: reader(call) for field, reader in self._read_of_steps}
+        made: Message = self._step(
+            order=order, current=current, kind=kind, name=text(name), seconds=seconds, findings=findings, **values
+        )
+        if tools:
+            made.tools.extend(text(tool) for tool in tools)
+        if documents:
+            for document in step_documents(documents):
+                made.documents.add(**document)
+        return made
+
+
+NO_STEPS: list[Message] = []
+
 
 class Condition:
-    """A compiled condition, with its policy's parameters."""
+    """A compiled condition, with its policy's parameters; one about a `sequence` reads steps too."""
 
-    def __init__(self, environment: cel.Env, expression: cel.Expression, values: Mapping[str, Message]) -> None:
+    def __init__(
+        self,
+        environment: cel.Env,
+        expression: cel.Expression,
+        values: Mapping[str, Message],
+        *,
+        sequence: bool = False,
+    ) -> None:
         self._environment = environment
         self._expression = expression
         self._values = dict(values)
+        self._sequence = sequence
 
     def given(self, params: Mapping[str, ParamValue]) -> Condition:
         """The same condition with these values of its policy's parameters. Raises TypeError or ValueError for a value
         of another type."""
         made: Message = type(self._values["params"])(**_plain(params))
-        return Condition(self._environment, self._expression, {"params": made})
+        return Condition(self._environment, self._expression, {"params": made}, sequence=self._sequence)
 
-    def holds(self, call: Message, findings: list[Message]) -> bool:
+    def holds(self, call: Message, findings: list[Message], steps: list[Message] = NO_STEPS) -> bool:
         """True or False; raises `ConditionFailed` for anything else."""
-        activation = self._environment.Activation({"call": call, "findings": findings, **self._values})
+        values: dict[str, Any] = {"call": call, "findings": findings, **self._values}
+        if self._sequence:
+            values["steps"] = steps
+        activation = self._environment.Activation(values)
         try:
             result = self._expression.eval(activation)
         except RuntimeError as error:
@@ -174,10 +226,10 @@ class Silence:
     def __init__(self, parts: Sequence[Condition]) -> None:
         self._parts = tuple(parts)
 
-    def holds(self, call: Message) -> bool:
-        """Whether no condition holds, and none fails, with no findings at all."""
+    def holds(self, call: Message, steps: list[Message] = NO_STEPS) -> bool:
+        """Whether no condition holds, and none fails, with no findings at all, in the call or its steps."""
         try:
-            return not any(part.holds(call, []) for part in self._parts)
+            return not any(part.holds(call, [], steps) for part in self._parts)
         except ConditionFailed:
             return False
 

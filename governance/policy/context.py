@@ -8,11 +8,11 @@ gives 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from governance.domain.calls import Call
+from governance.domain.calls import Call, Document
 from governance.domain.content import PartKind
 from governance.domain.findings import Finding
 
@@ -99,6 +99,25 @@ MESSAGES: Mapping[str, tuple[Field, ...]] = {
         _field("tools", "list(string)", "Names of the tools that were called."),
         _field("attributes", "map(string, string)", "Attributes that no other field represents, as text."),
     ),
+    "StepDocument": (
+        _field("id", "string", "The document's id."),
+        _field("labels", "list(string)", "Its data labels."),
+        _field("score", "double", "The retriever's score.", optional=True),
+    ),
+    "Step": (
+        _field("order", "int", "Its place in the sequence, from 1; a tool call stands after the call that carries it."),
+        _field("current", "bool", "Whether it belongs to the call that is being decided."),
+        _field("kind", "string", "As of a call; tool for a tool call that a call carries."),
+        _field("name", "string", "The span's name, or the tool's."),
+        _field("system", "string", "The governed application."),
+        _field("model", "string", "The model that answered."),
+        _field("user", "User", "The end user."),
+        _field("failed", "bool", "Whether the call ended with an error."),
+        _field("seconds", "double", "When it began, in seconds after the first step."),
+        _field("tools", "list(string)", "Tools that it asks for, unless an earlier step did so already."),
+        _field("documents", "list(StepDocument)", "Documents that no earlier step had."),
+        _field("findings", "list(Finding)", "Findings of the policy's detectors in content that no earlier step had."),
+    ),
 }
 
 
@@ -169,6 +188,24 @@ READERS: Mapping[str, Callable[[Call], Any]] = {
     "attributes": lambda call: {text(name): text(str(value)) for name, value in call.attributes.items()},
 }
 """How each field of `Call` is read from a call; None stays unset."""
+
+
+STEP_READERS: Mapping[str, Callable[[Call], Any]] = {
+    "system": READERS["system"],
+    "model": READERS["model"],
+    "user": READERS["user"],
+    "failed": lambda call: bool(call.error),
+}
+"""The fields of `Step` that are read from its call; the others are said by its place in the sequence."""
+
+
+def step_documents(documents: Iterable[Document]) -> list[dict[str, Any]]:
+    """The fields of a step's documents: their texts are not there."""
+    return [
+        {"id": text(document.id), "labels": [text(label) for label in document.labels]}
+        | ({} if document.score is None else {"score": document.score})
+        for document in documents
+    ]
 
 
 def finding_values(finding: Finding, *, alias: str, name: str) -> dict[str, Any]:

@@ -42,6 +42,7 @@ CALL: Mapping[str, Callable[[Call], object]] = {
     "usage.input_tokens": lambda call: "unknown" if call.usage.input_tokens is None else call.usage.input_tokens,
     "usage.output_tokens": lambda call: "unknown" if call.usage.output_tokens is None else call.usage.output_tokens,
     "finish_reasons": lambda call: ", ".join(call.finish_reasons),
+    "tools": lambda call: ", ".join(dict.fromkeys(tool.name for tool in call.tool_calls)) or "no tool",
 }
 
 

@@ -21,7 +21,7 @@ from governance.detectors.interface import DetectorUse
 from governance.detectors.registry import selects
 from governance.domain.calls import Call, CallKind
 from governance.domain.content import PartKind
-from governance.domain.decisions import Action, PolicyStatus, Severity
+from governance.domain.decisions import Action, PolicyScope, PolicyStatus, Severity
 from governance.domain.findings import Finding
 
 API_VERSION = "governance/v1"
@@ -163,6 +163,10 @@ class Policy(_Model):
     description: Annotated[str, StringConstraints(max_length=4000)] = Field(
         default="", description="What it is for, what it misses, and what a reviewer should look at."
     )
+    scope: Annotated[PolicyScope, Field(strict=False)] = Field(
+        default=PolicyScope.CALL,
+        description="call: the condition is about one call; trace, session: about the `steps` that it is one of.",
+    )
     applies_to: Scope = Field(default=Scope(), description="Which calls, and which parts of them.")
     detectors: dict[Name, Detect] = Field(
         default={}, description="The detectors it reads, by the name that `f.detector` has."
@@ -207,6 +211,13 @@ class PolicySet:
 
     def get(self, identifier: str) -> Policy | None:
         return next((policy for policy in self.policies if policy.id == identifier), None)
+
+    @cached_property
+    def scopes(self) -> frozenset[PolicyScope]:
+        """The scopes of the policies that decide: where none is about sequences, no other call need be known."""
+        return frozenset(
+            policy.scope for policy in self.policies if policy.status in (PolicyStatus.SHADOW, PolicyStatus.ENFORCE)
+        )
 
     def detector_uses(self) -> tuple[DetectorUse, ...]:
         """What the policies that decide (shadow, enforce) ask for, each distinct request once."""

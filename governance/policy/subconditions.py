@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from google.protobuf.message import Message
 
-from governance.policy.conditions import Condition, ConditionFailed, IllTyped, Language
+from governance.policy.conditions import NO_STEPS, Condition, ConditionFailed, IllTyped, Language
 from governance.policy.policy import Policy
 
 DEEPEST = 200
@@ -89,9 +89,11 @@ class SubConditions:
         self._asked = tuple((item, questions) for item, questions in asked if questions is not None)
         self.items: tuple[SubCondition, ...] = tuple(item for item, _ in self._asked)
 
-    def observe(self, call: Message, findings: list[Message]) -> tuple[Observation, ...]:
+    def observe(
+        self, call: Message, findings: list[Message], steps: list[Message] = NO_STEPS
+    ) -> tuple[Observation, ...]:
         """What each of `items` came to, all of them: also those that CEL need not have asked to know the whole."""
-        return tuple(_observed(questions, call, findings) for _, questions in self._asked)
+        return tuple(_observed(questions, call, findings, steps) for _, questions in self._asked)
 
 
 _Questions: TypeAlias = tuple[Condition, Condition | None]
@@ -115,18 +117,18 @@ def _bound(text: str, within: Sequence[Quantifier]) -> str:
     return text
 
 
-def _observed(questions: _Questions, call: Message, findings: list[Message]) -> Observation:
+def _observed(questions: _Questions, call: Message, findings: list[Message], steps: list[Message]) -> Observation:
     positive, negative = questions
-    true, broke = _asked(positive, call, findings)
+    true, broke = _asked(positive, call, findings, steps)
     if negative is None:
         return Observation(true=true, false=not true and not broke, failed=broke)
-    false, broke_too = _asked(negative, call, findings)
+    false, broke_too = _asked(negative, call, findings, steps)
     return Observation(true=true, false=false, failed=broke or broke_too)
 
 
-def _asked(condition: Condition, call: Message, findings: list[Message]) -> tuple[bool, bool]:
+def _asked(condition: Condition, call: Message, findings: list[Message], steps: list[Message]) -> tuple[bool, bool]:
     try:
-        return condition.holds(call, findings), False
+        return condition.holds(call, findings, steps), False
     except ConditionFailed:
         return False, True
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from governance.domain.calls import Call
 from governance.domain.content import Content, Part
 from governance.domain.decisions import Action, Decision, Severity
 from governance.domain.findings import DetectorFailure, Examination, Finding
+from governance.domain.steps import NOBODY, Around
 
 Redact = Callable[[str, Sequence[Finding]], str]
 
@@ -25,7 +26,8 @@ NOTHING = Examination()
 class LoadedCall:
     """A call that waits for its decision. `call` is None when its content cannot be read (`unreadable` says why).
 
-    `message_ids` says which stored message each of `parts` is; `known` holds what was found in them before.
+    `message_ids` says which stored message each of `parts` is; `known` holds what was found in them before. `around`
+    are the other calls of its trace and session, where a policy in force reads any.
     """
 
     id: int
@@ -37,6 +39,7 @@ class LoadedCall:
     message_ids: Sequence[int] = ()
     known: Mapping[Content, Examination] = field(default_factory=dict)
     unreadable: str = ""
+    around: Around = NOBODY
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +85,8 @@ class CheckStore(Protocol):
     was decided before, by whomever.
     """
 
-    def load(self, call_ids: Sequence[int]) -> Sequence[LoadedCall]: ...
+    def load(self, call_ids: Sequence[int], *, decided: bool = False) -> Sequence[LoadedCall]:
+        """Those that wait for a decision; with `decided` all."""
 
     def save(self, checked: Sequence[CheckedCall], *, job: int | None = None) -> Sequence[Written]: ...
 
@@ -110,9 +114,14 @@ class Checked(Protocol):
     @property
     def skipped(self) -> Sequence[str]: ...
 
+    @property
+    def around(self) -> Mapping[Any, tuple[Content, Examination]]: ...
+
 
 class Checker(Protocol):
-    def check_many(self, calls: Sequence[tuple[Call, Mapping[Content, Examination]]]) -> Sequence[Checked]: ...
+    def check_many(
+        self, calls: Sequence[tuple[Call, Mapping[Content, Examination]]], around: Sequence[Around] = ...
+    ) -> Sequence[Checked]: ...
 
 
 class CheckService:
@@ -162,18 +171,23 @@ class CheckService:
 
     def _examine(self, loaded: Sequence[LoadedCall]) -> dict[int, Checked | Exception]:
         """What the check of each readable call came to: all together, and each alone if that broke off."""
-        readable = [(one.id, one.call, one.known) for one in loaded if one.call is not None]
+        readable = [(one.id, one.call, one.known, one.around) for one in loaded if one.call is not None]
         try:
-            outcomes = self._checker.check_many([(call, known) for _, call, known in readable])
-            return {number: outcome for (number, _, _), outcome in zip(readable, outcomes, strict=True)}
+            calls = [(call, known) for _, call, known, _ in readable]
+            outcomes = self._checker.check_many(calls, [around for *_, around in readable])
+            return {number: outcome for (number, *_), outcome in zip(readable, outcomes, strict=True)}
         except Exception:  # of one call: the others are none the worse for it
-            return {number: self._alone(call, known) for number, call, known in readable}
+            return {number: self._alone(call, known, around) for number, call, known, around in readable}
 
-    def _alone(self, call: Call, known: Mapping[Content, Examination]) -> Checked | Exception:
+    def _alone(self, call: Call, known: Mapping[Content, Examination], around: Around) -> Checked | Exception:
         try:
-            return self._checker.check_many([(call, known)])[0]
+            return self._checker.check_many([(call, known)], [around])[0]
         except Exception as error:
             return error
+
+    def again(self, call_id: int) -> None:
+        """Has a call checked with what is known now, also if it was decided before; nothing is written."""
+        self._examine(self._store.load([call_id], decided=True))
 
     def _conclude(self, loaded: LoadedCall, outcome: Checked) -> CheckedCall:
         assert loaded.call is not None
@@ -189,6 +203,11 @@ class CheckService:
             examination = outcome.examinations[content]
             text = redacted[content] = self._redact(content.text, examination.findings)
             messages.append(ExaminedMessage(message_id=message_id, examination=examination, redacted=text))
+        for message_id, (content, examination) in outcome.around.items():
+            if message_id not in done:
+                done.add(message_id)
+                text = self._redact(content.text, examination.findings)
+                messages.append(ExaminedMessage(message_id=message_id, examination=examination, redacted=text))
         return CheckedCall(
             loaded=loaded,
             decision=outcome.decision,

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from governance.domain.calls import Call, ContentEvent, Message
 from governance.domain.content import Content
 from governance.domain.findings import Examination
+from governance.domain.steps import Around
 from governance.engine.act import consequence
 from governance.engine.check import Checked, Checker
 from governance.errors import Overloaded
@@ -56,8 +57,10 @@ class _Listening:
         self._checker = checker
         self.said: Checked | None = None
 
-    def check_many(self, calls: Sequence[tuple[Call, Mapping[Content, Examination]]]) -> Sequence[Checked]:
-        said = self._checker.check_many(calls)
+    def check_many(
+        self, calls: Sequence[tuple[Call, Mapping[Content, Examination]]], around: Sequence[Around] = ()
+    ) -> Sequence[Checked]:
+        said = self._checker.check_many(calls, around)
         self.said = said[-1] if said else None
         return said
 
@@ -94,7 +97,9 @@ class InlineService:
         document = self._read_call(call_id)
         if not document["decisions"]:
             raise Overloaded("The check was not completed; the call is recorded.", advice="Ask again.")
-        # Nothing said: a worker was faster, with the same detectors and policies. Its decision stands.
+        if listening.said is None:
+            # A worker was faster, with the same detectors and policies. Its decision stands.
+            service.again(call_id)
         said = listening.said or self._checker.check(call)
         follows = consequence(said.decision, self._policies, call, said.parts, said.findings, self._redact)
         return InlineCheck(

@@ -76,8 +76,9 @@ class Cases(Protocol):
     def take_turns(self) -> None:
         """Makes transactions that open cases wait for each other, so that each sees the others' cases."""
 
-    def same_incident(self, policy: str, call_id: int, evidence: int | None) -> int | None:
-        """The case in which this policy fired on this message, decided or not; else its undecided case in the trace."""
+    def same_incident(self, policy: str, call_id: int, evidence: int | None, *, in_session: bool = False) -> int | None:
+        """The case in which this policy fired on this message, decided or not; else its undecided case in the trace,
+        or, `in_session`, in the conversation."""
 
     def add_call(self, case_id: int, call_id: int) -> None:
         """Says that the call shows the same incident as the case."""

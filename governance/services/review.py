@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from governance.domain.decisions import Decision
+from governance.domain.decisions import Decision, PolicyScope
 from governance.domain.events import Event, EventKind, Json
 from governance.domain.people import SERVICE, Actor, Permission
 from governance.domain.review import Case, CaseKind, ReasonCode, Verdict, VerdictOutcome
@@ -257,8 +257,8 @@ def open_for_decision(
     """Opens the case that a decision asks for, in the transaction that stores the decision; gives its id, or None.
 
     One incident is one case: where the same policy fired on the same message before (`evidence`: policy to message id;
-    every later turn repeats the conversation), or in another step of the same trace whose case is undecided, the call
-    is added to that case.
+    every later turn repeats the conversation), or in another step of the same trace whose case is undecided (for a
+    policy about sessions: of the same session), the call is added to that case.
 
     A call has at most one undecided case of flagged kind. A further decision (more content came, a new policy set)
     joins it and can only make it more severe; the same decision again changes nothing. `excerpt` is redacted text;
@@ -268,9 +268,12 @@ def open_for_decision(
     if draft is None:
         return None
     message = evidence.get(draft.policy)
+    in_session = any(
+        outcome.policy == draft.policy and outcome.scope is PolicyScope.SESSION for outcome in decision.policies
+    )
     tx.cases.take_turns()
     if call_id is not None and draft.policy and tx.cases.open_for(call_id, draft.kind) is None:
-        same = tx.cases.same_incident(draft.policy, call_id, message)
+        same = tx.cases.same_incident(draft.policy, call_id, message, in_session=in_session)
         if same is not None:
             tx.cases.add_call(same, call_id)
             return same

@@ -120,7 +120,7 @@ class SqlCases:
         if self._connection.dialect.name == "postgresql":  # on SQLite there is one writer anyway
             self._connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7035204)")
 
-    def same_incident(self, policy: str, call_id: int, evidence: int | None) -> int | None:
+    def same_incident(self, policy: str, call_id: int, evidence: int | None, *, in_session: bool = False) -> int | None:
         case, call, mine = t.case, t.call, t.call.alias()
         flagged = sa.and_(case.c.kind == CaseKind.FLAGGED, case.c.policy == policy)
         if evidence is not None:
@@ -131,7 +131,12 @@ class SqlCases:
         in_trace = (
             sa.select(case.c.id)
             .join(call, call.c.id == case.c.call_id)
-            .join(mine, mine.c.trace_id == call.c.trace_id)
+            .join(
+                mine,
+                sa.or_(mine.c.trace_id == call.c.trace_id, mine.c.conversation_id == call.c.conversation_id)
+                if in_session
+                else mine.c.trace_id == call.c.trace_id,
+            )
             # A trace may run through several systems: a case is seen, and decided, by the people of one.
             .where(mine.c.id == call_id, mine.c.system_id == case.c.system_id)
             .where(flagged, case.c.state != CaseState.DECIDED)

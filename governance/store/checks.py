@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 
 from governance.domain.calls import Call, CallKind, EndUser, Release, Usage
 from governance.domain.content import Content
-from governance.domain.decisions import Decision
+from governance.domain.decisions import Decision, PolicyScope
 from governance.domain.events import Event, EventKind
 from governance.domain.findings import Examination
 from governance.errors import Tampered
@@ -179,17 +180,24 @@ class SqlCheckStore:
         *,
         detector_set: str,
         policy_set_id: int,
+        scopes: frozenset[PolicyScope] = frozenset(),
     ) -> None:
+        """`scopes` are those of the policies in force: where none is about sequences, no other call is read."""
         self._database = database
         self._opener = CallOpener(keyring)
         self._clock = clock
         self._open_case = open_case
         self._detector_set = detector_set
         self._policy_set_id = policy_set_id
+        self._scopes = scopes - {PolicyScope.CALL}
 
-    def load(self, call_ids: Sequence[int]) -> list[LoadedCall]:
+    def load(self, call_ids: Sequence[int], *, decided: bool = False) -> list[LoadedCall]:
         with self._database.read() as connection:
-            return self._opener.open(connection, call_ids, detector_set=self._detector_set, waiting=True)
+            loaded = self._opener.open(connection, call_ids, detector_set=self._detector_set, waiting=not decided)
+            if not self._scopes or not loaded:
+                return loaded
+            around = around_of(connection, self._opener, loaded, detector_set=self._detector_set, scopes=self._scopes)
+        return [replace(item, around=around[item.id]) if item.id in around else item for item in loaded]
 
     def save(self, checked: Sequence[CheckedCall], *, job: int | None = None) -> list[Written]:
         """Writes what nobody has decided meanwhile, and gives it."""
@@ -358,6 +366,8 @@ def _evidence(item: CheckedCall) -> dict[str, int]:
     }
     found: dict[str, int] = {}
     for outcome in item.decision.policies:
+        if outcome.scope is not PolicyScope.CALL:  # the same message may be part of another incident
+            continue
         for index in outcome.findings:
             finding = item.findings[index]
             if finding.part is not None and (message := places.get((finding.part, finding.index))) is not None:

@@ -7,7 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from governance.domain.content import PartKind
-from governance.domain.decisions import Action, Decision, Outcome, PolicyOutcome, PolicyStatus, Severity
+from governance.domain.decisions import (
+    Action,
+    Decision,
+    Outcome,
+    PolicyOutcome,
+    PolicyScope,
+    PolicyStatus,
+    Severity,
+)
 from governance.domain.findings import DetectorFailure, Examination, Finding
 
 _NOTHING = '{"findings":[],"failures":[]}'
@@ -66,7 +74,8 @@ def decode_examination(text: str) -> Examination:
 
 
 def policy_document(outcome: PolicyOutcome) -> dict[str, Any]:
-    return {
+    """A policy's outcome as JSON; its scope is said where it is not the call."""
+    document = {
         "policy": outcome.policy,
         "title": outcome.title,
         "outcome": outcome.outcome.value,
@@ -79,6 +88,9 @@ def policy_document(outcome: PolicyOutcome) -> dict[str, Any]:
         "controls": {name: list(ids) for name, ids in outcome.controls.items()},
         "values": dict(outcome.values),
     }
+    if outcome.scope is not PolicyScope.CALL:
+        document["scope"] = outcome.scope.value
+    return document
 
 
 def encode_decision(
@@ -131,6 +143,7 @@ def outcome_of(document: Mapping[str, Any]) -> PolicyOutcome:
         findings=tuple(document["findings"]),
         controls={name: tuple(ids) for name, ids in document["controls"].items()},
         values=document["values"],
+        scope=PolicyScope(document.get("scope", PolicyScope.CALL)),
     )
 
 

@@ -1,0 +1,197 @@
+"""The other steps of calls' traces and sessions: their frames, and what was found in them before. No text is opened,
+unless the detectors in force have not looked at it yet: then it is examined once, like any other content.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+import sqlalchemy as sa
+
+from governance.domain.calls import Call, CallKind, EndUser, Release
+from governance.domain.decisions import PolicyScope
+from governance.domain.findings import Examination
+from governance.domain.steps import Around, OtherCall
+from governance.services.check import NOTHING, LoadedCall
+from governance.store import bulk, facts, parts
+from governance.store.times import moment
+
+MOST_STEPS = 200
+"""Calls of one trace or session that a decision reads."""
+MOST_CANDIDATES = 20_000
+"""Rows that are looked at for choosing them, for all calls of a batch."""
+_FLAGGED_KEPT = 50
+"""Of the calls that are read, at most so many because they were flagged, however old they are."""
+
+
+class Opener(Protocol):
+    """`store.checks.CallOpener`."""
+
+    def open(
+        self, connection: sa.Connection, call_ids: Sequence[int], *, detector_set: str = ..., waiting: bool = ...
+    ) -> list[LoadedCall]: ...
+
+
+def around_of(
+    connection: sa.Connection,
+    opener: Opener,
+    loaded: Sequence[LoadedCall],
+    *,
+    detector_set: str,
+    scopes: frozenset[PolicyScope],
+) -> dict[int, Around]:
+    """For each call that has any: the other calls of its trace and session."""
+    groups, cut = _groups(connection, [item.id for item in loaded], scopes)
+    chosen = {key: _chosen(rows) for key, rows in groups.items() if len(rows) > 1}
+    wanted = {number for kept in chosen.values() for number in kept}
+    here = {item.id: _of_loaded(item, waiting=True) for item in loaded if item.id in wanted and item.call is not None}
+    known = here | _read(connection, opener, sorted(wanted - {item.id for item in loaded}), detector_set)
+    found: dict[int, Around] = {}
+    keys_of: dict[int, list[Any]] = defaultdict(list)
+    for key, rows in groups.items():
+        for number, *_ in rows:
+            keys_of[number].append(key)
+    for item in loaded:
+        keys = [key for key in keys_of[item.id] if key in chosen]
+        numbers = {number for key in keys for number in chosen[key]} - {item.id}
+        left_out = sum(len(groups[key]) - len(chosen[key]) for key in keys) + cut
+        if numbers or left_out:
+            found[item.id] = Around(
+                others=tuple(known[number] for number in sorted(numbers) if number in known),
+                left_out=left_out,
+                content=tuple(item.message_ids),
+            )
+    return found
+
+
+_Row = tuple[int, int, bool]
+"""id, started_at, flagged"""
+
+
+def _groups(
+    connection: sa.Connection, call_ids: Sequence[int], scopes: frozenset[PolicyScope]
+) -> tuple[dict[tuple[str, Any], list[_Row]], int]:
+    """The calls of each trace and session that the calls belong to; and 1 if there were too many to look at."""
+    own = bulk.select_in(
+        connection, "SELECT id, trace_id, conversation_id, session_id FROM call WHERE id IN {in}", call_ids
+    )
+    groups: dict[tuple[str, Any], list[_Row]] = defaultdict(list)
+    limit = f"LIMIT {MOST_CANDIDATES}"
+    looked = 0
+    if PolicyScope.TRACE in scopes or any(not row.session_id for row in own):
+        traces = list(dict.fromkeys(bytes(row.trace_id) for row in own))
+        statement = f"SELECT trace_id, id, started_at, action, queue FROM call WHERE trace_id IN {{in}} {limit}"  # noqa: S608
+        for trace, *row in bulk.select_in(connection, statement, traces):
+            groups["trace", bytes(trace)].append(_light(*row))
+            looked += 1
+    if PolicyScope.SESSION in scopes:
+        # Found by what they brought: a call of a session that brought nothing new tells nothing new either.
+        sessions = list(dict.fromkeys(row.conversation_id for row in own if row.session_id))
+        statement = f"SELECT conversation_id, call_id FROM message WHERE conversation_id IN {{in}} {limit}"  # noqa: S608
+        pairs = dict.fromkeys(tuple(row) for row in bulk.select_in(connection, statement, sessions))
+        pairs.update(dict.fromkeys((row.conversation_id, row.id) for row in own if row.session_id))
+        statement = "SELECT id, started_at, action, queue FROM call WHERE id IN {in}"
+        rows = {row[0]: _light(*row) for row in bulk.select_in(connection, statement, [call for _, call in pairs])}
+        for conversation, number in pairs:
+            if number in rows:
+                groups["session", conversation].append(rows[number])
+        looked = max(looked, len(pairs))
+    return groups, int(looked >= MOST_CANDIDATES)
+
+
+def _light(number: int, started_at: int, action: str, queue: str) -> _Row:
+    return number, started_at, bool(queue) or action not in ("", "allow")
+
+
+def _chosen(rows: Sequence[_Row]) -> frozenset[int]:
+    """The calls of a group that are read: the oldest flagged ones, and the latest."""
+    if len(rows) <= MOST_STEPS:
+        return frozenset(number for number, *_ in rows)
+    ordered = sorted(rows, key=lambda row: (row[1], row[0]))
+    kept = dict.fromkeys([number for number, _, flagged in ordered if flagged][:_FLAGGED_KEPT])
+    for number, *_ in reversed(ordered):
+        if len(kept) >= MOST_STEPS:
+            break
+        kept[number] = None
+    return frozenset(kept)
+
+
+def _of_loaded(item: LoadedCall, *, waiting: bool) -> OtherCall:
+    """A call with its texts: what is not known of it is examined."""
+    assert item.call is not None
+    pairs = zip(item.parts, item.message_ids, strict=True)
+    return OtherCall(
+        id=item.id,
+        call=item.call,
+        parts=item.parts,
+        content=tuple(item.message_ids),
+        known={number: item.known[part.content] for part, number in pairs if part.content in item.known},
+        waiting=waiting,
+    )
+
+
+def _read(
+    connection: sa.Connection, opener: Opener, call_ids: Sequence[int], detector_set: str
+) -> dict[int, OtherCall]:
+    """The calls by id; those whose content was erased are not there."""
+    rows = [row for row in bulk.select_in(connection, _SELECT, call_ids) if row.wrapped_key is not None]
+    frames = {row.id: parts.decode(row.parts) for row in rows}
+    subjects = {part.message_id: None for frame in frames.values() for part in frame} | {row.id: None for row in rows}
+    examined: dict[int, Examination] = {}
+    if subjects:
+        statement = "SELECT subject_id, findings FROM examination WHERE detector_set = {} AND subject_id IN {in}"
+        for subject, text in bulk.select_in(connection, statement, list(subjects), detector_set):
+            examined[subject] = facts.decode_examination(text)
+    found = {}
+    unseen = []
+    for row in rows:
+        if row.status == "recorded" or any(part.message_id not in examined for part in frames[row.id]):
+            unseen.append(row.id)
+        else:
+            found[row.id] = _without_texts(row, frames[row.id], examined)
+    by_id = {row.id: row for row in rows}
+    for item in opener.open(connection, unseen, detector_set=detector_set) if unseen else ():
+        row = by_id[item.id]
+        if item.call is None:
+            found[item.id] = replace(_without_texts(row, (), examined), unreadable=item.unreadable)
+        else:
+            found[item.id] = _of_loaded(item, waiting=row.status == "recorded")
+    return found
+
+
+def _without_texts(row: Any, frame: Iterable[parts.StoredPart], examined: Mapping[int, Examination]) -> OtherCall:
+    placed = list(frame)
+    call = Call(
+        trace_id=bytes(row.trace_id).hex(),
+        span_id=bytes(row.span_id).hex(),
+        kind=CallKind(row.kind),
+        name=row.name,
+        system=row.system,
+        release=Release(**json.loads(row.release)) if row.release else Release(),
+        session_id=row.session_id,
+        user=EndUser(id=row.user_id, role=row.user_role),
+        started_at=moment(row.started_at),
+        model=row.model,
+        provider=row.provider,
+        error=row.error,
+        content_captured=bool(row.content_captured),
+    )
+    return OtherCall(
+        id=row.id,
+        call=call,
+        parts=[part.with_text("") for part in placed],
+        content=tuple(part.message_id for part in placed),
+        known={part.message_id: examined[part.message_id] for part in placed},
+        whole=examined.get(row.id, NOTHING),
+    )
+
+
+_SELECT = (
+    "SELECT c.*, s.name AS system, r.parts AS release, v.wrapped_key FROM call c "
+    "JOIN system s ON s.id = c.system_id JOIN conversation v ON v.id = c.conversation_id "
+    "LEFT JOIN release r ON r.id = c.release_id WHERE c.id IN {in}"
+)
