@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Protocol
 
@@ -44,7 +44,7 @@ class Checked:
     failures: tuple[DetectorFailure, ...]
     decision: Decision
     skipped: tuple[str, ...] = ()
-    around: Mapping[Hashable, tuple[Content, Examination]] = MappingProxyType({})
+    around: Mapping[Hashable, tuple[Content, Examination]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

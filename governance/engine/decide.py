@@ -182,7 +182,7 @@ class Engine:
                 outcome = self._judge(ready, call, context, findings, seen, names, broken, failed, around)
                 if outcome is not None:
                     outcomes.append(outcome)
-        return self._combine(outcomes) if outcomes else self._quiet
+        return self.combine(outcomes)
 
     @property
     def language(self) -> Language:
@@ -468,8 +468,11 @@ class Engine:
             ]
         return list(dict.fromkeys(alone or [position for position, _ in seen]))
 
-    def _combine(self, outcomes: Iterable[PolicyOutcome]) -> Decision:
-        """The strictest action wins; only enforced policies move it. Independent of the order of the policies."""
+    def combine(self, outcomes: Sequence[PolicyOutcome]) -> Decision:
+        """The decision that policies come to together: the strictest action wins, and only enforced policies move it.
+        Independent of the order of the policies."""
+        if not outcomes:
+            return self._quiet
         ordered = sorted(
             outcomes,
             key=lambda one: (

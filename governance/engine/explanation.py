@@ -3,6 +3,9 @@ and which smallest change of a parameter would have turned it.
 
 A decision is a pure function of the policy set, the call, its findings and the day (exceptions expire), so the same
 must come out again; `differs` says where it does not. No detector runs here, and no text of the call is given.
+
+Policies about a trace or session saw the steps that were known then; more may have come since. What they said stands
+as it was recorded, without being made again.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from datetime import datetime
 
 from governance.domain.calls import Call
 from governance.domain.content import Part
-from governance.domain.decisions import Decision, PolicyOutcome
+from governance.domain.decisions import Decision, PolicyOutcome, PolicyScope
 from governance.domain.findings import DetectorFailure, Finding
 from governance.engine.decide import Engine, Reading
 from governance.engine.flips import Flip, flips
@@ -59,7 +62,9 @@ def explain(
 ) -> Explanation:
     """Explains `decided`, which the set said at that time (UTC) of these findings, in their stored order."""
     engine = Engine(policy_set, clock=lambda: at)
-    again = engine.decide(call, parts, findings, failures)
+    standing = [outcome for outcome in decided.policies if outcome.scope is not PolicyScope.CALL]
+    made = [one for one in engine.decide(call, parts, findings, failures).policies if one.scope is PolicyScope.CALL]
+    again = engine.combine([*made, *standing])
     outcomes = {outcome.policy: outcome for outcome in again.policies}
     return Explanation(
         decision=again,
@@ -67,13 +72,17 @@ def explain(
         policies=tuple(
             _policy(engine, reading, outcomes.get(reading.policy.id))
             for reading in engine.readings(call, parts, findings, failures)
-            if reading.findings or reading.policy.id in outcomes
+            if (reading.findings and reading.policy.scope is PolicyScope.CALL) or reading.policy.id in outcomes
         ),
     )
 
 
 def _policy(engine: Engine, reading: Reading, outcome: PolicyOutcome | None) -> PolicyExplanation:
     policy = reading.policy
+    if policy.scope is not PolicyScope.CALL:
+        return PolicyExplanation(
+            policy=policy.id, title=policy.title, condition=policy.when, outcome=outcome, parts=(), flips=()
+        )
     asked = SubConditions(engine.language, policy)
     observed = asked.observe(reading.call, reading.findings)
     return PolicyExplanation(

@@ -22,6 +22,7 @@ from governance.services.check import CheckedCall, LoadedCall, Written
 from governance.store import bulk, facts, figures, parts, search
 from governance.store import tables as t
 from governance.store.database import Database, Transaction
+from governance.store.sequences import around_of
 from governance.store.times import micros, moment
 
 _KEYS = 5_000

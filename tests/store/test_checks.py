@@ -66,6 +66,7 @@ class WordEngine:
         parts: tuple[Part, ...],
         findings: list[Finding],
         failures: tuple[DetectorFailure, ...],
+        sequence: object,
     ) -> Decision:
         if not findings and not failures:
             return Decision(action=Action.ALLOW, policy_set=DIGEST)
@@ -362,7 +363,9 @@ def test_the_checker_is_asked_with_what_is_known(database: Database, writer: Cal
     inner = checks._checker
 
     class Spy:
-        def check_many(self, calls: Sequence[tuple[Call, Mapping[Content, Examination]]]) -> list[Checked]:
+        def check_many(
+            self, calls: Sequence[tuple[Call, Mapping[Content, Examination]]], around: object = ()
+        ) -> list[Checked]:
             seen.extend(known for _, known in calls)
             return inner.check_many(calls)  # type: ignore[return-value]
 
