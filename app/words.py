@@ -95,6 +95,8 @@ CATEGORY = {
 }
 DETECTOR = {
     "patterns": "Text patterns",
+    "pii": "Personal data",
+    "secrets": "Passwords and keys",
     "structure": "Shape of the answer",
     "behaviour": "Errors and speed",
     "access": "Data access",

@@ -10,6 +10,7 @@ import typer
 from governance.bootstrap import running
 from governance.cli.output import JsonFlag, emit, table
 from governance.detectors import registry
+from governance.detectors.interface import DetectorUse
 from governance.detectors.packs import load_pack, pack_names
 from governance.errors import BadInput
 
@@ -31,7 +32,7 @@ def list_(as_json: JsonFlag = False) -> None:
     runner = running().runner
     rows: list[dict[str, Any]] = []
     for description in registry.available():
-        health = runner.health.get(description.name)
+        health = runner.health.get(registry.resolved(DetectorUse(name=description.name)).name)
         state = "not used by a policy" if health is None else health.last_failure or "ready"
         rows.append(asdict(description) | {"state": state})
     packs = [

@@ -489,3 +489,18 @@ def bech32(text: str, start: int, end: int) -> bool:
         for bit, generator in enumerate((0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)):
             check ^= generator if top >> bit & 1 else 0
     return check in (1, 0x2BC830A3)
+
+
+def ean(text: str, start: int, end: int) -> bool:
+    """The check digit of EAN, GTIN and GLN: weights 3 and 1 from the right."""
+    digits = digits_of(text, start, end)
+    return len(set(digits)) > 1 and sum(d * (3 if at % 2 else 1) for at, d in enumerate(reversed(digits))) % 10 == 0
+
+
+def mod11(text: str, start: int, end: int) -> bool:
+    """Weights 2, 3, 4 ... from the right before the last digit, which makes the sum divisible by 11; X counts as 10."""
+    value = letters_of(text, start, end)
+    if not value[:-1].isdigit() or not (value[-1:].isdigit() or value[-1:] == "X"):
+        return False
+    total = sum(int(digit) * (2 + at) for at, digit in enumerate(reversed(value[:-1])))
+    return (total + (10 if value[-1] == "X" else int(value[-1]))) % 11 == 0

@@ -210,11 +210,16 @@ class DetectorKind:
     `build` gets the options of every policy that asks for it, each distinct request once, and makes one detector for
     all; it raises a `GovernanceError` when it cannot, and the runner then states that with every examination.
     `problems` says what is wrong with a request beyond what `describe` tells (names, types, choices), for lint.
+    `selected` gives, where a selector's values alone do not say it, all packs whose findings a request reads
+    (None: of any).
+    `request`: asked for, it is this request of another detector, which does its work in the same pass.
     """
 
     describe: Callable[[], DetectorDescription]
     build: Callable[[Sequence[Options], Surroundings], Detector | CallDetector]
     problems: Callable[[Options], list[str]] = no_problems
+    selected: Callable[[Options], Sequence[str] | None] | None = None
+    request: Callable[[Options], DetectorUse] | None = None
 
 
 def merged(requests: Sequence[Options]) -> dict[str, OptionValue]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,8 +20,15 @@ from typing import Any, TypeAlias
 
 import re2
 
-from governance.detectors import views
-from governance.detectors.interface import DetectorDescription, DetectorKind, OptionDescription, merged, words
+from governance.detectors import recognisers, views
+from governance.detectors.interface import (
+    DetectorDescription,
+    DetectorKind,
+    OptionDescription,
+    Options,
+    Surroundings,
+    words,
+)
 from governance.detectors.packs import Pack, Rule, load_pack, pack_names
 from governance.detectors.validators import VALIDATORS, mentioned
 from governance.domain.content import Content
@@ -96,10 +104,17 @@ class PatternDetector:
     name = NAME
 
     def __init__(
-        self, packs: Sequence[str], rules: Sequence[Rule], version: str, units: Mapping[str, str] | None = None
+        self,
+        packs: Sequence[str],
+        rules: Sequence[Rule],
+        version: str,
+        units: Mapping[str, str] | None = None,
+        own: str = "",
     ) -> None:
         self.packs = tuple(packs)
         self.version = version
+        self.own = own
+        """The firm's own recognisers, as `recognisers.gathered` gives them."""
         self.units: Mapping[str, str] = units or {}
         """Each pack's version: what its findings depend on. Packs of personal data and secrets share one, because of
         overlapping places of theirs only the surest is kept (`_surest`)."""
@@ -134,7 +149,7 @@ class PatternDetector:
                 rule=rule,
                 regex=regex,
                 groups=regex.groups,
-                validate=VALIDATORS[rule.validate] if rule.validate else None,
+                validate=VALIDATORS[rule.validate] if rule.validate else rule.check,
                 needs=tuple(frozenset(add(part) for part in parts) for parts in rule.segments),
             )
             self._rules.append(compiled)
@@ -152,13 +167,14 @@ class PatternDetector:
             self._look(text)
 
     @classmethod
-    def of(cls, packs: Iterable[str]) -> PatternDetector:
-        """The detector for these packs, compiled once a process."""
-        return _compiled(tuple(sorted(set(packs))))
+    def of(cls, packs: Iterable[str], own: str = "") -> PatternDetector:
+        """The detector for these packs and own recognisers (`recognisers.gathered`), compiled once a process."""
+        return _compiled(tuple(sorted(set(packs))), own)
 
     def part(self, units: frozenset[str]) -> PatternDetector:
         """The detector for some of the packs."""
-        return PatternDetector.of(units)
+        own = [one for one in json.loads(self.own or "[]") if one["name"] in units]
+        return PatternDetector.of(units.intersection(self.packs), json.dumps(own, sort_keys=True) if own else "")
 
     def examine(self, content: Content) -> Sequence[Finding]:
         """Findings of all packs, in order of rule; offsets in code points of the original text.
@@ -400,11 +416,11 @@ _WARM_UP = (
 
 
 @functools.lru_cache(maxsize=16)
-def _compiled(packs: tuple[str, ...]) -> PatternDetector:
-    loaded = [load_pack(name) for name in packs]
+def _compiled(packs: tuple[str, ...], own: str) -> PatternDetector:
+    loaded = [load_pack(name) for name in packs] + recognisers.packs(own)
     stated = "\n".join(f"{pack.name} {pack.digest}" for pack in loaded)
     version = f"{CODE_VERSION}+{hashlib.sha256(stated.encode()).hexdigest()[:12]}"
-    return PatternDetector(packs, [rule for pack in loaded for rule in pack.rules], version, _units(loaded))
+    return PatternDetector(packs, [rule for pack in loaded for rule in pack.rules], version, _units(loaded), own)
 
 
 def _units(packs: Sequence[Pack]) -> dict[str, str]:
@@ -434,10 +450,24 @@ def describe_patterns() -> DetectorDescription:
                 choices=pack_names(),
                 required=True,
             ),
+            OptionDescription(
+                name="recognisers",
+                kind="mappings",
+                description="Identifiers of one's own (of personal data unless `category: secret`).",
+            ),
         ),
     )
 
 
-KIND = DetectorKind(
-    describe=describe_patterns, build=lambda requests, _: PatternDetector.of(words(merged(requests), "packs"))
-)
+def _build(requests: Sequence[Options], surroundings: Surroundings) -> PatternDetector:
+    packs = {pack for request in requests for pack in words(request, "packs")}
+    return PatternDetector.of(packs, recognisers.gathered(requests))
+
+
+def _selected(options: Options) -> Sequence[str] | None:
+    if "packs" not in options:
+        return None
+    return (*words(options, "packs"), *recognisers.names(options))
+
+
+KIND = DetectorKind(describe=describe_patterns, build=_build, selected=_selected)

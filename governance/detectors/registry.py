@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from governance.detectors import access, behaviour, patterns, structure
+from governance.detectors import access, behaviour, patterns, pii, secrets, structure
 from governance.detectors.interface import (
     ATTENTION,
     Attention,
@@ -27,6 +27,8 @@ from governance.errors import GovernanceError
 KINDS: dict[str, DetectorKind] = {
     "behaviour": behaviour.KIND,
     "patterns": patterns.KIND,
+    "pii": pii.KIND,
+    "secrets": secrets.KIND,
     "structure": structure.KIND,
     "access": access.KIND,  # after those whose classes of data it asks for
 }
@@ -48,11 +50,21 @@ def describe(name: str) -> DetectorDescription | None:
     return description if description.cost == "low" else replace(description, options=description.options + ATTENTION)
 
 
+def resolved(use: DetectorUse) -> DetectorUse:
+    """The request as it is built and as its findings are known: of the detector that does the work."""
+    kind = KINDS.get(use.name)
+    return use if kind is None or kind.request is None else kind.request(use.options)
+
+
 def selects(use: DetectorUse, finding: Finding) -> bool:
     """Whether the request asks for such a finding: of the detector, and of what its selector names (packs ...)."""
     if finding.detector != use.name:
         return False
-    selector = KINDS[use.name].describe().selector if use.name in KINDS else ""
+    kind = KINDS.get(use.name)
+    if kind is not None and kind.selected is not None:
+        packs = kind.selected(use.options)
+        return packs is None or finding.pack in packs
+    selector = kind.describe().selector if kind is not None else ""
     chosen = use.options.get(selector) if selector else None
     return not isinstance(chosen, list | tuple) or finding.pack in chosen
 
@@ -165,8 +177,9 @@ def build(
     asked: dict[str, dict[str, Options]] = {}
     heeded: dict[str, list[Options]] = {}
     missing: list[Unavailable] = []
-    for use in uses:
-        found = problems(use)
+    for stated_use in uses:
+        found = problems(stated_use)
+        use = resolved(stated_use) if not found else stated_use
         if found:
             missing.append(Unavailable(name=use.name, reason=found[0]))
         else:

@@ -125,7 +125,7 @@ class Engine:
             exceptions=tuple(
                 (exemption, self._language.compile(policy, exemption.when)) for exemption in policy.exceptions
             ),
-            detectors=frozenset(detect.use for detect in policy.detectors.values()),
+            detectors=frozenset(detect.requested.name for detect in policy.detectors.values()),
             parts=frozenset(policy.applies_to.parts),
             paths=tuple(path for path in paths_of(policy.when) if path != "call.user.id"),
         )

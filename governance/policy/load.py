@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from governance.detectors.recognisers import declared
 from governance.errors import BadInput
 from governance.policy.lint import RULES
 from governance.policy.lint.interface import Subject
@@ -97,14 +98,29 @@ def lint(subjects: Sequence[tuple[Source, Policy]], *, today: date | None = None
     first: dict[str, str] = {}
     for source, policy in subjects:
         first.setdefault(policy.id, source.file)
+    own = _recognisers(subjects)
     found: list[Problem] = []
     for source, policy in subjects:
         subject = Subject(
-            source=source, policy=policy, first_file=first[policy.id], today=today or datetime.now(UTC).date()
+            source=source,
+            policy=policy,
+            first_file=first[policy.id],
+            today=today or datetime.now(UTC).date(),
+            recognisers=own,
         )
         for rule in RULES:
             found.extend(rule.problems(subject))
     return found
+
+
+def _recognisers(subjects: Sequence[tuple[Source, Policy]]) -> dict[str, tuple[str, Mapping[str, object]]]:
+    """By name, where each recogniser is declared first, and how."""
+    first: dict[str, tuple[str, Mapping[str, object]]] = {}
+    for source, policy in subjects:
+        for detect in policy.detectors.values():
+            for one in declared(detect.stated.options):
+                first.setdefault(str(one.get("name", "")), (source.file, one))
+    return first
 
 
 def _policy_files(folder: Path) -> Iterator[Path]:

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from governance.detectors.interface import DetectorUse
-from governance.detectors.registry import selects
+from governance.detectors.registry import resolved, selects
 from governance.domain.calls import Call, CallKind
 from governance.domain.content import PartKind
 from governance.domain.decisions import Action, PolicyScope, PolicyStatus, Severity
@@ -84,8 +84,14 @@ class Detect(BaseModel):
     use: Line = Field(description="The detector's registered name (`governance detectors list`).")
 
     @cached_property
-    def requested(self) -> DetectorUse:
+    def stated(self) -> DetectorUse:
+        """The request as the policy makes it."""
         return DetectorUse(name=self.use, options=dict(self.__pydantic_extra__ or {}))
+
+    @cached_property
+    def requested(self) -> DetectorUse:
+        """The request of the detector that answers it: `pii` and `secrets` are answered by `patterns`."""
+        return resolved(self.stated)
 
     def states(self, finding: Finding) -> bool:
         """Whether this use asked for such a finding: of the detector and, for patterns, of one of its packs ..."""

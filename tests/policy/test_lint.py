@@ -33,6 +33,16 @@ BROKEN: Broken = {
     "duplicate-id": (lambda: [GOOD, GOOD], (3, "injection.direct"), "0.yaml already"),
     "unknown-detector": (lambda: [GOOD.replace("use: patterns", "use: pattern")], (10, "pattern,"), "there are: "),
     "ill-typed-condition": (lambda: [GOOD.replace("f.score >=", "f.sore >=")], (13, ".sore"), "undefined field 'sore'"),
+    "bad-recogniser": (
+        lambda: [
+            GOOD.replace(
+                "{use: patterns, packs: [injection]}",
+                "{use: pii, recognisers: [{name: a, label: a, regex: '(a', hits: [a], clean: [b]}]}",
+            )
+        ],
+        (10, "'(a'"),
+        "RE2 refuses",
+    ),
     "bad-pattern": (
         lambda: [GOOD.replace('call.user.role != "red-team"', 'call.user.role.matches("(a")')],
         (14, '"(a"'),

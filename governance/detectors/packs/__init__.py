@@ -26,7 +26,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,8 @@ class Rule:
     segments: tuple[tuple[str, ...], ...]
     languages: tuple[str, ...] = ()
     validate: str = ""
+    check: Callable[[str, int, int], bool] | None = None
+    """A check of its own, where `validate` names none."""
     kinds: frozenset[ContentKind] = frozenset()
     hits: tuple[str, ...] = ()
     clean: tuple[str, ...] = ()

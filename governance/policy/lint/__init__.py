@@ -14,6 +14,7 @@ from governance.policy.lint import (
     id_duplicate,
     name_unused,
     outcome_missing,
+    recogniser_bad,
     safe_response_missing,
     tests_missing,
 )
@@ -22,6 +23,7 @@ from governance.policy.lint.interface import Rule
 RULES: tuple[Rule, ...] = (
     id_duplicate.RULE,
     detector_unknown.RULE,
+    recogniser_bad.RULE,
     condition_ill_typed.RULE,
     condition_pattern.RULE,
     condition_unknown_name.RULE,

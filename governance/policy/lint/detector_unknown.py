@@ -10,9 +10,9 @@ from governance.policy.lint.interface import Remark, Rule, Subject
 
 def check(subject: Subject) -> Iterator[Remark]:
     for alias, detect in subject.policy.detectors.items():
-        for message in problems(detect.requested):
-            named = next((name for name in detect.requested.options if repr(name) in message), None)
-            if named is None and "pack" in message and "packs" in detect.requested.options:
+        for message in problems(detect.stated):
+            named = next((name for name in detect.stated.options if repr(name) in message), None)
+            if named is None and "pack" in message and "packs" in detect.stated.options:
                 named = "packs"
             path = ("detectors", alias, named or "use")
             yield Remark(path=path, message=message, hint="`governance detectors list` shows what there is.")

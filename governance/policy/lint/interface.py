@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TypeAlias
 
@@ -14,12 +14,14 @@ from governance.policy.source import Path, Place, Source
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Subject:
-    """One policy as a rule sees it. `first_file` is the file in which its id was used first."""
+    """One policy as a rule sees it. `first_file` is the file in which its id was used first; `recognisers` are those of
+    all policies, by name: the file that declares one first, and its declaration."""
 
     source: Source
     policy: Policy
     first_file: str
     today: date
+    recognisers: Mapping[str, tuple[str, Mapping[str, object]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
