@@ -91,6 +91,9 @@ CATEGORY = {
     "dangerous_command": "Dangerous command",
     "repetition": "Repeats itself",
     "truncated": "Cut short",
+    "contradiction": "Against its sources",
+    "ungrounded": "Not in its sources",
+    "grounded": "In its sources",
     "toxicity": "Abusive language",
 }
 DETECTOR = {
@@ -100,6 +103,7 @@ DETECTOR = {
     "structure": "Shape of the answer",
     "behaviour": "Errors and speed",
     "access": "Data access",
+    "grounding": "Answer against its sources",
 }
 CASE_STATE = {
     "open": "Open",

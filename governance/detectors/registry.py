@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from governance.detectors import access, behaviour, patterns, pii, secrets, structure
+from governance.detectors import access, behaviour, grounding, patterns, pii, secrets, structure
 from governance.detectors.interface import (
     ATTENTION,
     Attention,
@@ -26,6 +26,7 @@ from governance.errors import GovernanceError
 
 KINDS: dict[str, DetectorKind] = {
     "behaviour": behaviour.KIND,
+    "grounding": grounding.KIND,
     "patterns": patterns.KIND,
     "pii": pii.KIND,
     "secrets": secrets.KIND,

@@ -25,6 +25,9 @@ _UNSPACED_ONE = re.compile(f"[{_UNSPACED}]")
 _WORD = re.compile(f"[{_UNSPACED}]|[^\\W_{_UNSPACED}]+")
 
 
+_Shingle = tuple[str, str, str]
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Words:
     """A text's words as they are compared: lower case, accents and invisible characters gone, look-alikes folded.
@@ -35,6 +38,8 @@ class Words:
     words: Sequence[str]
     view: View
     places: list[tuple[int, int]] = field(default_factory=list)
+    shingles: dict[_Shingle, int] = field(default_factory=dict)
+    """Of each distinct shingle the first place; made when the text is first a source."""
 
     @classmethod
     def of(cls, text: str) -> Words:
@@ -88,17 +93,16 @@ class _Run:
 
 def overlap(text: Words, source: Words) -> Overlap | None:
     """What `text` repeats of `source`; None when that is no shingle, or one of them has fewer words than a shingle."""
-    said, written = _shingles(text.words), _shingles(source.words)
-    if not said or not written:
-        return None
-    # Of a shingle that is there several times the first place counts.
-    places = dict(zip(reversed(written), range(len(written) - 1, -1, -1), strict=True))
+    said, places = _shingles(text.words), source.shingles
+    if not places:
+        written = _shingles(source.words)
+        places.update(zip(reversed(written), range(len(written) - 1, -1, -1), strict=True))
     hits = [(at, shingle) for at, shingle in enumerate(said) if shingle in places]
     if not hits:
         return None
     best: _Run | None = None
     longest = 0.0
-    for run in _runs(hits, written, places):
+    for run in _runs(hits, source.words, places):
         if run.last - run.first + 1 > longest:
             long = text.weight(run.first, run.last) - len(run.skipped)
             if long > longest:
@@ -116,14 +120,11 @@ def overlap(text: Words, source: Words) -> Overlap | None:
     )
 
 
-_Shingle = tuple[str, str, str]
-
-
 def _shingles(words: Sequence[str]) -> list[_Shingle]:
     return list(zip(words, islice(words, 1, None), islice(words, 2, None), strict=False))
 
 
-def _runs(hits: Sequence[tuple[int, _Shingle]], written: Sequence[_Shingle], places: dict[_Shingle, int]) -> list[_Run]:
+def _runs(hits: Sequence[tuple[int, _Shingle]], written: Sequence[str], places: dict[_Shingle, int]) -> list[_Run]:
     """Stretches of the text that follow the source: each hit goes on with a run that it fits, or begins one."""
     runs: list[_Run] = []
     open_runs: list[_Run] = []
@@ -144,9 +145,9 @@ def _runs(hits: Sequence[tuple[int, _Shingle]], written: Sequence[_Shingle], pla
     return runs
 
 
-def _near(shingle: _Shingle, expected: int, written: Sequence[_Shingle]) -> int | None:
+def _near(shingle: _Shingle, expected: int, written: Sequence[str]) -> int | None:
     for shift in (0, 1, -1, 2, -2):
         at = expected + shift
-        if 0 <= at < len(written) and written[at] == shingle:
+        if at >= 0 and (*written[at : at + SIZE],) == shingle:
             return at
     return None

@@ -15,7 +15,8 @@ class Finding:
     `start` and `end` are offsets in code points of the original text, end exclusive. `score` is between 0 and 1.
     `detector` is the detector's registered name, `rule` its rule, `pack` the rule's pack (patterns) or "".
     `category` is the field's term: injection, jailbreak, secret, pii, exfiltration, invisible_text, encoded_payload,
-    refusal, empty, invalid_json, error, latency, access ... `label` narrows it (pii: email, iban ...).
+    refusal, empty, invalid_json, error, latency, access, ungrounded, contradiction ... `label` narrows it (pii: email,
+    iban ...).
     """
 
     detector: str
