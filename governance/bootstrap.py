@@ -13,7 +13,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from governance.errors import BadInput, Misconfigured, Tampered
+from governance.errors import BadInput, GovernanceError, Misconfigured, Tampered
 from governance.services.ports import Clock
 from governance.settings import Settings, load
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from governance.audit.note import Signer
     from governance.detectors.interface import DetectorUse
     from governance.detectors.runner import Runner
-    from governance.engine.check import Checker
+    from governance.domain.rollout import StandingSet
     from governance.intake import Intake
     from governance.policy.policy import PolicySet
     from governance.privacy.keys import KeyRing
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from governance.services.authorise import Authority
     from governance.services.explain import ExplainService
     from governance.services.export import ExportEvidence
+    from governance.services.in_force import InForce, ReadySet
     from governance.services.inline import InlineService
     from governance.services.keys import KeyService
     from governance.services.people import PeopleService
@@ -343,7 +344,7 @@ class Application:
         """A text without what the detectors find in it that must not be shown; costly detectors are not asked."""
         from governance.domain.content import Content, ContentKind
 
-        found = self.runner.glance(Content(kind=ContentKind.MESSAGE, text=text, role="user"))
+        found = self.in_force.latest().enforce.runner.glance(Content(kind=ContentKind.MESSAGE, text=text, role="user"))
         return self.redactor.redact(text, found.findings)
 
     @cached_property
@@ -353,10 +354,9 @@ class Application:
         return InlineService(
             self.recorder,
             self.new_check_store,
-            self.checker,
+            self.in_force.current,
             self.redactor.redact,
             self.redact_text,
-            self.policy_set,
             self.read_call,
         )
 
@@ -375,16 +375,38 @@ class Application:
         return Recorder(CallWriter(self.database, self.key_ring, self.jobs, self.clock))
 
     @cached_property
-    def policy_set(self) -> PolicySet:
-        """The policies of `policies_dir`. Raises `PolicyErrors` with every mistake."""
+    def policy_files(self) -> PolicySet:
+        """The policies of `policies_dir`: the source, not what is in force. Raises `PolicyErrors`."""
         from governance.policy.load import load as load_policies
 
         return load_policies(self.policies_dir)
 
     @cached_property
-    def runner(self) -> Runner:
-        """The detectors that the policies ask for."""
-        return self.build_runner(self.policy_set.detector_uses(), self.policy_set.access)
+    def in_force(self) -> InForce:
+        """The policy sets that decide now. On the first start of all that is the files' set."""
+        from governance.services.in_force import InForce
+
+        return InForce(lambda: self.rollout.ensure(lambda: self.policy_files), self._ready_set, _not_ready)
+
+    def _ready_set(self, wanted: StandingSet) -> ReadySet:
+        from governance.engine.check import Checker
+        from governance.engine.decide import Engine
+        from governance.services.in_force import ReadySet
+        from governance.store.checks import register
+        from governance.store.rollouts import stored_set
+
+        try:
+            with self.database.read() as connection:
+                policy_set = stored_set(connection, wanted.policy_set_id)
+        except ValueError as error:
+            raise Misconfigured(
+                f"The policy set {wanted.digest[:12]} cannot be read by this version ({type(error).__name__}).",
+                advice="Roll back to another: governance policy history.",
+            ) from None
+        runner = self.build_runner(policy_set.detector_uses(), policy_set.access)
+        register(self.database, self.clock, digest=runner.digest, units=runner.units)
+        checker = Checker(runner, Engine(policy_set, clock=self.clock))
+        return ReadySet(policy_set_id=wanted.policy_set_id, policy_set=policy_set, runner=runner, checker=checker)
 
     def build_runner(self, uses: Iterable[DetectorUse], access: Mapping[str, str], *, thorough: bool = False) -> Runner:
         """The detectors that are asked for. `access` are a set's own Cedar files, text by name: what is in force is
@@ -401,14 +423,6 @@ class Application:
         )
 
     @cached_property
-    def checker(self) -> Checker:
-        """Detectors and policies together."""
-        from governance.engine.check import Checker
-        from governance.engine.decide import Engine
-
-        return Checker(self.runner, Engine(self.policy_set, clock=self.clock))
-
-    @cached_property
     def redactor(self) -> Redactor:
         from governance.privacy.redaction import Redactor
 
@@ -417,19 +431,9 @@ class Application:
     def new_check_store(self) -> SqlCheckStore:
         """Where one thread that checks reads calls from and writes decisions to: it keeps caches of its own."""
         from governance.services.review import open_for_decision
-        from governance.store.checks import SqlCheckStore, policy_set_id
+        from governance.store.checks import SqlCheckStore
 
-        return SqlCheckStore(
-            self.database,
-            self.key_ring,
-            self.clock,
-            open_for_decision,
-            detector_set=self.runner.digest,
-            scopes=self.policy_set.scopes,
-            policy_set_id=policy_set_id(
-                self.database, self.clock, digest=self.policy_set.digest, document=self.policy_set.document()
-            ),
-        )
+        return SqlCheckStore(self.database, self.key_ring, self.clock, open_for_decision)
 
     @cached_property
     def intake(self) -> Intake:
@@ -446,10 +450,18 @@ class Application:
             self.sealer.stop()
         if "checkpointer" in self.__dict__:
             self.checkpointer.stop()
-        if "runner" in self.__dict__:
-            self.runner.close()
+        if "in_force" in self.__dict__:
+            self.in_force.close()
         if "engine" in self.__dict__:
             self.engine.dispose()
+
+
+def _not_ready(wanted: StandingSet, error: Exception) -> None:
+    import structlog
+
+    reason = str(error) if isinstance(error, GovernanceError) else type(error).__name__
+    log = structlog.get_logger("governance.policies")
+    log.error("a policy set cannot be used here; the one before goes on", digest=wanted.digest, reason=reason)
 
 
 def open_application(settings: Settings | None = None, *, clock: Clock = utc_now, migrate: bool = False) -> Application:

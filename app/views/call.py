@@ -28,7 +28,8 @@ if wanted is None:
 
 call: CallView = wanted
 row = call.row
-decision = call.decisions[0] if call.decisions else None
+decisions = [one for one in call.decisions if not one.shadow]
+decision = decisions[0] if decisions else None
 detail: Any = decision.detail if decision else {"policies": [], "findings": [], "failures": [], "explanation": ""}
 why = evidence.fired(detail)
 TITLE = {
@@ -138,8 +139,14 @@ with right:
                 )
             if call.revision:
                 st.caption(f"Content arrived later {words.count(call.revision, 'time')} and was checked again.")
-            for older in call.decisions[1:]:
+            for older in decisions[1:]:
                 st.caption(
                     f"Decided before, {words.moment(session.local(older.decided_at), now)}: "
                     f"{words.ACTION.get(older.action, older.action).lower()}"
+                )
+            for beside in [one for one in call.decisions if one.shadow]:
+                looked = " and a person would have looked at it" if beside.queue else ""
+                st.caption(
+                    f"Policies in shadow would have said, {words.moment(session.local(beside.decided_at), now)}: "
+                    f"{words.ACTION.get(beside.action, beside.action).lower()}{looked}"
                 )

@@ -55,7 +55,7 @@ if case.decision_id is not None:
     found = session.read(calls.decisions, decision_id=case.decision_id)
     decision = found[0] if found else None
 else:
-    decision = call.decisions[0] if call is not None and call.decisions else None
+    decision = next((one for one in call.decisions if not one.shadow), None) if call is not None else None
 detail: Any = decision.detail if decision else {"policies": [], "findings": [], "failures": [], "explanation": ""}
 why = evidence.fired(detail)
 

@@ -308,6 +308,8 @@ class _Package:
             self._amended.add(data.get("call"))
         elif leaf["kind"] == "decision.made":
             self._decided[data.get("decision")] = _decided(data)
+            if isinstance(beside := data.get("shadow"), dict):
+                self._decided[beside.get("decision")] = _decided(beside)
 
     def _lines(self, name: str, ledger: Ledger) -> Iterator[tuple[int, bytes]]:
         """The lines of a file as (place, rest)."""

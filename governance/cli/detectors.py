@@ -28,8 +28,10 @@ def detectors(context: typer.Context, as_json: JsonFlag = False) -> None:
 
 @app.command("list")
 def list_(as_json: JsonFlag = False) -> None:
-    """List the detectors: what they find, and their health with the policies in force."""
-    runner = running().runner
+    """List the detectors: what they find, and their health with the policy files."""
+    application = running()
+    policies = application.policy_files
+    runner = application.build_runner(policies.detector_uses(), policies.access)
     rows: list[dict[str, Any]] = []
     for description in registry.available():
         health = runner.health.get(registry.resolved(DetectorUse(name=description.name)).name)

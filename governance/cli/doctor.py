@@ -18,6 +18,7 @@ import typer
 from governance.bootstrap import Application, open_application, resource
 from governance.cli.output import JsonFlag, emit, plain
 from governance.errors import GovernanceError
+from governance.policy.policy import PolicySet
 
 app = typer.Typer(rich_markup_mode=None)
 _FREE_BYTES = 1 << 30
@@ -180,16 +181,46 @@ def _fits(application: Application, path: Path) -> str:
 
 
 def _policies(application: Application) -> Iterator[Verdict]:
-    count = len(application.policy_set.policies)
-    yield ok("policies", f"{count} in {application.policies_dir}, digest {application.policy_set.digest[:12]}")
+    """The files, and how they differ from what is in force; broken files keep nothing from governing."""
+    from governance.policy.problems import PolicyErrors
+
+    files: PolicySet | None = None
+    try:
+        files = found = application.policy_files
+        yield ok("policy files", f"{len(found.policies)} in {application.policies_dir}, digest {found.digest[:12]}")
+    except PolicyErrors as error:
+        many = f"{len(error.problems)} mistakes in {application.policies_dir}."
+        yield warning("policy files", many, "See: governance policy lint.")
+    if not application.settings.database_url and not application.settings.data_dir.exists():
+        yield warning("policies in force", "there are none yet.", "The first start puts the files into force.")
+        return
+    standing = application.rollout.standing()
+    if standing.enforce is None:
+        yield warning("policies in force", "there are none yet.", "The first start puts the files into force.")
+        return
+    beside = "" if standing.shadow is None else f"; rollout {standing.shadow.rollout} decides in shadow"
+    said = f"rollout {standing.enforce.rollout}, digest {standing.enforce.digest[:12]}{beside}"
+    changes = application.rollout.drift(files) if files is not None else None
+    if changes is not None and changes.count:
+        yield warning(
+            "policies in force",
+            f"{said}; the files differ: {changes.words}.",
+            "See: governance policy diff. To propose them: governance policy promote.",
+        )
+    else:
+        yield ok("policies in force", said)
 
 
 def _detectors(application: Application) -> Iterator[Verdict]:
-    for name, health in sorted(application.runner.health.items()):
+    """Those of the policies in force; of the files where there is no database yet."""
+    there = application.settings.database_url or application.settings.data_dir.exists()
+    policies = (application.rollout.in_force() if there else None) or application.policy_files
+    runner = application.build_runner(policies.detector_uses(), policies.access)
+    for name, health in sorted(runner.health.items()):
         if health.last_failure:
             yield wrong(f"detector {name}", health.last_failure, "See: governance detectors list.")
         else:
-            yield ok(f"detector {name}", application.runner.versions.get(name, ""))
+            yield ok(f"detector {name}", runner.versions.get(name, ""))
 
 
 def _sign_in(application: Application) -> Iterator[Verdict]:

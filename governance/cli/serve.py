@@ -124,7 +124,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 def prepare(application: Application) -> None:
     """All that must be right before anybody is served. Raises `GovernanceError`."""
-    _ = application.database, application.key_ring, application.permissions, application.checker
+    _ = application.database, application.key_ring, application.permissions, application.in_force.current()
     application.sealer.start()
     application.checkpointer.start()
 

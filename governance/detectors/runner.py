@@ -104,6 +104,8 @@ class Runner:
         versions = sorted({(one.name, one.version) for one in detectors})
         self.units: dict[str, str] = dict(sorted(unit for one in detectors for unit in _units(one)))
         """Version of each unit: a detector, or one of the packs of one that is divisible ("patterns/injection")."""
+        self.content_units = dict(unit for one in content_detectors for unit in _units(one))
+        self.call_units = dict(unit for one in call_detectors for unit in _units(one))
         missing = sorted((one.name, one.reason) for one in unavailable)
         stated: list[object] = [versions, missing]
         late = sorted((name, one.on, one.sample) for name, one in attention.items() if one.late)

@@ -34,7 +34,7 @@ class Checked:
     `examinations` are those of this check's new content, `call_examination` is about the call as a whole. `findings`
     are all findings in their places (`part` and `index` set), call-level ones last; `decision` refers to them by index.
     `skipped` are the detectors that were to look at some of it only, or at none. `around` is what had to be examined
-    in other calls of its trace and session, by the names of their content items.
+    in other calls of its trace and session, by the names of their content items; `sequence` is what it read of them.
     """
 
     parts: tuple[Part, ...]
@@ -45,6 +45,7 @@ class Checked:
     decision: Decision
     skipped: tuple[str, ...] = ()
     around: Mapping[Hashable, tuple[Content, Examination]] = field(default_factory=dict)
+    sequence: steps.Sequence = steps.ALONE
 
 
 @dataclass(slots=True)
@@ -178,6 +179,18 @@ class Checker:
         )
         return _Looked(step, {} if other.waiting else new)
 
+    def conclude(
+        self,
+        call: Call,
+        parts: Sequence[Part],
+        examinations: Mapping[Content, Examination],
+        whole: Examination,
+        sequence: steps.Sequence = steps.ALONE,
+    ) -> Checked:
+        """Decides only: all that is to be known of the call's content, of the call as a whole, and of the steps around
+        it, is given."""
+        return self._decide(_place(call, tuple(parts), examinations, {}), whole, sequence)
+
     def _decide(
         self,
         one: _Placed,
@@ -197,6 +210,7 @@ class Checker:
             decision=self.engine.decide(one.call, one.parts, one.findings, tuple(one.failures), sequence),
             skipped=tuple(one.skipped),
             around=new,
+            sequence=sequence,
         )
 
 

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from governance.domain.calls import Call, ContentEvent, Message
-from governance.domain.content import Content
+from governance.domain.content import Content, Part
 from governance.domain.findings import Examination
-from governance.domain.steps import Around
+from governance.domain.steps import ALONE, Around
+from governance.domain.steps import Sequence as Steps
 from governance.engine.act import consequence
 from governance.engine.check import Checked, Checker
 from governance.errors import Overloaded
-from governance.policy.policy import PolicySet
-from governance.services.check import CheckService, CheckStore, Redact
+from governance.services.check import CheckService, CheckStore, Deciding, Redact
+from governance.services.in_force import AtWork
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,47 +65,62 @@ class _Listening:
         self.said = said[-1] if said else None
         return said
 
+    def conclude(
+        self,
+        call: Call,
+        parts: Sequence[Part],
+        examinations: Mapping[Content, Examination],
+        whole: Examination,
+        sequence: Steps = ALONE,
+    ) -> Checked:
+        return self._checker.conclude(call, parts, examinations, whole, sequence)
+
 
 class InlineService:
-    """Thread-safe. `new_store` makes a store for one check; `read_call` gives a call's document by its id."""
+    """Thread-safe. `new_store` makes a store for one check, `sets` says which sets decide now; `read_call` gives a
+    call's document by its id."""
 
     def __init__(
         self,
         records: Records,
         new_store: Callable[[], CheckStore],
-        checker: Checker,
+        sets: Callable[[], AtWork],
         redact: Redact,
         redact_text: Callable[[str], str],
-        policies: PolicySet,
         read_call: Callable[[int], Mapping[str, Any]],
     ) -> None:
         self._records = records
         self._new_store = new_store
-        self._checker = checker
+        self._sets = sets
         self._redact = redact
         self._redact_text = redact_text
-        self._policies = policies
         self._read_call = read_call
 
     def check(self, call: Call) -> InlineCheck:
         """Blocks until the decision is committed. Raises `Overloaded` when the call could not be recorded."""
         (call_id,) = self._records.record(OneCall(calls=(call,))).call_ids
-        listening = _Listening(self._checker)
-        service = CheckService(
-            self._new_store(), listening, self._redact, self._redact_text, policy_set=self._policies.digest
-        )
+        sets = self._sets()
+        listening = _Listening(sets.enforce.checker)
+        deciding = Deciding(enforce=sets.enforce.deciding(listening), shadow=sets.beside)
+        service = CheckService(self._new_store(), lambda: deciding, self._redact, self._redact_text)
         service.run([call_id])
         document = self._read_call(call_id)
         if not document["decisions"]:
             raise Overloaded("The check was not completed; the call is recorded.", advice="Ask again.")
-        if listening.said is None:
-            # A worker was faster, with the same detectors and policies. Its decision stands.
-            service.again(call_id)
-        said = listening.said or self._checker.check(call)
-        follows = consequence(said.decision, self._policies, call, said.parts, said.findings, self._redact)
+        decision = document["decisions"][0]
+        by, said = sets.enforce, listening.said
+        if said is None or decision["policy_set"] != by.digest:
+            # A worker was faster, perhaps with a set that came into force this moment: its decision stands.
+            now = self._sets().enforce
+            by = now if now.digest == decision["policy_set"] else by
+            listening = _Listening(by.checker)
+            again = Deciding(enforce=by.deciding(listening))
+            CheckService(self._new_store(), lambda: again, self._redact, self._redact_text).again(call_id)
+            said = listening.said or by.checker.check(call)
+        follows = consequence(said.decision, by.policy_set, call, said.parts, said.findings, self._redact)
         return InlineCheck(
             call_id=call_id,
-            decision=document["decisions"][0],
+            decision=decision,
             case_id=max(document["case_ids"], default=None),
             messages=[*call.input, *call.output] if follows.redacted is None else follows.redacted,
             safe_response=follows.safe_response,

@@ -114,7 +114,10 @@ class SqlOriginals:
 
 def redacted_texts(connection: sa.Connection, message_ids: Iterable[int]) -> dict[int, str]:
     """Redacted text by message; the newest examination's where several detector sets have looked."""
-    statement = "SELECT subject_id, redacted FROM examination WHERE subject_id IN {in}"
+    statement = (
+        "SELECT e.subject_id, e.redacted FROM examination e LEFT JOIN detector_set d ON d.digest = e.detector_set "
+        "WHERE e.subject_id IN {in} ORDER BY coalesce(d.first_seen_at, 0), e.detector_set"
+    )
     return {row[0]: row[1] for row in bulk.select_in(connection, statement, list(message_ids)) if row[1] is not None}
 
 
@@ -139,10 +142,10 @@ def _grouped(connection: sa.Connection, statement: str, call_ids: Sequence[int])
 
 
 def _decisions(connection: sa.Connection, call_ids: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
-    """Decisions by call, newest first."""
+    """Decisions by call: those in force, newest first, then those of sets in shadow."""
     statement = (
         "SELECT d.*, p.digest FROM decision d JOIN policy_set p ON p.id = d.policy_set_id "
-        "WHERE d.call_id IN {in} ORDER BY d.id DESC"
+        "WHERE d.call_id IN {in} ORDER BY d.shadow, d.revision DESC, d.id DESC"
     )
     found: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for row in bulk.select_in(connection, statement, call_ids):
@@ -166,6 +169,7 @@ def decision_document(row: Any, digest: str) -> dict[str, Any]:
         "skipped": detail["skipped"],
         "explanation": detail["explanation"],
         "policy_set": digest,
+        "shadow": bool(row.shadow),
         "decided_at": rfc3339(row.decided_at),
     }
 
@@ -191,7 +195,7 @@ def _document(
 ) -> dict[str, Any]:
     content = parts.content_of([part.with_text(texts.get(part.message_id, UNCHECKED)) for part in frame])
     release = json.loads(row.release) if row.release else {}
-    newest = decisions[0] if decisions else None
+    newest = decisions[0] if decisions and not decisions[0]["shadow"] else None
     return {
         "id": str(row.id),
         "trace_id": bytes(row.trace_id).hex(),

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
 import sqlalchemy as sa
 
+from governance.detectors.runner import Found, found_before
 from governance.domain.calls import Call, CallKind, EndUser, Release, Usage
 from governance.domain.content import Content
-from governance.domain.decisions import Decision, PolicyScope
-from governance.domain.events import Event, EventKind
+from governance.domain.decisions import Action, Decision, PolicyScope
+from governance.domain.events import Event, EventKind, Json
 from governance.domain.findings import Examination
 from governance.errors import Tampered
 from governance.privacy.keys import ContentKey, KeyRing
-from governance.services.check import CheckedCall, LoadedCall, Written
-from governance.store import bulk, facts, figures, parts, search
+from governance.services.check import Beside, CheckedCall, Deciding, DecidingSet, LoadedCall, Written
+from governance.store import bulk, facts, figures, parts, policy_figures, search
 from governance.store import tables as t
 from governance.store.database import Database, Transaction
 from governance.store.sequences import around_of
@@ -48,41 +49,106 @@ class CaseOpener(Protocol):
     ) -> int | None: ...
 
 
+@dataclass(slots=True)
+class Findings:
+    """What was found before, by message (or call). `known`: by these very detectors, and whole; `said`: also where
+    something failed; `partly`: by earlier ones, as far as they were the same; `beside`: for the set in shadow."""
+
+    said: dict[int, Examination] = field(default_factory=dict)
+    known: dict[int, Examination] = field(default_factory=dict)
+    partly: dict[int, Found] = field(default_factory=dict)
+    beside: dict[int, Found] = field(default_factory=dict)
+
+
 class CallOpener:
     """Reads whole calls with their original content. Keeps the keys of recent conversations."""
 
     def __init__(self, keyring: KeyRing) -> None:
         self._keyring = keyring
+        self._units: dict[str, Mapping[str, str]] = {}
         self._keys: OrderedDict[int, tuple[bytes, ContentKey]] = OrderedDict()
 
     def open(
-        self, connection: sa.Connection, call_ids: Sequence[int], *, detector_set: str = "", waiting: bool = False
+        self, connection: sa.Connection, call_ids: Sequence[int], *, sets: Deciding | None = None, waiting: bool = False
     ) -> list[LoadedCall]:
         """The calls that exist, in the order of their ids; `waiting` gives only those without a decision.
 
-        `known` of each holds what the detector set found before. Content that was erased or does not open makes the
-        call None, with the reason.
+        `known`, `partly` and `beside` of each hold what detectors of these sets found before. Content that was erased
+        or does not open makes the call None, with the reason.
         """
         rows = bulk.select_in(connection, _SELECT + (" AND c.status = 'recorded'" if waiting else ""), call_ids)
         frames = {row.id: parts.decode(row.parts) for row in rows}
         wanted = list({part.message_id: None for frame in frames.values() for part in frame})
         bodies = dict(bulk.select_in(connection, "SELECT id, body FROM message WHERE id IN {in}", wanted))
-        found: dict[int, Examination] = {}
-        if detector_set and wanted:
-            statement = "SELECT subject_id, findings FROM examination WHERE detector_set = {} AND subject_id IN {in}"
-            for subject, text in bulk.select_in(connection, statement, wanted, detector_set):
-                examination = facts.decode_examination(text)
-                if not examination.failures:  # what a detector could not answer is asked again
-                    found[subject] = examination
+        found = self.found(connection, wanted, sets) if sets is not None and wanted else Findings()
         texts: dict[int, str] = {}
         return [self._load(row, frames[row.id], bodies, found, texts) for row in rows]
+
+    def found(self, connection: sa.Connection, wanted: Sequence[int], sets: Deciding) -> Findings:
+        """What was found in these messages: whole by the same detectors, or in part by earlier ones."""
+        current, shadow = sets.enforce.detectors, sets.shadow.detectors if sets.shadow is not None else None
+        if shadow is not None and shadow.content_units.items() <= current.content_units.items():
+            shadow = None
+        found = Findings()
+        earlier = self._examinations(connection, wanted, current.digest, found, all_=shadow is not None)
+        for subject, before in earlier.items():
+            if subject not in found.known:
+                known = found_before(current.content_units, before)
+                if known.missing != current.content_units.keys():
+                    found.partly[subject] = known
+            if shadow is not None:
+                found.beside[subject] = found_before(shadow.content_units, before)
+        return found
+
+    def found_of_calls(self, connection: sa.Connection, wanted: Sequence[int], sets: Deciding) -> Findings:
+        """What was found in these calls as a whole."""
+        current = sets.enforce.detectors
+        found = Findings()
+        for subject, before in self._examinations(connection, wanted, current.digest, found).items():
+            found.partly[subject] = found_before(current.call_units, before)
+        return found
+
+    def _examinations(
+        self, connection: sa.Connection, wanted: Sequence[int], digest: str, found: Findings, *, all_: bool = False
+    ) -> dict[int, list[tuple[Mapping[str, str], Examination]]]:
+        """Fills in what these very detectors said; gives the rest, with the units of whoever said it, those that these
+        detectors said first. With `all_` also of what is known."""
+        earlier: dict[int, list[tuple[str, Examination]]] = {}
+        statement = "SELECT subject_id, detector_set, findings FROM examination WHERE subject_id IN {in}"
+        for subject, by, text in bulk.select_in(connection, statement, wanted):
+            examination = facts.decode_examination(text)
+            if by == digest:
+                found.said[subject] = examination
+                if not examination.failures:  # what could not be answered is asked again
+                    found.known[subject] = examination
+            earlier.setdefault(subject, []).append((by, examination))
+        if not all_:
+            for subject in found.known:
+                del earlier[subject]
+        if not earlier:
+            return {}
+        units = self._units_of(connection, {by for several in earlier.values() for by, _ in several})
+        for several in earlier.values():
+            several.sort(key=lambda one: one[0] != digest)
+        return {
+            subject: [(units[by], examination) for by, examination in several if units[by]]
+            for subject, several in earlier.items()
+        }
+
+    def _units_of(self, connection: sa.Connection, digests: set[str]) -> Mapping[str, Mapping[str, str]]:
+        """The units of detector sets; none of one that was not written down."""
+        unknown = list(digests - self._units.keys())
+        if unknown:
+            rows = bulk.select_in(connection, "SELECT digest, versions FROM detector_set WHERE digest IN {in}", unknown)
+            self._units |= {digest: {} for digest in unknown} | {digest: json.loads(text) for digest, text in rows}
+        return self._units
 
     def _load(
         self,
         row: Any,
         frame: Sequence[parts.StoredPart],
         bodies: Mapping[int, bytes | None],
-        found: Mapping[int, Examination],
+        found: Findings,
         texts: dict[int, str],
     ) -> LoadedCall:
         try:
@@ -109,9 +175,16 @@ class CallOpener:
             )
         placed = [part.with_text(texts[part.message_id]) for part in frame]
         known: dict[Content, Examination] = {}
+        partly: dict[Content, Found] = {}
+        beside: dict[Content, Found] = {}
         for part, place in zip(frame, placed, strict=True):
-            if part.message_id in found:
-                known[place.content] = found[part.message_id]
+            number, content_ = part.message_id, place.content
+            if number in found.known:
+                known[content_] = found.known[number]
+            elif number in found.partly:
+                partly[content_] = found.partly[number]
+            if number in found.beside:
+                beside[content_] = found.beside[number]
         content = parts.content_of(placed)
         call = Call(
             trace_id=bytes(row.trace_id).hex(),
@@ -148,6 +221,8 @@ class CallOpener:
             parts=placed,
             message_ids=[part.message_id for part in frame],
             known=known,
+            partly=partly,
+            beside=beside,
         )
 
     def _key(self, conversation: int, wrapped: bytes) -> ContentKey:
@@ -170,50 +245,49 @@ _SELECT = (
 
 
 class SqlCheckStore:
-    """Implements `services.check.CheckStore` for one detector set and one policy set."""
+    """Implements `services.check.CheckStore`."""
 
     def __init__(
-        self,
-        database: Database,
-        keyring: KeyRing,
-        clock: Callable[[], datetime],
-        open_case: CaseOpener,
-        *,
-        detector_set: str,
-        policy_set_id: int,
-        scopes: frozenset[PolicyScope] = frozenset(),
+        self, database: Database, keyring: KeyRing, clock: Callable[[], datetime], open_case: CaseOpener
     ) -> None:
         """`scopes` are those of the policies in force: where none is about sequences, no other call is read."""
         self._database = database
         self._opener = CallOpener(keyring)
         self._clock = clock
         self._open_case = open_case
-        self._detector_set = detector_set
-        self._policy_set_id = policy_set_id
-        self._scopes = scopes - {PolicyScope.CALL}
 
-    def load(self, call_ids: Sequence[int], *, decided: bool = False) -> list[LoadedCall]:
+    def load(self, call_ids: Sequence[int], sets: Deciding, *, decided: bool = False) -> list[LoadedCall]:
+        scopes = sets.enforce.scopes | (sets.shadow.scopes if sets.shadow is not None else frozenset())
         with self._database.read() as connection:
-            loaded = self._opener.open(connection, call_ids, detector_set=self._detector_set, waiting=not decided)
-            if not self._scopes or not loaded:
+            loaded = self._opener.open(connection, call_ids, sets=sets, waiting=not decided)
+            if not scopes - {PolicyScope.CALL} or not loaded:
                 return loaded
-            around = around_of(connection, self._opener, loaded, detector_set=self._detector_set, scopes=self._scopes)
+            around = around_of(connection, self._opener, loaded, sets=sets, scopes=scopes)
         return [replace(item, around=around[item.id]) if item.id in around else item for item in loaded]
 
-    def save(self, checked: Sequence[CheckedCall], *, job: int | None = None) -> list[Written]:
+    def save(self, checked: Sequence[CheckedCall], sets: Deciding, *, job: int | None = None) -> list[Written]:
         """Writes what nobody has decided meanwhile, and gives it."""
         now = self._clock()
-        first = self._database.ids.take(max(1, len(checked)))
+        first = self._database.ids.take(max(1, 2 * len(checked)))
         with self._database.write() as transaction:
             connection = transaction.connection
             waiting = self._waiting(connection, [item.loaded.id for item in checked])
             mine = [item for item in checked if waiting.get(item.loaded.id, (-1,))[0] == item.loaded.revision]
-            self._write_examinations(connection, mine)
-            decided = [(first + n, item) for n, item in enumerate(mine)]
-            bulk.insert(connection, t.decision, [self._decision(number, item, now) for number, item in decided])
+            self._write_examinations(connection, mine, sets)
+            decided = [(first + 2 * n, item) for n, item in enumerate(mine)]
+            before = _said_before(connection, [item.loaded for item in mine if item.loaded.revision], waiting)
+            rows = [_decision(number, item.loaded, item, sets.enforce, now) for number, item in decided]
+            if sets.shadow is not None:
+                rows += [
+                    _decision(number + 1, item.loaded, item.beside, sets.shadow, now, shadow=1)
+                    for number, item in decided
+                    if item.beside is not None
+                ]
+            bulk.insert(connection, t.decision, rows)
             counted = {item.loaded.id: _counted(item, waiting[item.loaded.id]) for item in mine}
             self._settle(connection, decided, {number: bits for number, (bits, _) in counted.items()})
             figures.add(connection, (added for _, added in counted.values()))
+            policy_figures.add(connection, [*before, *_said(mine, waiting, sets)])
             written = []
             for number, item in decided:
                 case = None
@@ -243,19 +317,25 @@ class SqlCheckStore:
         )
         return {row[0]: tuple(row[1:]) for row in bulk.select_in(connection, statement, call_ids)}
 
-    def _write_examinations(self, connection: sa.Connection, checked: Sequence[CheckedCall]) -> None:
-        rows: dict[int, tuple[Any, ...]] = {}
+    def _write_examinations(self, connection: sa.Connection, checked: Sequence[CheckedCall], sets: Deciding) -> None:
+        rows: dict[tuple[int, str], tuple[Any, ...]] = {}
         words: list[tuple[int, str]] = []
+        by = sets.enforce.detectors.digest
         for item in checked:
             for message in item.messages:
-                if message.message_id not in rows:
+                if (message.message_id, by) not in rows:
                     text = facts.encode_examination(message.examination)
-                    rows[message.message_id] = (message.message_id, self._detector_set, text, message.redacted)
-                    words.append((message.message_id, message.redacted))
+                    rows[message.message_id, by] = (message.message_id, by, text, message.redacted)
+                    words.append((message.message_id, message.redacted or ""))
             call = item.call_examination
             if call.findings or call.failures or item.error:
                 subject = item.loaded.id
-                rows[subject] = (subject, self._detector_set, facts.encode_examination(call), item.error or None)
+                rows[subject, by] = (subject, by, facts.encode_examination(call), item.error or None)
+            if item.beside is not None and sets.shadow is not None:
+                shadow = sets.shadow.detectors.digest
+                for message in item.beside.messages:
+                    text = facts.encode_examination(message.examination)
+                    rows[message.message_id, shadow] = (message.message_id, shadow, text, message.redacted)
         connection_mark = bulk.mark(connection)
         marks = ", ".join([connection_mark] * 4)
         new = self._new_words(connection, [number for number, _ in words])
@@ -272,22 +352,6 @@ class SqlCheckStore:
         """Those of the messages that no detector set has made findable yet."""
         statement = "SELECT subject_id FROM examination WHERE subject_id IN {in}"
         return set(message_ids) - {row[0] for row in bulk.select_in(connection, statement, message_ids)}
-
-    def _decision(self, number: int, item: CheckedCall, now: datetime) -> tuple[Any, ...]:
-        decision = item.decision
-        return (
-            number,
-            item.loaded.id,
-            item.loaded.revision,
-            self._policy_set_id,
-            decision.action.value,
-            decision.queue,
-            0 if decision.severity is None else decision.severity.rank,
-            facts.encode_decision(decision, item.findings, item.failures, item.skipped),
-            micros(now),
-            0,
-            self._detector_set,
-        )
 
     def _settle(
         self, connection: sa.Connection, decided: Sequence[tuple[int, CheckedCall]], counted: Mapping[int, int]
@@ -317,7 +381,9 @@ class SqlCheckStore:
             return []
         with self._database.read() as connection:
             decisions = bulk.select_in(
-                connection, "SELECT call_id, max(id) FROM decision WHERE call_id IN {in} GROUP BY call_id", call_ids
+                connection,
+                "SELECT call_id, max(id) FROM decision WHERE call_id IN {in} AND shadow = 0 GROUP BY call_id",
+                call_ids,
             )
             cases = dict(
                 bulk.select_in(
@@ -359,6 +425,73 @@ def _counted(item: CheckedCall, waiting: tuple[Any, ...]) -> tuple[int, figures.
     )
 
 
+def _decision(
+    number: int, loaded: LoadedCall, said: CheckedCall | Beside, by: DecidingSet, now: datetime, *, shadow: int = 0
+) -> tuple[Any, ...]:
+    decision = said.decision
+    return (
+        number,
+        loaded.id,
+        loaded.revision,
+        by.policy_set_id,
+        decision.action.value,
+        decision.queue,
+        0 if decision.severity is None else decision.severity.rank,
+        facts.encode_decision(decision, said.findings, said.failures, said.skipped),
+        micros(now),
+        shadow,
+        by.detectors.digest,
+    )
+
+
+def _said(
+    mine: Sequence[CheckedCall], waiting: Mapping[int, tuple[Any, ...]], sets: Deciding
+) -> Iterator[policy_figures.Said]:
+    """What these decisions add to the figures of their sets."""
+    for item in mine:
+        _, started_at, system_id, *_ = waiting[item.loaded.id]
+        decisions = [(sets.enforce, False, item.decision)]
+        if sets.shadow is not None and item.beside is not None:
+            decisions.append((sets.shadow, True, item.beside.decision))
+        for by, shadow, decision in decisions:
+            yield policy_figures.Said(
+                system_id=system_id,
+                started_at=started_at,
+                policy_set_id=by.policy_set_id,
+                shadow=shadow,
+                flagged=decision.flagged,
+                policies=[(one.policy, one.outcome, one.status) for one in decision.policies],
+            )
+
+
+def _said_before(
+    connection: sa.Connection, calls: Sequence[LoadedCall], waiting: Mapping[int, tuple[Any, ...]]
+) -> list[policy_figures.Said]:
+    """What is taken back from the figures for calls that are decided again: what was said of them last, by the set in
+    force and by the one in shadow."""
+    if not calls:
+        return []
+    statement = (
+        "SELECT call_id, shadow, policy_set_id, action, queue, detail FROM decision "
+        "WHERE call_id IN {in} ORDER BY revision, id"
+    )
+    last: dict[tuple[int, int], policy_figures.Said] = {}
+    for row in bulk.select_in(connection, statement, [call.id for call in calls]):
+        _, started_at, system_id, *_ = waiting[row.call_id]
+        last[row.call_id, row.shadow] = policy_figures.Said(
+            system_id=system_id,
+            started_at=started_at,
+            policy_set_id=row.policy_set_id,
+            shadow=bool(row.shadow),
+            flagged=row.action != Action.ALLOW or bool(row.queue),
+            policies=[
+                (one["policy"], one["outcome"], one["status"]) for one in facts.decode_detail(row.detail)["policies"]
+            ],
+            sign=-1,
+        )
+    return list(last.values())
+
+
 def _evidence(item: CheckedCall) -> dict[str, int]:
     """For each policy that has findings in the content, the message of the first."""
     places = {
@@ -378,7 +511,7 @@ def _evidence(item: CheckedCall) -> dict[str, int]:
 
 
 def _event(number: int, item: CheckedCall, case: int | None, now: datetime) -> Event:
-    decision = item.decision
+    beside = {} if item.beside is None else {"shadow": _facts(number + 1, item.beside.decision)}
     return Event(
         kind=EventKind.DECISION_MADE,
         at=now,
@@ -386,51 +519,40 @@ def _event(number: int, item: CheckedCall, case: int | None, now: datetime) -> E
         subject=f"call:{item.loaded.id}",
         system=item.loaded.system,
         data={
-            "decision": number,
+            **_facts(number, item.decision),
             "call": item.loaded.id,
             "revision": item.loaded.revision,
-            "action": decision.action.value,
-            "queue": decision.queue,
-            "severity": "" if decision.severity is None else decision.severity.value,
-            "policies": [
-                {
-                    "policy": outcome.policy,
-                    "outcome": outcome.outcome.value,
-                    "action": outcome.action.value,
-                    "status": outcome.status.value,
-                }
-                for outcome in decision.policies
-            ],
-            "policy_set": decision.policy_set,
             "case": case,
             "failure": item.failure,
+            **beside,  # what the set in shadow said is no event of its own: nothing happened
         },
     )
 
 
-def policy_set_id(
-    database: Database, clock: Callable[[], datetime], *, digest: str, document: Mapping[str, Any]
-) -> int:
-    """The stored policy set's id; the first time a set is seen it is stored whole, and that is an audit event."""
+def _facts(number: int, decision: Decision) -> dict[str, Json]:
+    return {
+        "decision": number,
+        "action": decision.action.value,
+        "queue": decision.queue,
+        "severity": "" if decision.severity is None else decision.severity.value,
+        "policies": [
+            {
+                "policy": outcome.policy,
+                "outcome": outcome.outcome.value,
+                "action": outcome.action.value,
+                "status": outcome.status.value,
+            }
+            for outcome in decision.policies
+        ],
+        "policy_set": decision.policy_set,
+    }
+
+
+def register(database: Database, clock: Callable[[], datetime], *, digest: str, units: Mapping[str, str]) -> None:
+    """Writes down which units a detector set consists of, so that a later set can tell what it need not examine."""
     with database.read() as connection:
-        found = connection.execute(sa.select(t.policy_set.c.id).where(t.policy_set.c.digest == digest)).scalar()
-    if found is not None:
-        return int(found)
-    number = database.ids.take()
-    now = clock()
+        if connection.execute(sa.select(t.detector_set.c.digest).where(t.detector_set.c.digest == digest)).first():
+            return
     with database.write() as transaction:
-        row = (number, digest, json.dumps(document, separators=(",", ":")), micros(now))
-        bulk.insert(transaction.connection, t.policy_set, [row], ignore=True)
-        stands = transaction.connection.execute(sa.select(t.policy_set.c.id).where(t.policy_set.c.digest == digest))
-        stored = int(stands.scalar_one())
-        if stored == number:
-            transaction.append(
-                Event(
-                    kind=EventKind.POLICY_SET_LOADED,
-                    at=now,
-                    actor="service:0",
-                    subject=f"policy_set:{number}",
-                    data={"digest": digest, "policies": len(document.get("policies", ()))},
-                )
-            )
-    return stored
+        row = (digest, json.dumps(units, separators=(",", ":"), sort_keys=True), micros(clock()))
+        bulk.insert(transaction.connection, t.detector_set, [row], ignore=True)

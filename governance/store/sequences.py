@@ -12,12 +12,13 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
+from governance.detectors.runner import Found as FoundBefore
 from governance.domain.calls import Call, CallKind, EndUser, Release
 from governance.domain.decisions import PolicyScope
 from governance.domain.findings import Examination
 from governance.domain.steps import Around, OtherCall
-from governance.services.check import NOTHING, LoadedCall
-from governance.store import bulk, facts, parts
+from governance.services.check import NOTHING, Deciding, LoadedCall
+from governance.store import bulk, parts
 from governance.store.times import moment
 
 MOST_STEPS = 200
@@ -28,12 +29,23 @@ _FLAGGED_KEPT = 50
 """Of the calls that are read, at most so many because they were flagged, however old they are."""
 
 
+class Found(Protocol):
+    """`store.checks.Findings`."""
+
+    said: dict[int, Examination]
+    partly: dict[int, FoundBefore]
+
+
 class Opener(Protocol):
     """`store.checks.CallOpener`."""
 
     def open(
-        self, connection: sa.Connection, call_ids: Sequence[int], *, detector_set: str = ..., waiting: bool = ...
+        self, connection: sa.Connection, call_ids: Sequence[int], *, sets: Deciding | None = ..., waiting: bool = ...
     ) -> list[LoadedCall]: ...
+
+    def found(self, connection: sa.Connection, wanted: Sequence[int], sets: Deciding) -> Found: ...
+
+    def found_of_calls(self, connection: sa.Connection, wanted: Sequence[int], sets: Deciding) -> Found: ...
 
 
 def around_of(
@@ -41,7 +53,7 @@ def around_of(
     opener: Opener,
     loaded: Sequence[LoadedCall],
     *,
-    detector_set: str,
+    sets: Deciding,
     scopes: frozenset[PolicyScope],
 ) -> dict[int, Around]:
     """For each call that has any: the other calls of its trace and session."""
@@ -49,7 +61,7 @@ def around_of(
     chosen = {key: _chosen(rows) for key, rows in groups.items() if len(rows) > 1}
     wanted = {number for kept in chosen.values() for number in kept}
     here = {item.id: _of_loaded(item, waiting=True) for item in loaded if item.id in wanted and item.call is not None}
-    known = here | _read(connection, opener, sorted(wanted - {item.id for item in loaded}), detector_set)
+    known = here | _read(connection, opener, sorted(wanted - {item.id for item in loaded}), sets)
     found: dict[int, Around] = {}
     keys_of: dict[int, list[Any]] = defaultdict(list)
     for key, rows in groups.items():
@@ -134,33 +146,39 @@ def _of_loaded(item: LoadedCall, *, waiting: bool) -> OtherCall:
     )
 
 
-def _read(
-    connection: sa.Connection, opener: Opener, call_ids: Sequence[int], detector_set: str
-) -> dict[int, OtherCall]:
+def _read(connection: sa.Connection, opener: Opener, call_ids: Sequence[int], sets: Deciding) -> dict[int, OtherCall]:
     """The calls by id; those whose content was erased are not there."""
     rows = [row for row in bulk.select_in(connection, _SELECT, call_ids) if row.wrapped_key is not None]
     frames = {row.id: parts.decode(row.parts) for row in rows}
-    subjects = {part.message_id: None for frame in frames.values() for part in frame} | {row.id: None for row in rows}
-    examined: dict[int, Examination] = {}
-    if subjects:
-        statement = "SELECT subject_id, findings FROM examination WHERE detector_set = {} AND subject_id IN {in}"
-        for subject, text in bulk.select_in(connection, statement, list(subjects), detector_set):
-            examined[subject] = facts.decode_examination(text)
+    messages = {part.message_id: None for frame in frames.values() for part in frame}
+    examined = _examined(opener.found(connection, list(messages), sets)) if messages else {}
+    of_calls = opener.found_of_calls(connection, [row.id for row in rows], sets) if rows else None
+    wholes = _examined(of_calls) if of_calls is not None else {}
+    changed = {number for number, found in of_calls.partly.items() if found.missing} if of_calls is not None else set()
+    examined |= wholes
     found = {}
     unseen = []
     for row in rows:
-        if row.status == "recorded" or any(part.message_id not in examined for part in frames[row.id]):
+        # Of a call as a whole nothing is written down where nothing was found.
+        unknown = row.id in changed and row.id not in wholes
+        if row.status == "recorded" or unknown or any(part.message_id not in examined for part in frames[row.id]):
             unseen.append(row.id)
         else:
             found[row.id] = _without_texts(row, frames[row.id], examined)
     by_id = {row.id: row for row in rows}
-    for item in opener.open(connection, unseen, detector_set=detector_set) if unseen else ():
+    for item in opener.open(connection, unseen, sets=sets) if unseen else ():
         row = by_id[item.id]
         if item.call is None:
             found[item.id] = replace(_without_texts(row, (), examined), unreadable=item.unreadable)
         else:
             found[item.id] = _of_loaded(item, waiting=row.status == "recorded")
     return found
+
+
+def _examined(found: Found) -> dict[int, Examination]:
+    """What these detectors said, or would say of what earlier ones have examined whole."""
+    whole = {number: Examination(findings=one.findings) for number, one in found.partly.items() if not one.missing}
+    return whole | found.said
 
 
 def _without_texts(row: Any, frame: Iterable[parts.StoredPart], examined: Mapping[int, Examination]) -> OtherCall:

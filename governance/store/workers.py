@@ -35,10 +35,12 @@ class Heartbeat:
                 t.worker.insert().values(id=self._id, name=name, policy_set=policy_set, started_at=now, seen_at=now)
             )
 
-    def beat(self, now: int, health: Mapping[str, DetectorCount]) -> None:
+    def beat(self, now: int, health: Mapping[str, DetectorCount], *, policy_set: str) -> None:
         with self._database.write() as transaction:
             connection = transaction.connection
-            connection.execute(t.worker.update().where(t.worker.c.id == self._id).values(seen_at=now))
+            connection.execute(
+                t.worker.update().where(t.worker.c.id == self._id).values(seen_at=now, policy_set=policy_set)
+            )
             for detector, count in sorted(health.items()):
                 self._add(connection, detector, count, now)
 

@@ -52,11 +52,12 @@ def run_until_idle(application: Application) -> int:
 def _build(application: Application) -> tuple[Loop | ProcrastinateLoop, Pulse]:
     checks = CheckService(
         application.new_check_store(),
-        application.checker,
+        lambda: application.in_force.current().deciding(),
         application.redactor.redact,
         application.redact_text,
-        policy_set=application.policy_set.digest,
     )
+    sets = application.in_force
+    first = sets.current()
     database = application.database
     loop: Loop | ProcrastinateLoop
     if database.dialect == "postgresql":
@@ -66,10 +67,11 @@ def _build(application: Application) -> tuple[Loop | ProcrastinateLoop, Pulse]:
     heartbeat = Heartbeat(
         database,
         name=process_name(),
-        policy_set=application.policy_set.digest,
+        policy_set=first.enforce.digest,
         now=micros(application.clock()),
     )
-    return loop, Pulse(heartbeat, HealthCounter(application.runner), loop.sweep, application.clock)
+    health = HealthCounter(lambda: sets.latest().enforce.runner)
+    return loop, Pulse(heartbeat, health, loop.sweep, application.clock, lambda: sets.latest().enforce.digest)
 
 
 def _watch(pipe: int, stop: Callable[[], None]) -> None:

@@ -26,19 +26,23 @@ def process_name() -> str:
 
 
 class HealthCounter:
-    """What the detectors did since it was last asked."""
+    """What the detectors in force did since it was last asked."""
 
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
+    def __init__(self, runner: Callable[[], Runner]) -> None:
+        self._current = runner
+        self._runner: Runner | None = None
         self._told: dict[str, tuple[int, int]] = {}
 
     def take(self) -> dict[str, DetectorCount]:
         counts = {}
-        for name, health in self._runner.health.items():
+        runner = self._current()
+        if runner is not self._runner:  # another policy set has come into force
+            self._runner, self._told = runner, {}
+        for name, health in runner.health.items():
             answered, failed = self._told.get(name, (0, 0))
             self._told[name] = (health.examined, health.failed)
             counts[name] = DetectorCount(
-                version=self._runner.versions.get(name, ""),
+                version=runner.versions.get(name, ""),
                 answered=health.examined - answered,
                 failed=health.failed - failed,
                 last_failure=health.last_failure,
@@ -55,7 +59,10 @@ class Pulse:
         health: HealthCounter,
         sweep: Callable[[], int],
         clock: Callable[[], datetime],
+        policy_set: Callable[[], str],
     ) -> None:
+        """`policy_set` gives the digest of the set that decides here."""
+        self._policy_set = policy_set
         self._heartbeat = heartbeat
         self._health = health
         self._sweep = sweep
@@ -78,7 +85,7 @@ class Pulse:
             log.exception("the last heartbeat could not be written")
 
     def beat(self) -> None:
-        self._heartbeat.beat(micros(self._clock()), self._health.take())
+        self._heartbeat.beat(micros(self._clock()), self._health.take(), policy_set=self._policy_set())
 
     def _run(self) -> None:
         swept = 0.0

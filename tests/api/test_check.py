@@ -36,7 +36,7 @@ def test_a_harmless_prompt_may_go_on_as_it_is(application: Application, http: Ht
     assert said.keys() >= FIELDS
     assert (said["action"], said["case_id"], said["safe_response"]) == ("allow", None, None)
     assert said["redacted_messages"] == [{"role": "user", "text": "Where is my parcel?"}]
-    assert said["policy_set"] == application.policy_set.digest
+    assert said["policy_set"] == application.in_force.current().enforce.digest
     assert [kind for kind in kinds(application) if kind in ("call.recorded", "decision.made")] == [
         "call.recorded",
         "decision.made",

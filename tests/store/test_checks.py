@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
 import sqlalchemy as sa
 
 from governance.detectors.interface import CallSubject
+from governance.detectors.runner import Found
 from governance.domain.calls import Call, Message
 from governance.domain.content import Content, Part
 from governance.domain.decisions import Action, Decision, Outcome, PolicyOutcome, PolicyStatus, Severity
 from governance.domain.findings import DetectorFailure, Examination, Finding
 from governance.engine.check import Checked, Checker
 from governance.privacy.keys import KeyRing
-from governance.services.check import ATTEMPTS, CheckService
+from governance.services.check import ATTEMPTS, CheckService, Deciding, DecidingSet
 from governance.services.review import open_for_decision
 from governance.store import calls as calls_store
 from governance.store import facts, search
 from governance.store import tables as t
-from governance.store.checks import SqlCheckStore, policy_set_id
+from governance.store.checks import SqlCheckStore
 from governance.store.database import Database
 from governance.store.record import CallWriter
 from governance.worker.loop import Loop
@@ -36,7 +39,16 @@ class CountingRunner:
     """Finds the word "attack", and remembers what it was asked to examine."""
 
     def __init__(self) -> None:
+        self.digest = "d1"
         self.examined: list[str] = []
+        self.units = self.content_units = {"words": "1"}
+        self.call_units: dict[str, str] = {}
+
+    def complete(self, contents: Sequence[Content], found: Sequence[Found]) -> list[Examination]:
+        return [self.examine(content) for content in contents]
+
+    def complete_calls(self, subjects: Sequence[CallSubject], found: Sequence[Found]) -> list[Examination]:
+        return self.examine_calls(subjects)
 
     def examine(self, content: Content) -> Examination:
         self.examined.append(content.text)
@@ -100,15 +112,22 @@ def checks(database: Database, keyring: KeyRing, clock: Clock, runner: CountingR
 
 
 def new_checks(database: Database, keyring: KeyRing, clock: Clock, runner: CountingRunner) -> CheckService:
-    store = SqlCheckStore(
-        database,
-        keyring,
-        clock,
-        open_for_decision,
-        detector_set="d1",
-        policy_set_id=policy_set_id(database, clock, digest=DIGEST, document={"policies": []}),
-    )
-    return CheckService(store, Checker(runner, WordEngine()), mask, lambda text: mask(text, [1]), policy_set=DIGEST)  # type: ignore[arg-type]
+    store = SqlCheckStore(database, keyring, clock, open_for_decision)
+    checker = Checker(runner, WordEngine())  # type: ignore[arg-type]
+    by = DecidingSet(policy_set_id=stored(database, DIGEST), digest=DIGEST, detectors=runner, checker=checker)
+    return CheckService(store, lambda: Deciding(enforce=by), mask, lambda text: mask(text, [1]))
+
+
+def stored(database: Database, digest: str, document: Mapping[str, object] | None = None) -> int:
+    """A policy set's row."""
+    with database.write() as tx:
+        found = tx.connection.execute(sa.select(t.policy_set.c.id).where(t.policy_set.c.digest == digest)).scalar()
+        if found is None:
+            found = tx.take()
+            tx.connection.execute(
+                t.policy_set.insert().values(id=found, digest=digest, policies=json.dumps(document or {}), loaded_at=0)
+            )
+    return int(found)
 
 
 @pytest.fixture
@@ -360,7 +379,8 @@ def test_the_words_of_an_error_are_encrypted_and_shown_redacted(
 def test_the_checker_is_asked_with_what_is_known(database: Database, writer: CallWriter, checks: CheckService) -> None:
     """The service hands known examinations through, whatever checker it has."""
     seen: list[Mapping[Content, Examination]] = []
-    inner = checks._checker
+    by = checks._sets().enforce
+    inner = by.checker
 
     class Spy:
         def check_many(
@@ -369,7 +389,7 @@ def test_the_checker_is_asked_with_what_is_known(database: Database, writer: Cal
             seen.extend(known for _, known in calls)
             return inner.check_many(calls)  # type: ignore[return-value]
 
-    checks._checker = Spy()
+    checks._sets = lambda: Deciding(enforce=replace(by, checker=Spy()))  # type: ignore[arg-type]
     for number in (1, 2):
         checks.run(writer.write([Batch(calls=(said("same words", number),))])[0].call_ids)
     assert [len(known) for known in seen] == [0, 1]

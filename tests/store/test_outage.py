@@ -9,8 +9,12 @@ import pytest
 import sqlalchemy as sa
 from procrastinate.exceptions import ConnectorException
 
+from governance.detectors.runner import Runner
+from governance.engine.check import Checker
+from governance.engine.decide import Engine
 from governance.errors import Misconfigured, Overloaded
-from governance.services.check import CheckedCall, CheckService, LoadedCall, Written
+from governance.policy.policy import PolicySet
+from governance.services.check import CheckedCall, CheckService, Deciding, DecidingSet, LoadedCall, Written
 from governance.store import database as store
 from governance.store.database import Database, connect, reachable
 from governance.store.jobs import QUEUE, TASK, ProcrastinateQueue
@@ -102,13 +106,13 @@ class Away:
         self.times = times
         self.attempts = 0
 
-    def load(self, call_ids: object) -> list[LoadedCall]:
+    def load(self, call_ids: object, sets: object) -> list[LoadedCall]:
         self.attempts += 1
         if self.attempts <= self.times:
             raise store.unavailable()
         return []
 
-    def save(self, checked: list[CheckedCall], *, job: int | None = None) -> list[Written]:
+    def save(self, checked: list[CheckedCall], sets: object, *, job: int | None = None) -> list[Written]:
         return []
 
     def standing(self, call_ids: object) -> list[Written]:
@@ -116,7 +120,8 @@ class Away:
 
 
 def new_loop(database: Database, away: Away) -> ProcrastinateLoop:
-    checks = CheckService(away, None, lambda text, _: text, str, policy_set="")  # type: ignore[arg-type]
+    by = DecidingSet(policy_set_id=1, digest="", detectors=Runner(), checker=Checker(Runner(), Engine(PolicySet([]))))
+    checks = CheckService(away, lambda: Deciding(enforce=by), lambda text, _: text, str)
     return ProcrastinateLoop(database, checks)
 
 

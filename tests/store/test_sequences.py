@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from copy import copy
 from datetime import timedelta
 from typing import Any
 
@@ -18,17 +19,17 @@ from governance.engine.check import Checker
 from governance.engine.decide import Engine
 from governance.policy.policy import PolicySet
 from governance.privacy.keys import KeyRing
-from governance.services.check import CheckService
+from governance.services.check import CheckService, Deciding, DecidingSet
 from governance.services.review import open_for_decision
 from governance.store import sequences
 from governance.store import tables as t
-from governance.store.checks import SqlCheckStore, policy_set_id
+from governance.store.checks import SqlCheckStore
 from governance.store.database import Database
 from governance.store.record import CallWriter
 from tests.conftest import Clock
 from tests.policy.samples import policy
 from tests.store.conftest import NOON, Batch, make_call
-from tests.store.test_checks import CountingRunner, mask, rows
+from tests.store.test_checks import CountingRunner, mask, rows, stored
 
 WORDS = {"words": {"use": "words"}}
 TRACE = policy(
@@ -63,17 +64,18 @@ def new_checks(database: Database, keyring: KeyRing, clock: Clock, runner: Count
 
     def made(*policies: Any, detector_set: str = "d1", with_runner: CountingRunner = runner) -> CheckService:
         policy_set = PolicySet(policies)
-        store = SqlCheckStore(
-            database,
-            keyring,
-            clock,
-            open_for_decision,
-            detector_set=detector_set,
-            policy_set_id=policy_set_id(database, clock, digest=policy_set.digest, document=policy_set.document()),
+        store = SqlCheckStore(database, keyring, clock, open_for_decision)
+        detectors = copy(with_runner)
+        detectors.digest = detector_set
+        detectors.units = detectors.content_units = {"words": detector_set}
+        by = DecidingSet(
+            policy_set_id=stored(database, policy_set.digest),
+            digest=policy_set.digest,
+            detectors=detectors,
+            checker=Checker(with_runner, Engine(policy_set)),
             scopes=policy_set.scopes,
         )
-        checker = Checker(with_runner, Engine(policy_set))
-        return CheckService(store, checker, mask, lambda text: text, policy_set=policy_set.digest)
+        return CheckService(store, lambda: Deciding(enforce=by), mask, lambda text: text)
 
     return made
 

@@ -245,9 +245,19 @@ def redacted(connection: sa.Connection, messages: Iterable[int], cut: int | None
     e = t.examination.c
     text = e.redacted if cut is None else sa.func.substr(e.redacted, 1, cut)
     rows = connection.execute(
-        sa.select(e.subject_id, text.label("text")).where(e.subject_id.in_(set(messages)), e.redacted.isnot(None))
+        _newest_last(
+            sa.select(e.subject_id, text.label("text")).where(e.subject_id.in_(set(messages)), e.redacted.isnot(None))
+        )
     )
     return {row.subject_id: row.text for row in rows}
+
+
+def _newest_last(examinations: sa.Select[Any]) -> sa.Select[Any]:
+    """Where several detector sets have looked at a message, the newest one's examination is the one that is shown."""
+    seen = t.detector_set.c.first_seen_at
+    return examinations.outerjoin(t.detector_set, t.detector_set.c.digest == t.examination.c.detector_set).order_by(
+        sa.func.coalesce(seen, 0), t.examination.c.detector_set
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -261,7 +271,8 @@ class ShownPart:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecisionView:
-    """A decision as recorded; `detail` is its JSON {policies, findings, failures, explanation}."""
+    """A decision as recorded; `detail` is its JSON {policies, findings, failures, explanation}. `shadow`: of a set that
+    decided beside the one in force, and acted on nothing."""
 
     id: int
     action: str
@@ -271,6 +282,7 @@ class DecisionView:
     detail: Mapping[str, Any]
     decided_at: datetime
     revision: int
+    shadow: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -353,14 +365,14 @@ def find(connection: sa.Connection, number: int, systems: Systems = None) -> Cal
 def decisions(
     connection: sa.Connection, *, call_id: int | None = None, decision_id: int | None = None
 ) -> tuple[DecisionView, ...]:
-    """Decisions of a call, or one decision; the latest first."""
+    """Decisions of a call, or one decision: those in force, the latest first, then those of sets in shadow."""
     d = t.decision.c
     condition = d.id == decision_id if decision_id is not None else d.call_id == call_id
     rows = connection.execute(
         sa.select(t.decision, t.policy_set.c.digest)
         .join(t.policy_set, t.policy_set.c.id == d.policy_set_id)
         .where(condition)
-        .order_by(d.revision.desc(), d.id.desc())
+        .order_by(d.shadow, d.revision.desc(), d.id.desc())
     )
     return tuple(
         DecisionView(
@@ -372,6 +384,7 @@ def decisions(
             detail=facts.decode_detail(row.detail),
             decided_at=moment(row.decided_at),
             revision=row.revision,
+            shadow=bool(row.shadow),
         )
         for row in rows
     )
@@ -456,10 +469,11 @@ def replacements(connection: sa.Connection, messages: Iterable[int]) -> dict[int
     """What each message's redacted text stands for, so that places in the original can be found in it; None where
     that can't be told."""
     e = t.examination.c
-    rows = connection.execute(
-        sa.select(e.subject_id, e.findings, e.redacted).where(e.subject_id.in_(set(messages)), e.redacted.isnot(None))
+    wanted = sa.select(e.subject_id, e.findings, e.redacted).where(
+        e.subject_id.in_(set(messages)), e.redacted.isnot(None)
     )
+    rows = {row.subject_id: row for row in connection.execute(_newest_last(wanted))}
     return {
         row.subject_id: alignment.replacements(row.redacted, facts.decode_examination(row.findings).findings)
-        for row in rows
+        for row in rows.values()
     }
