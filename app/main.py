@@ -54,6 +54,9 @@ pages: dict[str, list[st.Page]] = {
     ],
     "Look up": [page("calls", "Calls", "forum", shown=reads), page("call", "Call", "forum", shown=False)],
     "Govern": [
+        page("policies", "Policies", "policy", shown=reads),
+        page("policy", "Policy", "policy", shown=False),
+        page("change", "Policy change", "policy", shown=False),
         page("audit", "Audit trail", "history_edu", shown=audits, default=audits and not reads),
         page("admin", "Admin", "manage_accounts", shown=manages, default=not reads and not audits),
     ],

@@ -76,6 +76,11 @@ def answered(detector: Detector) -> float:
     return detector.answered / asked if asked else 1.0
 
 
+def absent(detector: Detector) -> bool:
+    """Whether policies ask for a detector that does not work here at all: then it has no version either."""
+    return not detector.version and detector.failed > 0
+
+
 def fails(detector: Detector) -> bool:
     return 1 - answered(detector) > FAILING
 
@@ -211,7 +216,18 @@ def deviations(
                 )
             )
     for detector in detectors:
-        if fails(detector):
+        if absent(detector):
+            found.append(
+                Deviation(
+                    what=f"The detector for {words.detector(detector.name).lower()} does not work here.",
+                    detail="What it cannot examine goes to a person; nothing passes unchecked.",
+                    note="Detectors",
+                    page="policies",
+                    query=(("show", "Needs attention"),),
+                    link="See its policies",
+                )
+            )
+        elif fails(detector):
             found.append(
                 Deviation(
                     what=f"The detector for {words.detector(detector.name).lower()} fails.",

@@ -23,10 +23,10 @@ ROLE = {
 }
 ROLE_MAY = {
     "reviewer": "sees redacted calls, claims and decides cases",
-    "senior_reviewer": "also decides escalations and approves severe verdicts",
-    "compliance_officer": "oversees: approvals, audit trail, evidence, original text",
+    "senior_reviewer": "also decides escalations, approves severe verdicts and policy changes",
+    "compliance_officer": "oversees: approvals, policy changes, audit trail, evidence, original text",
     "auditor": "reads everything redacted and the audit trail, exports evidence",
-    "engineer": "reads redacted calls and cases",
+    "engineer": "reads redacted calls and cases, proposes policy changes and puts approved ones into force",
     "admin": "manages people, roles and API keys, reads the audit trail",
 }
 
@@ -48,6 +48,24 @@ ACTION = {
     "fallback": "Other model",
     "safe_default": "Safe answer",
     "block": "Blocked",
+}
+# What an action does, as a policy's way to answer.
+VERB = {
+    "allow": "Lets it pass",
+    "redact": "Redacts",
+    "retry": "Asks the model again",
+    "fallback": "Asks another model",
+    "safe_default": "Gives a safe answer",
+    "block": "Blocks",
+}
+# What becomes of a call that a policy could not judge, after "What it cannot examine".
+ON_ERROR = {
+    "review": "goes to a person",
+    "redact": "is redacted, and goes to a person",
+    "retry": "is asked again, and goes to a person",
+    "fallback": "goes to another model, and to a person",
+    "safe_default": "gets a safe answer, and goes to a person",
+    "block": "is blocked, and goes to a person",
 }
 PART = {
     "system": "Instructions",
@@ -267,6 +285,12 @@ def rule(value: str) -> str:
     return _spelled(value)
 
 
+def team(value: str) -> str:
+    """A team's name: 'ai-security' is 'AI security'."""
+    said = _spelled(value)
+    return said[:1].upper() + said[1:]
+
+
 def _spelled(value: str) -> str:
     found = [_SPELLED.get(word, word) for word in re.split(r"[-_. ]+", value) if word]
     return " ".join(found)
@@ -308,6 +332,13 @@ def category(value: str) -> str:
 
 def detector(value: str) -> str:
     return DETECTOR.get(value, plain(value))
+
+
+def verdict(value: str) -> str:
+    """What a policy's test expects or got: an action, or one of the words of tests."""
+    return {"fire": "Fires", "error": "Could not judge", "no call": "No call", "allow": "Leaves it alone"}.get(
+        value, ACTION.get(value, plain(value))
+    )
 
 
 def queue(value: str) -> str:

@@ -1,4 +1,5 @@
-"""Untrusted text with marks: a conversation, signed bytes. Text reaches the page only through `textContent`.
+"""Untrusted text with marks: a conversation, signed bytes, a file's source, what differs. Text reaches the page only
+through `textContent`.
 
 The component's data is JSON; no part of it is ever parsed as HTML or Markdown. Offsets count code points.
 """
@@ -39,6 +40,26 @@ class Mark:
     also: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Remark:
+    """What is said about a place of a line; `label` stands under the line. `start` and `end` are code points."""
+
+    start: int
+    end: int
+    level: Level
+    label: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A line of a file or of a difference. `kind` is "add", "del", "gap" (`text` says how many are left out) or ""."""
+
+    text: str
+    n: str = ""
+    kind: Literal["", "add", "del", "gap"] = ""
+    remarks: tuple[Remark, ...] = ()
+
+
 _CSS = """
 :host { font-family: var(--st-font); color: var(--st-text-color); font-size: 14px; }
 .turn { display: grid; grid-template-columns: 112px 1fr; gap: 14px; padding: 12px 0;
@@ -64,6 +85,16 @@ mark:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset:
 .pair { display: grid; grid-template-columns: minmax(84px, 34%) 1fr; gap: 10px; padding: 5px 4px; font-size: 12.5px;
   border-top: 1px solid var(--st-border-color); } .pair:first-child { border-top: 0; }
 .pair > :first-child { color: var(--st-gray-text-color); } .pair > * { overflow-wrap: anywhere; unicode-bidi: isolate; }
+.src { font-family: var(--st-code-font); font-variant-ligatures: none; font-size: 12.5px; line-height: 1.62; }
+.line { display: grid; grid-template-columns: 36px 14px 1fr; white-space: pre-wrap; overflow-wrap: anywhere; }
+.line > :first-child { color: var(--st-gray-text-color); text-align: right; padding-right: 10px; user-select: none; }
+.line.add { background: var(--st-green-background-color); } .line.del { background: var(--st-red-background-color); }
+.line.gap { color: var(--st-gray-text-color); font-family: var(--st-font); font-size: 12px; }
+.src mark { background: none; box-shadow: none; padding: 0; text-decoration: underline wavy var(--c);
+  text-underline-offset: 4px; }
+.remark { font-family: var(--st-font); line-height: 1.45; margin: 2px 0 6px 50px; padding: 5px 10px;
+  white-space: pre-wrap; overflow-wrap: anywhere; border-left: 3px solid var(--c);
+  background: color-mix(in srgb, var(--c) 9%, transparent); border-radius: 0 4px 4px 0; }
 @media (max-width: 520px) { .turn { grid-template-columns: 1fr; gap: 4px; } }
 """
 _JS = """
@@ -92,6 +123,16 @@ export default function ({ data, parentElement, setTriggerValue }) {
     root.replaceChildren(...data.pairs.map(([what, value]) => {
       const row = el("div", "pair"); row.append(el("span", "", what), el("span", "", value)); return row }))
     return }
+  if (data.lines) {
+    root.className = "src"
+    root.replaceChildren(...data.lines.flatMap(l => {
+      const kind = ["add", "del", "gap"].includes(l.kind) ? l.kind : ""
+      const row = el("div", "line " + kind), body = el("span")
+      pieces(body, l.text, l.remarks)
+      row.append(el("span", "", l.n), el("span", "", { add: "+", del: "\u2212" }[kind] || ""), body)
+      const said = m => el("div", "remark " + (m.level === "critical" ? "critical" : "high"), m.label)
+      return [row, ...l.remarks.map(said)] }))
+    return }
   root.replaceChildren(...data.turns.map((t, i) => {
     const kind = ["document", "tool", "folded"].includes(t.kind) ? " " + t.kind : ""
     const row = el("div", "turn" + kind), who = el("div", "who", t.who), said = el("div", "said")
@@ -105,6 +146,11 @@ _view = st.components.v2.component("governance_marked", html='<div id="t"></div>
 def pairs(rows: Mapping[str, str], *, key: str) -> None:
     """Label and value, one a line, like `ui.facts`, for values that came with calls."""
     _view(data={"pairs": list(rows.items())}, key=key, on_picked_change=lambda: None)
+
+
+def source(lines: Sequence[Line], *, key: str) -> None:
+    """Draws a file's lines with what is said about them, or what differs between two texts."""
+    _view(data={"lines": [asdict(line) for line in lines]}, key=key, on_picked_change=lambda: None)
 
 
 def transcript(turns: Sequence[Turn], marks: Sequence[Mark] = (), *, current: str = "", key: str) -> str:

@@ -325,8 +325,12 @@ with ui.panel(
             [
                 {
                     "Detector": words.detector(d.name),
-                    "Answered": f"{posture.answered(d):.1%}" if d.failed else "100%",
-                    "State": ":orange-badge[Fails]" if posture.fails(d) else ":gray[Working]",
+                    "Answered": "None" if posture.absent(d) else f"{posture.answered(d):.1%}" if d.failed else "100%",
+                    "State": ":orange-badge[Unavailable]"
+                    if posture.absent(d)
+                    else ":orange-badge[Fails]"
+                    if posture.fails(d)
+                    else ":gray[Working]",
                 }
                 for d in listed
             ]

@@ -1,0 +1,325 @@
+"""Is this policy right? One policy: its source, what it reads, its tests, its figures, and how it came to be."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from app import policies, rollouts, session, words
+from app.components import ui
+from app.components.marked import Line, pairs, source
+from governance.domain.decisions import PolicyStatus
+from governance.domain.people import Permission
+from governance.policy.controls import catalogue
+from governance.policy.policy import Policy
+from governance.store.queries import policies as queries
+
+session.need(Permission.READ_CASES)
+now = session.now()
+visible = session.visible(Permission.READ_CASES)
+asked = st.query_params.get("id", "")[:200]
+files = policies.files()
+standing = policies.in_force()
+current = standing[1] if standing else None
+ruling = current.get(asked) if current else None
+written = files.set.get(asked) if files.set else None
+policy_or_none: Policy | None = ruling or written
+file = files.names.get(asked, "")
+if policy_or_none is None:
+    with ui.header("There is no such policy"):
+        pass
+    with ui.notice("There is nothing at this address", "Look for the policy by its title or its owner.", "search_off"):
+        st.page_link("views/policies.py", label="Open policies", icon=":material/policy:")
+    st.stop()
+policy: Policy = policy_or_none
+
+wrong = files.of(policy.id)
+history = session.application().rollout.history(limit=50)
+under_way = [one for one in history if one.state in rollouts.UNDER_WAY]
+touching = [
+    one
+    for one in under_way
+    if (what := policies.changes(one.against, one.digest)) is not None and policy.id in policies.touched(what)
+]
+live = policies.figures(visible).of(policy)
+absent = rollouts.absent()
+
+STAGE = {
+    PolicyStatus.ENFORCE: ":gray-badge[:material/check_circle: In force]",
+    PolicyStatus.SHADOW: ":gray-badge[:material/visibility: Shadow, acts on nothing]",
+    PolicyStatus.DRAFT: ":gray-badge[:material/edit: Draft]",
+    PolicyStatus.RETIRED: ":gray-badge[:material/history: Retired]",
+}
+badges = ui.severity(policy.severity.rank)
+badges += f" {STAGE[policy.status]}" if ruling else " :orange-badge[:material/edit: Only in the files]"
+ends = (
+    f"a person looks at it in {words.queue(policy.then.queue).lower()}"
+    if policy.then.queue
+    else "no person looks at it"
+)
+with ui.header(
+    words.name(policy.title, 140),
+    f"Owner {words.name(words.team(policy.owner), 60)} · {words.VERB[policy.then.action].lower()}, {ends}",
+    badges,
+):
+    st.page_link("views/policies.py", label="All policies", icon=":material/policy:")
+    for one in touching[:1]:
+        st.page_link(
+            "views/change.py",
+            label=f"Set {one.id} changes it",
+            icon=":material/arrow_forward:",
+            icon_position="right",
+            query_params={"id": str(one.id)},
+        )
+session.told()
+
+missing = policies.unavailable(policy, absent)
+if missing:
+    with st.container(border=True, gap="xxsmall"):
+        st.markdown(
+            f":orange[:material/error:] **{words.detector(missing[0])} does not work here.** "
+            f"What it cannot examine {words.ON_ERROR[policy.on_error]}."
+        )
+        st.text(absent[missing[0]])
+if policy.description:
+    st.text(policy.description.strip())
+
+budget = policy.budget
+with st.grid(6, min_column_width=138, border=True, row_height=112):
+    st.metric(
+        "Flagged, 7 d",
+        f"{live.week:,}",
+        f"{live.flagged:,} in {policies.DAYS} d",
+        delta_color="off",
+        delta_arrow="off",
+    )
+    agreed = f"agreed {policies.share(budget.max_alert_rate)}" if budget.max_alert_rate < 1 else "no limit agreed"
+    over = live.calls > 0 and live.rate > budget.max_alert_rate
+    st.metric(
+        "Share of calls",
+        f"{live.rate:.1%}" if live.calls else "No calls",
+        agreed,
+        delta_color="orange" if over else "off",
+        delta_arrow="off",
+    )
+    below = live.cases >= policies.LEAST_VERDICTS and live.right / live.cases < budget.min_precision
+    st.metric(
+        "Right when it flags",
+        f"{live.right / live.cases:.0%}" if live.cases else "Not known",
+        f"{words.interval(live.right, live.cases).partition(' ')[2]} of {words.count(live.cases, 'case')}"
+        if live.cases
+        else "no verdict yet",
+        delta_color="orange" if below else "off",
+        delta_arrow="off",
+    )
+    st.metric(
+        "Could not judge",
+        words.share(live.errors, live.calls) if live.errors else "None",
+        words.count(live.errors, "call"),
+        delta_color="orange" if live.errors else "off",
+        delta_arrow="off",
+    )
+    st.metric(
+        "Last hit",
+        words.ago(session.local(live.last_at), now).capitalize() if live.last_at else "None",
+        f"in {policies.DAYS} days",
+        delta_color="off",
+        delta_arrow="off",
+    )
+    st.metric(
+        "Reviewer hours",
+        f"{live.hours_a_week:.1f}",
+        f"a week, {words.count(live.cases, 'case')}",
+        delta_color="off",
+        delta_arrow="off",
+    )
+
+left, right = ui.split()
+with left:
+    views: dict[str, str] = {}
+    if file:
+        views["File"] = f"{file} · {policies.counted(wrong)}"
+    if ruling is not None:
+        views["In force"] = f"set {standing[0].id}" if standing else ""
+    differing = ruling is not None and written is not None and ruling.document() != written.document()
+    if differing:
+        views["What differs"] = "the file against what is in force"
+    with st.container(border=True):
+        with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+            chosen = st.segmented_control(
+                "Show",
+                list(views),
+                default=next(iter(views)),
+                required=True,
+                key=f"source-{policy.id}",
+                label_visibility="collapsed",
+            ) or next(iter(views))
+            st.caption(words.name(views[chosen], 120), width="content")
+        if chosen == "File":
+            source(policies.source(file, wrong), key=f"file-{policy.id}")
+        elif chosen == "In force":
+            lines = policies.spelled(ruling).splitlines()
+            source([Line(text=text, n=str(number)) for number, text in enumerate(lines, 1)], key=f"force-{policy.id}")
+            st.caption("As it was promoted: comments and defaults are left out.")
+        else:
+            source(policies.differing(ruling, written), key=f"differs-{policy.id}")
+
+    base = files.set if written is not None and files.set is not None else current
+    assert base is not None, "the policy is in one of them"
+    results = policies.trials_of(base, policy.id)
+    good = sum(trial.passed for trial in results)
+    with ui.panel("Tests", f"{good} of {len(results)} pass" if results else ""):
+        if not results:
+            st.caption("It has no test: write one call that it flags and one that it leaves alone.")
+        else:
+            ui.table(
+                [
+                    {
+                        "Test": words.name(trial.name, 90),
+                        "Expected": ui.whole(words.verdict(trial.expected))
+                        + (" :gray-badge[to do]" if trial.todo else ""),
+                        "Got": (
+                            ":green[:material/check:] "
+                            if trial.met
+                            else ":gray[:material/pending:] "
+                            if trial.passed
+                            else ":red[:material/close:] "
+                        )
+                        + ui.whole(words.verdict(trial.got)),
+                    }
+                    for trial in results[:20]
+                ]
+            )
+            for trial in results:
+                if not trial.passed and trial.reason:
+                    st.caption(f"{words.name(trial.name, 90)}:")
+                    st.text(trial.reason)
+
+    with ui.panel("Versions", "sets in which it changed"):
+        versions = policies.versions(history, policy.id)
+        if not versions:
+            st.caption("Each set that changes it appears here once it was in force.")
+        else:
+            ui.table(
+                [
+                    {
+                        "Set": str(one.rollout.id),
+                        "In force": ui.whole(rollouts.when_in_force(one.rollout)),
+                        "What changed": words.name(one.what, 110),
+                        "Approved by": ui.whole(words.name(one.approved_by, 60)) if one.approved_by else "",
+                    }
+                    for one in versions[:8]
+                ]
+            )
+            earlier = {f"set {one.rollout.id}": one for one in versions if one.before is not None}
+            if earlier:
+                picked = st.selectbox(
+                    "What a set changed",
+                    list(earlier),
+                    index=None,
+                    placeholder="Show what a set changed",
+                    label_visibility="collapsed",
+                    key=f"version-{policy.id}",
+                )
+                if picked:
+                    version = earlier[picked]
+                    source(policies.differing(version.before, version.policy), key=f"version-{policy.id}-{picked}")
+
+
+@st.cache_data(show_spinner=False, max_entries=100)
+def days_spec(days: tuple[int, ...], last: int, theme: str) -> dict[str, Any]:
+    t = ui.tones()
+    data = pd.DataFrame(
+        {
+            "Day": [pd.Timestamp(last - len(days) + 1 + place, unit="D") for place in range(len(days))],
+            "Flagged": list(days),
+        }
+    )
+    bars = (
+        alt.Chart(data)
+        .mark_bar(color=t["gray"], width=12)
+        .encode(
+            x=alt.X("Day:T", title=None, axis=alt.Axis(format="%-d %b", tickCount=3, labelFlush=True)),
+            y=alt.Y(
+                "Flagged:Q",
+                title=None,
+                axis=alt.Axis(tickCount=3, format="d", tickMinStep=1, grid=True, gridColor=t["soft"]),
+            ),
+            tooltip=[alt.Tooltip("Day:T", format="%-d %b"), "Flagged:Q"],
+        )
+    )
+    return ui.spec(bars, 120)
+
+
+with right:
+    with ui.panel("Calls flagged each day", f"{len(live.days)} days"):
+        if live.flagged:
+            today = int(session.application().clock().timestamp() // 86_400)
+            ui.chart(
+                days_spec(live.days, today, ui.theme()),
+                f"Calls flagged on each of the last {len(live.days)} days, {sum(live.days):,} together",
+            )
+        else:
+            st.caption(f"It flagged nothing in {policies.DAYS} days.")
+        if live.excepted:
+            st.caption(f"{words.count(live.excepted, 'call')} fell under an exception.")
+    with ui.panel("What it reads", "as in force" if ruling is not None else "as in the file"):
+        scope = policy.applies_to
+        reads = {
+            "Systems": "All" if scope.systems == ["*"] else ", ".join(scope.systems),
+            "Parts": ", ".join(words.PART[part] for part in scope.parts) or "All",
+        }
+        if scope.kinds:
+            reads["Kinds"] = ", ".join(words.CALL_KIND[kind] for kind in scope.kinds)
+        if scope.roles != ["*"]:
+            reads["Roles"] = ", ".join(scope.roles)
+        if scope.releases != ["*"]:
+            reads["Releases"] = ", ".join(scope.releases)
+        for detect in policy.detectors.values():
+            options = detect.requested.options
+            chosen_packs = options.get("packs")
+            asked_for = ", ".join(map(str, chosen_packs)) if isinstance(chosen_packs, list | tuple) else ""
+            state = "unavailable" if detect.use in absent else "works"
+            reads[words.detector(detect.use)] = " · ".join(filter(None, (asked_for, state)))
+        for name, value in policy.params.items():
+            reads[words.condition(f"params.{name}")] = (
+                ", ".join(str(one).replace("_", " ") for one in value) if isinstance(value, list) else str(value)
+            )
+        reads["On failure"] = words.ON_ERROR[policy.on_error].capitalize()
+        pairs(reads, key=f"reads-{policy.id}")
+    if policy.exceptions:
+        with ui.panel("Exceptions", str(len(policy.exceptions))):
+            for exception in policy.exceptions[:6]:
+                end = datetime.combine(exception.expires, datetime.max.time(), now.tzinfo)
+                tone = "orange" if end < now + policies.ENDS_SOON else "gray"
+                said = "ended" if end < now else "ends"
+                with st.container(gap="xxsmall"):
+                    approver = words.name(exception.approved_by, 60)
+                    st.markdown(f":{tone}-badge[{said} {words.day(end, now)}] :gray[approved by {approver}]")
+                    st.text(exception.reason)
+                    st.code(exception.when, language=None, wrap_lines=True)
+    with ui.panel("Cases it opened", "the latest"):
+        places = tuple(session.system_names()) if visible is None else visible
+        opened = session.read(queries.latest_cases, policy.id, places)
+        for case in opened:
+            with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+                outcome = words.OUTCOME.get(case.outcome, words.CASE_STATE[case.state])
+                st.caption(f"{outcome} · {words.ago(case.opened_at, now)}", width="content")
+                st.page_link("views/case.py", label=f"Case {case.id}", query_params={"id": str(case.id)})
+        if not opened:
+            st.caption(
+                "A call that it sends to a person opens a case here." if policy.then.queue else "It opens no cases."
+            )
+    if policy.controls:
+        with ui.panel("What it serves"):
+            known = catalogue()
+            served = {}
+            for framework, numbers in policy.controls.items():
+                titles = known[framework].controls if framework in known else {}
+                for number in numbers:
+                    served[f"{words.CONTROL.get(framework, words.plain(framework))} {number}"] = titles.get(number, "")
+            pairs(served, key=f"serves-{policy.id}")
