@@ -39,7 +39,8 @@ _OF_A_THING = re.compile(
     r"(?i)(?:^|[^a-z])(?:article|part|item|product|model|sku|order|invoice|ticket|case|serial|reference|ref|tracking|"
     r"shipment|transaction|trace|request|batch|lot|issn|isbn|ean|gtin|upc|asin|doi|arxiv|version|build|revision|"
     r"commit|room|id|pages?|flight|meter|timestamp|epoch|artikel|bestell\w*|rechnung\w*|commande|facture|pedido|factura|"
-    r"ordine|fattura)(?:[ _-]?(?:number|num|no|nr|id|code)\.?)?[\"'*_ :=#>|(-]{0,6}$"
+    r"ordine|fattura|zip|zip ?code|postcode|postal ?code|plz)"
+    r"(?:[ _-]?(?:number|num|no|nr|id|code)\.?)?[\"'*_ :=#>|(-]{0,6}$"
 )
 """What says that a number is of a thing, right before it."""
 

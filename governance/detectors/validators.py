@@ -105,7 +105,7 @@ def steuer_id(text: str, start: int, end: int) -> bool:
 def nir(text: str, start: int, end: int) -> bool:
     """French numéro de sécurité sociale: key 97 - number mod 97; Corsica's 2A and 2B count as 19 and 18."""
     value = letters_of(text, start, end)
-    if len(value) != 15:
+    if len(value) != 15 or not stands_alone(text, start, end):
         return False
     number = value[:13].replace("2A", "19").replace("2B", "18")
     return number.isdigit() and value[13:].isdigit() and 97 - int(number) % 97 == int(value[13:])
@@ -284,31 +284,77 @@ def _entropy(value: str) -> float:
 
 _PLACEHOLDER = re.compile(
     r"(?i)^(?:[x*.#_-]+|your[_ -]?.*|my[_ -]?(?:password|secret|token|key)|.*(?:example|placeholder|changeme|"
-    r"change[_-]me|redacted|dummy|"
-    r"insert|replace).*|<.*>|\$\{?.*\}?|\{\{.*|%\(?.*|none|null|true|false|undefined|password|passwort|secret|"
-    r"token|key|string|str|test|"
+    r"change[_-]me|redacted|dummy|sample|x{5,}|\*{4,}|\.{3}|"
+    r"insert|replace|123456789).*|<.*>|.?\$\(.*|\$.*|#?\{.*|%[a-z({].*|@@?[a-z_]+@?|enc[(\[].*|(?:vault|ref|secret|ssm|"
+    r"arn|op|kms|file|env|https?|s3|gs)[:!].*|none|null|nil|true|false|undefined|empty|default|"
+    r"(?:password|passwort|passwd|secret|token|key|string|str|test|user|admin|foo|bar|bool(?:ean)?)\d{0,3}|todo|fixme|n/a|"
     r"os\.environ.*|process\.env.*|getenv.*|env\..*|self\..*|this\..*|config\..*|settings\..*|request\..*|"
-    r"args\..*|fake.*|"
+    r"args\..*|fake.*|mock.*|"
     r"(?:get|load|read|fetch|generate|create|hash|verify|check|set|reset|forgot|show|hide|no|is|has|use)_\w+)$"
+)
+_NAME_IN_CODE = re.compile(
+    r"^(?:[a-z_][a-zA-Z_]*(?:\.[a-zA-Z_]\w*)+|[a-z]{3,}(?:[A-Z][a-z]{2,})+|[A-Z][a-z]{2,}(?:[A-Z][a-z]{2,})+|[A-Za-z]+(?:[_:.-][A-Za-z]+)+|"
+    r"[A-Z_]{4,}|/?[\w.@-]+(?:/[\w.@-]+)*/?\.[a-z]{2,4}|~?/[\w./-]*|\.{1,2}/.*|[a-z]+(?:/[a-z_.-]+)+)$"
+)
+"""An attribute, an identifier, words with hyphens, a path: what stands there instead of a secret."""
+_ABOUT_A_SECRET = re.compile(
+    r"(?:[_.-]|(?<=[a-z])(?=[A-Z])|(?i:password|passwd|secret|token|key|pwd))"
+    r"(?i:ur[il]|endpoint|path|file(?:name)?|dir|folder|name|header|field|type|len(?:gth)?|min|max|policy|"
+    r"algorithm|algo|alg|method|expir\w*|ttl|prefix|suffix|format|hint|label|regex|pattern|ref|count|size|limit|rounds|"
+    r"timeout|provider|class|column|param|version|status|scope|issuer|kid|arn|placeholder|message|error|title|"
+    r"description|manager|service|store|strength|valid\w*)[\"'`\])]{0,3}\s{0,3}(?:=>|:=|={1,3}|!=|:|,|\|)[^\n,]{0,24}$"
+)
+_HASH_OR_PUBLIC = re.compile(
+    r"(?i)(?:public|publishable|primary|foreign|cache|sort|partition|host|object|idempotency|translation|i18n|commit|"
+    r"check|index|group|row|column|unique|composite|surrogate|natural|display|style|css|react|map|dict|json|hot|short)"
+    r"[_-]?(?:key|token|sum)s?[\"'`\])]{0,3}\s{0,3}(?:=>|:=|={1,3}|!=|:|,|\|)[^\n]{0,24}$"
 )
 
 
 def secret_value(text: str, start: int, end: int) -> bool:
-    """The value of an assignment to something called a password or key: no placeholder, no code, not too plain."""
+    """The value of an assignment to something called a password or key: no placeholder, no code, not too plain, and
+    not of what is only about one (`password_url`)."""
     value = text[start:end].strip("\"'`")
     # The rules' values end before a bracket: `getpass.getpass()` is code.
-    if text[end : end + 1] == "(" or "(" in value or value.endswith(("[", ";")):
+    if text[end : end + 1] in ("(", "[") or "(" in value or value.endswith(("[", ";")):
         return False
-    if len(value) < 6 or _PLACEHOLDER.match(value):
+    if len(value) < 6 or _PLACEHOLDER.match(value) or _NAME_IN_CODE.match(value):
+        return False
+    if start and _ABOUT_A_SECRET.search(text[max(0, start - 60) : start]):
         return False
     kinds = sum(any(map(kind, value)) for kind in (str.islower, str.isupper, str.isdigit)) + (not value.isalnum())
     return _entropy(value) >= 2.3 and (kinds >= 2 or len(value) >= 12)
 
 
+def phrase_value(text: str, start: int, end: int) -> bool:
+    """Several words as the value of a passphrase, with a digit or a sign: a sentence about passwords has none."""
+    value = text[start:end]
+    return (
+        " " in value
+        and any(map(str.isdigit, value))
+        and not re.search(r"(?i)password|must|character|enter|your|digit|please|least", value)
+    )
+
+
+def random_assigned(text: str, start: int, end: int) -> bool:
+    """The value of something that may be a secret (`token`, `..._key`, `salt`): only what looks like one."""
+    value = text[start:end]
+    if not secret_value(text, start, end) or _HASH_OR_PUBLIC.search(text[max(0, start - 60) : start]):
+        return False
+    name = text[max(0, start - 24) : start].lower()
+    if "pass" in name or "pw" in name:
+        return True
+    if not any(map(str.isdigit, value)) and _entropy(value) < 3.9:
+        return False
+    return len(value) >= 14 and _entropy(value) >= (3.0 if re.fullmatch(r"[0-9a-fA-F-]+", value) else 3.3)
+
+
 def option_value(text: str, start: int, end: int) -> bool:
     """The value of a command's option: what is not lower-case letters only, as the next word of a sentence is."""
     value = text[start:end].rstrip(".,:;!?")
-    return not (value[1:].isalpha() and value[1:].islower()) and "/" not in value and secret_value(text, start, end)
+    if value[1:].isalpha() and value[1:].islower():
+        return False
+    return ("/" not in value or (len(value) >= 30 and _entropy(value) > 4)) and secret_value(text, start, end)
 
 
 def random_value(text: str, start: int, end: int) -> bool:
@@ -316,7 +362,7 @@ def random_value(text: str, start: int, end: int) -> bool:
     value = text[start:end].strip("\"'`")
     if _PLACEHOLDER.match(value) or not any(map(str.isdigit, value)):
         return False
-    limit = 3.0 if re.fullmatch(r"[0-9a-fA-F]+", value) else 3.6
+    limit = 3.0 if re.fullmatch(r"[0-9a-fA-F-]+", value) else 3.6
     return _entropy(value) >= limit
 
 
@@ -559,7 +605,8 @@ VALIDATORS: Mapping[str, Validator] = {
         dni, iban, iban_length, mac, mixed_script, mrz, nhs, nir, no_emoji, no_right_to_left, no_where, no_example,
         not_business, not_definition, not_device, not_education, not_flag, not_noun_phrase, not_repeated,
         not_report,
-        not_service_notice, opaque, option_value, password_in_url, pesel, phone, phone_in_groups, random_value,
+        not_service_notice, opaque, option_value, password_in_url, pesel, phone, phone_in_groups, phrase_value,
+        random_assigned, random_value,
         secret_value, ssn, steuer_id, told_value, token_header, wallet,
         identifiers.abn, identifiers.afm, identifiers.ahv, identifiers.base58_check, identifiers.be_number,
         identifiers.bech32, identifiers.clabe, identifiers.cn_id, identifiers.cnp, identifiers.cnpj, identifiers.cpr,

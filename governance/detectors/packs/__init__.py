@@ -10,6 +10,7 @@
         score: 0.9                   # 0 to 1: how sure a hit is; says nothing about how bad it is
         languages: [en]              # for people; rules are tried on every text
         regex: '<override>~40~<instructions>'
+        seek: '@'                    # looked for first, in place of the regex: the rule is tried where it stands
         validate: luhn               # a function of `validators` that must agree
         kinds: [message]             # content kinds the rule is about; all when absent
         case: true                   # letters' case matters
@@ -112,7 +113,9 @@ def _rule(pack: str, stated: Mapping[str, Any], words: Mapping[str, str], rule: 
         label=rule.get("label", ""),
         score=float(rule["score"]),
         regex=flag + _GAP.sub(_GAP_REGEX, regex.replace(_ONLY_THEN, "")),
-        segments=tuple(tuple(flag + segment for segment in segments) for segments in _split(regex)),
+        segments=((flag + rule["seek"],),)
+        if "seek" in rule
+        else tuple(tuple(flag + segment for segment in segments) for segments in _split(regex)),
         languages=tuple(rule.get("languages", ())),
         validate=rule.get("validate", ""),
         kinds=frozenset(ContentKind(kind) for kind in rule.get("kinds", stated.get("kinds", ()))),
