@@ -20,10 +20,10 @@ COMPILE := $(BIN)/python -m uv pip compile pyproject.toml --universal --python-v
 	--no-emit-index-url --no-header --no-annotate --quiet
 WORKERS ?= 2
 
-.PHONY: help run install test lint demo bench lock clean
+.PHONY: help run install test lint demo bench bench-detection lock clean
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: install ## Set up and serve the console, the API and the worker at http://127.0.0.1:8501
 	$(BIN)/governance serve
@@ -46,14 +46,19 @@ demo: $(INSTALLED) ## Send sample traffic through the real receiver
 bench: $(DEVELOPED) ## Measure speed and memory beside the machine's own limit
 	$(BIN)/python -m benchmarks $(ARGS)
 
+bench-detection: $(DEVELOPED) ## Measure what is found in labelled sets: make bench-detection DATA=/path [ARGS=--write]
+	@test -n "$(DATA)" || { echo "Name the folder of labelled sets: make bench-detection DATA=/path" >&2; exit 1; }
+	$(BIN)/python -m benchmarks.detection $(DATA) $(ARGS)
+
 lock: $(DEVELOPED) ## Resolve the dependencies anew and write the locks
 	$(PIP) install uv
 	$(COMPILE) --upgrade --group dev --group build --output-file requirements-dev.lock
 	$(COMPILE) --upgrade --group build --constraints requirements-dev.lock --output-file requirements.lock
 	$(COMPILE:pyproject.toml=) --upgrade --group instrumented --output-file requirements-instrumented.lock
+	$(COMPILE:pyproject.toml=) --upgrade --group peers --output-file requirements-peers.lock
 
 clean: ## Remove the environment and what tools left behind; data in ./var stays
-	rm -rf $(VENV) .venv-instrumented dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-instrumented .venv-peers dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed, and none was found on the PATH." >&2; \
