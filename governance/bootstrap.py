@@ -374,9 +374,9 @@ class Application:
 
         return Recorder(CallWriter(self.database, self.key_ring, self.jobs, self.clock))
 
-    @cached_property
+    @property
     def policy_files(self) -> PolicySet:
-        """The policies of `policies_dir`: the source, not what is in force. Raises `PolicyErrors`."""
+        """The policies of `policies_dir`, read anew: the source, not what is in force. Raises `PolicyErrors`."""
         from governance.policy.load import load as load_policies
 
         return load_policies(self.policies_dir)

@@ -42,6 +42,10 @@ class Conflict(GovernanceError):
     """Somebody else was first, or the thing has moved on (HTTP 409)."""
 
 
+class CheckFailed(Conflict):
+    """What was to be done has checks to pass, and did not (HTTP 409, exit 1)."""
+
+
 class Overloaded(GovernanceError):
     """Work is shed; the client may retry after `retry_after` seconds (HTTP 503)."""
 

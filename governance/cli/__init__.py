@@ -17,7 +17,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
 from typer.main import get_command
 
-from governance.errors import GovernanceError, Tampered
+from governance.errors import CheckFailed, GovernanceError, Tampered
 
 COMMANDS = {
     "serve": "Run the console, the API and the checking.",
@@ -25,7 +25,7 @@ COMMANDS = {
     "demo": "Send sample traffic of three systems.",
     "ingest": "Import calls from files.",
     "check": "Check a text or a call without storing it.",
-    "policy": "Lint, test, list and show policies.",
+    "policy": "Lint, test, try, promote and roll back policies.",
     "detectors": "List the detectors and their health.",
     "calls": "List and show calls.",
     "cases": "List and show cases.",
@@ -81,7 +81,7 @@ def main(args: list[str] | None = None) -> None:
         sys.stdout.flush()
     except GovernanceError as error:
         _complain(str(error))
-        code = 1 if isinstance(error, Tampered) else 2
+        code = 1 if isinstance(error, Tampered | CheckFailed) else 2
     except TyperException as error:
         message = error.format_message()
         _complain(message if "\n" in message else f"{message.rstrip('.')}. Try --help.")

@@ -40,7 +40,7 @@ def check(
     direction: Annotated[str, typer.Option(help="What a text is: input or output.")] = "input",
     system: Annotated[str, typer.Option(help="The system that a call without one belongs to.")] = SYSTEM,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="One JSON object a line in, one out, in order.")] = False,
-    policies: Annotated[Path | None, typer.Option(help="Folder of policies, instead of those in force.")] = None,
+    policies: Annotated[Path | None, typer.Option(help="Folder of policies, instead of GOVERNANCE_POLICIES.")] = None,
     as_json: JsonFlag = False,
 ) -> int:
     """Check a text or a call without storing it. Exit 1 when anything is flagged."""

@@ -1,4 +1,5 @@
-"""`governance policy`: lint, test, list and show policies, for a terminal or a pipeline. Needs no database."""
+"""`governance policy`: lint, test, list and show policies, for a terminal or a pipeline. These need no database; how
+policies are tried on recorded calls and come into force is in `backtest` and `rollout`."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from typing import Annotated
 import typer
 
 from governance.bootstrap import running
+from governance.cli import rollout
 from governance.cli.acting import acting
 from governance.cli.output import JsonFlag, emit, plain, table
 from governance.engine.trial import Trial, trials
@@ -23,14 +25,16 @@ from governance.services.suggest import Suggestion
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
 Folder = Annotated[
-    Path | None, typer.Argument(help="Folder of policies; default: the one in force.", metavar="[FOLDER]")
+    Path | None, typer.Argument(help="Folder of policies; default: GOVERNANCE_POLICIES.", metavar="[FOLDER]")
 ]
-FolderOption = Annotated[Path | None, typer.Option("--policies", help="Folder of policies; default: the one in force.")]
+FolderOption = Annotated[
+    Path | None, typer.Option("--policies", help="Folder of policies; default: GOVERNANCE_POLICIES.")
+]
 
 
 @app.callback()
 def policy() -> None:
-    """Lint, test, list and show policies."""
+    """Lint, test, try, promote and roll back policies."""
 
 
 @app.command()
@@ -255,3 +259,6 @@ def _policy(policy_set: PolicySet, identifier: str) -> Policy:
         known = ", ".join(one.id for one in policy_set.policies)
         raise NotFound(f"There is no policy {identifier[:80]!r}.", advice=f"There are: {known}.")
     return found
+
+
+rollout.add(app)

@@ -18,6 +18,7 @@ from governance.cli import logs
 from governance.cli.supervise import Workers
 from governance.errors import Misconfigured
 from governance.intake.remote import RemoteIntake
+from governance.policy.problems import PolicyErrors
 from governance.settings import load
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def serve(
         prepare(application)
         port = listening.getsockname()[1]
         welcome(application, host, port)
+        say_what_differs(application)
         intake = RemoteIntake()
         workers = Workers(settings.workers if worker else 0)
         intake.start()
@@ -146,6 +148,22 @@ def welcome(application: Application, host: str, port: int) -> None:
         ]
     lines.append("Stop with Ctrl+C.")
     sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+def say_what_differs(application: Application) -> None:
+    """Says where the policy files are not what is in force: they count once they are promoted."""
+    try:
+        changes = application.rollout.drift(application.policy_files)
+    except PolicyErrors as error:
+        said = f"{len(error.problems)} mistakes; what is in force is not touched. See: governance policy lint."
+    else:
+        if not changes.count:
+            return
+        said = (
+            f"not in force: {changes.words}. See: governance policy diff; to propose them: governance policy promote."
+        )
+    sys.stdout.write(f"Policy files in {application.policies_dir}: {said}\n")
     sys.stdout.flush()
 
 

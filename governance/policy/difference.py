@@ -52,8 +52,8 @@ class Difference:
         ]
         said = [f"{number} {what}" for number, what in parts if number]
         if said:
-            first = sum(number for number, _ in parts)
-            said[0] = said[0].replace(" ", " policy " if first == 1 else " policies ", 1)
+            number, _, what = said[0].partition(" ")
+            said[0] = f"{number} {'policy' if number == '1' else 'policies'} {what}"
         if self.files:
             said.append(f"{len(self.files)} access {'file' if len(self.files) == 1 else 'files'} changed")
         return ", ".join(said) or "nothing differs"

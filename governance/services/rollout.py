@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from governance.domain.events import EventKind, Json
 from governance.domain.people import SERVICE, Actor, ActorKind, Permission
 from governance.domain.rollout import Rollout, RolloutOrigin, RolloutState, Standing
-from governance.errors import BadInput, Conflict, NotFound
+from governance.errors import BadInput, CheckFailed, Conflict, NotFound
 from governance.policy import rollout as lifecycle
 from governance.policy.difference import Difference, difference
 from governance.policy.policy import PolicySet
@@ -30,7 +30,7 @@ _STALE = "The set in force has changed since rollout {} was proposed: what was a
 _PROPOSE_AGAIN = "Propose the files again: governance policy promote."
 
 
-class GateClosed(Conflict):
+class GateClosed(CheckFailed):
     """The set's tests fail, or a budget is broken: it is not proposed. Exit code 1 at the command line."""
 
 
