@@ -4,7 +4,7 @@ policies are tried on recorded calls and come into force is in `backtest` and `r
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,13 +13,17 @@ import typer
 from governance.bootstrap import running
 from governance.cli import rollout
 from governance.cli.acting import acting
+from governance.cli.junit import junit
 from governance.cli.output import JsonFlag, emit, plain, table
+from governance.engine.coverage import Coverage, coverage
 from governance.engine.trial import Trial, trials
 from governance.errors import BadInput, NotFound
 from governance.policy.load import Loaded, examine, load
 from governance.policy.policy import Policy, PolicySet
 from governance.policy.problems import Level
 from governance.policy.schema import schema_text
+from governance.policy.source import Source
+from governance.policy.subconditions import SubCondition
 from governance.services.suggest import Suggestion
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
@@ -78,18 +82,96 @@ def _count(number: int, what: str) -> str:
 def run_tests(
     folder: Folder = None,
     only: Annotated[str, typer.Option("--policy", help="Only this policy's tests.")] = "",
+    with_coverage: Annotated[
+        bool, typer.Option("--coverage", help="Say which parts of each condition no test has seen true, or false.")
+    ] = False,
+    least: Annotated[
+        float | None,
+        typer.Option("--min-coverage", min=0, max=100, help="Exit 1 if a policy's coverage is below, in percent."),
+    ] = None,
+    junit_file: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Write the results as JUnit XML, too.")
+    ] = None,
     as_json: JsonFlag = False,
 ) -> int:
-    """Run the tests that policies carry. Exit 1 if one fails, or if a `todo` test passes."""
+    """Run the tests that policies carry.
+
+    Exit 0: all is as it was promised. 1: a test fails, a `todo` test passes, or coverage is too low. 2: the policies
+    cannot be loaded, or wrong use.
+    """
     where = folder or running().policies_dir
-    policy_set = load(where)
+    loaded = examine(where)
+    policy_set = loaded.policy_set if loaded.policy_set is not None else load(where)
     if only:
         _policy(policy_set, only)
+    measured = with_coverage or least is not None
     results = list(
-        trials(policy_set, lambda uses: running().build_runner(uses, policy_set.access, thorough=True), only=only)
+        trials(
+            policy_set,
+            lambda uses: running().build_runner(uses, policy_set.access, thorough=True),
+            only=only,
+            observe=measured,
+        )
     )
-    emit([_trial(result) for result in results], lambda: _show_trials(results), as_json=as_json)
-    return 0 if all(result.passed for result in results) else 1
+    covered = coverage(policy_set, results, only=only) if measured else ()
+    below = [one for one in covered if least is not None and one.percent < least]
+    if junit_file is not None:
+        try:
+            junit_file.write_text(junit(results, covered, loaded.sources, least=least), "utf-8")
+        except OSError as error:
+            raise BadInput(f"{junit_file} cannot be written: {error.strerror}.") from None
+
+    def human() -> None:
+        _show_trials(results)
+        if measured:
+            _show_coverage(covered, loaded.sources)
+        for one in below:
+            typer.echo(f"{one.policy}: {one.percent:.0f} % seen, {least:g} % are needed.")
+
+    document: dict[str, object] = {"tests": [_trial(result) for result in results]}
+    if measured:
+        document["coverage"] = [_coverage(one, loaded.sources) for one in covered]
+    emit(document, human, as_json=as_json)
+    return 0 if all(result.passed for result in results) and not below else 1
+
+
+def _coverage(one: Coverage, sources: Mapping[str, Source]) -> dict[str, object]:
+    return {
+        "policy": one.policy,
+        "parts": len(one.parts),
+        "seen": one.seen,
+        "wanted": one.wanted,
+        "percent": round(one.percent, 1),
+        "missing": [
+            {"place": _where(one.policy, seen.part, sources), "text": seen.part.text, "never": list(seen.missing)}
+            for seen in one.parts
+            if seen.missing
+        ],
+    }
+
+
+def _show_coverage(covered: Sequence[Coverage], sources: Mapping[str, Source]) -> None:
+    typer.echo("")
+    table(
+        ["Policy", "Parts", "Seen", "Coverage"],
+        [[one.policy, len(one.parts), f"{one.seen} of {one.wanted}", f"{one.percent:.0f} %"] for one in covered],
+    )
+    for one in covered:
+        for seen in one.parts:
+            if seen.missing:
+                text = " ".join(seen.part.text.split())
+                typer.echo(
+                    f"{_where(one.policy, seen.part, sources)}: never {' or '.join(seen.missing)}: {plain(text)}"
+                )
+    wanted, found = sum(one.wanted for one in covered), sum(one.seen for one in covered)
+    if wanted:
+        typer.echo(f"Parts of conditions seen true and seen false: {found} of {wanted}, {100 * found / wanted:.0f} %.")
+
+
+def _where(policy: str, part: SubCondition, sources: Mapping[str, Source]) -> str:
+    source = sources[policy]
+    place = source.at(("when",), part.start)
+    return f"{source.file}:{place.line}:{place.column}"
 
 
 def _trial(result: Trial) -> dict[str, object]:
@@ -101,6 +183,7 @@ def _trial(result: Trial) -> dict[str, object]:
         "todo": result.todo,
         "passed": result.passed,
         "reason": result.reason,
+        "seconds": round(result.seconds, 4),
     }
 
 

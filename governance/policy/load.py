@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from pathlib import Path
@@ -40,6 +40,8 @@ class Loaded:
     problems: tuple[Problem, ...]
     files: Mapping[str, str]
     """The file of each policy that could be read, by the policy's id."""
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    """The same files with the place of each value."""
 
 
 def load(folder: Path, *, today: date | None = None) -> PolicySet:
@@ -90,6 +92,7 @@ def examine(folder: Path, *, today: date | None = None) -> Loaded:
         policy_set=None if failed else PolicySet((policy for _, policy in subjects), access=access),
         problems=tuple(problems),
         files={policy.id: source.file for source, policy in subjects},
+        sources={policy.id: source for source, policy in subjects},
     )
 
 
