@@ -109,6 +109,7 @@ class Engine:
         ]
         self._language = Language(deciding, whole=whole)
         self._ready = tuple(self._prepare(policy) for policy in deciding)
+        self._floor = frozenset(policy.id for policy in deciding if policy.floor is not None)
         self._quiet = Decision(action=Action.ALLOW, policy_set=policy_set.digest)
         self._applicable: dict[tuple[object, ...], _Applicable] = {}
         self._silences: dict[tuple[int, ...], Silence] = {}
@@ -141,7 +142,8 @@ class Engine:
         """What the policy set says of the call.
 
         `findings` are placed: `part` and `index` name one of `parts`, or None for the call as a whole. The strictest
-        action of the enforced policies wins; the queue is that of the most severe of them that asks for one.
+        action of the enforced policies wins; the queue is that of the most severe of them that asks for one, of the
+        organisation's floor before all others.
         A condition or a detector that failed answers with the policy's `on_error`, with human review. `sequence` is
         what policies with the scope trace or session read besides the call; the set's `scopes` say whether any does.
         """
@@ -486,7 +488,9 @@ class Engine:
         acting = [one for one in ordered if one.status is PolicyStatus.ENFORCE and one.outcome is not Outcome.EXCEPTED]
         action = max((one.action for one in acting), key=lambda one: one.rank, default=Action.ALLOW)
         severity: Severity | None = max((one.severity for one in acting), key=lambda one: one.rank, default=None)
-        queued = sorted((one for one in acting if one.queue), key=lambda one: -one.severity.rank)
+        queued = sorted(
+            (one for one in acting if one.queue), key=lambda one: (one.policy not in self._floor, -one.severity.rank)
+        )
         return Decision(
             action=action,
             policy_set=self.policy_set.digest,

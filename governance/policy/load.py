@@ -14,9 +14,10 @@ from pydantic import BaseModel, ValidationError
 
 from governance.detectors.recognisers import declared
 from governance.errors import BadInput
+from governance.policy.floor import extended
 from governance.policy.lint import RULES
 from governance.policy.lint.interface import Subject
-from governance.policy.policy import Budget, Exemption, Policy, PolicySet, PolicyTest, Scope, Then
+from governance.policy.policy import Budget, Exemption, Floor, Policy, PolicySet, PolicyTest, Scope, Then
 from governance.policy.problems import PolicyErrors, Problem, errors, order
 from governance.policy.source import LARGEST, Place, Source, child, read
 
@@ -29,6 +30,7 @@ _MODELS: Mapping[tuple[str, ...], type[BaseModel]] = {
     ("exceptions",): Exemption,
     ("tests",): PolicyTest,
     ("budget",): Budget,
+    ("floor",): Floor,
 }
 
 
@@ -60,7 +62,7 @@ def examine(folder: Path, *, today: date | None = None) -> Loaded:
     if not folder.is_dir():
         raise BadInput(f"There is no folder {folder}.", advice="Set GOVERNANCE_POLICIES to the folder of policy files.")
     problems: list[Problem] = []
-    subjects: list[tuple[Source, Policy]] = []
+    sources: list[tuple[Source, Path]] = []
     files = sorted(_policy_files(folder))
     if len(files) > MOST_FILES:
         raise BadInput(f"{folder} holds {len(files)} policy files; at most {MOST_FILES} are read.")
@@ -73,9 +75,17 @@ def examine(folder: Path, *, today: date | None = None) -> Loaded:
             problems.append(_unreadable(name, error))
             continue
         source, found = read(name, raw)
-        policy = None
+        problems.extend(found)
         if not found:
-            policy, found = _policy(source, path.parent, folder)
+            sources.append((source, path.parent))
+    floors = {
+        source.value["id"]: source.value
+        for source, _ in sources
+        if isinstance(source.value, dict) and "floor" in source.value and isinstance(source.value.get("id"), str)
+    }
+    subjects: list[tuple[Source, Policy]] = []
+    for source, beside in sources:
+        policy, found = _policy(source, beside, folder, floors)
         problems.extend(found)
         if policy is not None:
             subjects.append((source, policy))
@@ -99,8 +109,10 @@ def examine(folder: Path, *, today: date | None = None) -> Loaded:
 def lint(subjects: Sequence[tuple[Source, Policy]], *, today: date | None = None) -> list[Problem]:
     """Every lint rule over every policy."""
     first: dict[str, str] = {}
+    together: dict[str, Policy] = {}
     for source, policy in subjects:
         first.setdefault(policy.id, source.file)
+        together.setdefault(policy.id, policy)
     own = _recognisers(subjects)
     found: list[Problem] = []
     for source, policy in subjects:
@@ -110,6 +122,7 @@ def lint(subjects: Sequence[tuple[Source, Policy]], *, today: date | None = None
             first_file=first[policy.id],
             today=today or datetime.now(UTC).date(),
             recognisers=own,
+            all=together,
         )
         for rule in RULES:
             found.extend(rule.problems(subject))
@@ -153,7 +166,9 @@ def _access(folder: Path) -> tuple[dict[str, str], list[Problem]]:
     return texts, problems
 
 
-def _policy(source: Source, beside: Path, folder: Path) -> tuple[Policy | None, list[Problem]]:
+def _policy(
+    source: Source, beside: Path, folder: Path, floors: Mapping[Any, Any]
+) -> tuple[Policy | None, list[Problem]]:
     """The policy of a file's value, with the calls of its tests read from the files they name."""
     if not isinstance(source.value, dict):
         return None, [source.problem(Place(1, 1), "schema", "a policy file holds keys and values", _keys_hint(Policy))]
@@ -164,6 +179,15 @@ def _policy(source: Source, beside: Path, folder: Path) -> tuple[Policy | None, 
         value["tests"] = [
             _with_fixture(source, test, number, beside, folder, problems) for number, test in enumerate(tests)
         ]
+    extends = value.get("extends")
+    if isinstance(extends, str) and extends:
+        floor = floors.get(extends)
+        if floor is None:
+            close = get_close_matches(extends, [name for name in floors if isinstance(name, str)], n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else "A policy extends one that has `floor:` (folder floor/)."
+            message = f"there is no floor {extends[:80]!r}"
+            return None, [*problems, source.problem(source.place(("extends",)), "unknown-floor", message, hint)]
+        value = extended(value, floor)
     try:
         policy = Policy.model_validate(value)
     except ValidationError as error:

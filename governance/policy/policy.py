@@ -151,6 +151,23 @@ class Budget(_Model):
     min_precision: float = Field(default=0.0, ge=0, le=1, description="Least share of alerts that reviewers confirm.")
 
 
+Direction: TypeAlias = Literal["lower", "higher", "more", "fewer"]
+"""In which direction a parameter is stricter: a smaller or larger number, a list with more or with fewer items."""
+
+
+class Floor(_Model):
+    """Makes the policy a floor: what policies that extend it may not weaken."""
+
+    params: dict[Name, Direction] = Field(
+        default={},
+        description="In which direction each parameter may be changed; one that is not named is fixed.",
+        examples=[{"min_score": "lower", "labels": "more"}],
+    )
+    exceptions_days: int = Field(
+        default=0, ge=0, le=366, description="How long an exception of such a policy may run; 0: it may have none."
+    )
+
+
 OnError: TypeAlias = Literal["review", "redact", "retry", "fallback", "safe_default", "block"]
 
 
@@ -190,6 +207,13 @@ class Policy(_Model):
     exceptions: list[Exemption] = Field(default=[], description="Approved exceptions, each with an end.")
     tests: list[PolicyTest] = Field(default=[], description="Examples: at least one that fires and one that does not.")
     budget: Budget = Field(default=Budget(), description="What it may cost.")
+    floor: Floor | None = Field(
+        default=None, description="Makes it part of the organisation's floor (in the folder `floor/`)."
+    )
+    extends: PolicyId | Literal[""] = Field(
+        default="",
+        description="The floor's policy of which it takes over all that it does not state; it may only tighten it.",
+    )
 
     def document(self) -> dict[str, Any]:
         """The policy as a JSON-compatible value: what was written, without what was left to its default."""

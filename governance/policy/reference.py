@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from governance.policy.context import MESSAGES
 from governance.policy.explain import CALL, FINDING
 from governance.policy.lint import RULES
-from governance.policy.policy import Budget, Detect, Exemption, Policy, PolicyTest, Scope, Then
+from governance.policy.policy import Budget, Detect, Exemption, Floor, Policy, PolicyTest, Scope, Then
 
 _MODELS: Mapping[str, type[BaseModel]] = {
     "": Policy,
@@ -20,6 +20,7 @@ _MODELS: Mapping[str, type[BaseModel]] = {
     "exceptions[].": Exemption,
     "tests[].": PolicyTest,
     "budget.": Budget,
+    "floor.": Floor,
 }
 
 

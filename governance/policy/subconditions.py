@@ -77,6 +77,33 @@ def split(condition: str) -> tuple[SubCondition, ...]:
     return tuple(sorted(found, key=lambda one: (one.start, -one.end)))
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Branch:
+    """A condition as a tree. `kind` is all (`&&`), any (`||`), not, choice (`?:`), exists or every (the quantifiers
+    `exists` and `all`, whose predicate is the only item), or leaf: anything else, with its `tokens`."""
+
+    kind: str
+    text: str
+    start: int
+    items: tuple[Branch, ...] = ()
+    tokens: tuple[str, ...] = ()
+    over: str = ""
+    """What a quantifier goes through."""
+
+
+def tree(condition: str) -> Branch | None:
+    """The structure of a condition that compiles; None for one that is nested too deeply."""
+    parts = _Parts(condition)
+    try:
+        return parts.tree(0, len(parts.tokens), 0)
+    except _TooDeep:
+        return None
+
+
+class _TooDeep(Exception):
+    pass
+
+
 class SubConditions:
     """A policy's condition taken apart, ready to be asked. `items` are those that CEL compiles (every one, unless the
     condition is near CEL's limits of size)."""
@@ -171,6 +198,43 @@ class _Parts:
                 text=self._text(low, high), start=self.tokens[low].start, end=self.tokens[high - 1].end, within=within
             )
         yield from self._inside(low, high, within, depth + 1, boolean=True)
+
+    def tree(self, low: int, high: int, depth: int) -> Branch:
+        while high - low > 2 and self._is(low, "(") and self.partner.get(low) == high - 1:
+            low, high = low + 1, high - 1
+        if low >= high or depth > DEEPEST:
+            raise _TooDeep
+        text, start = self._text(low, high), self.tokens[low].start
+        top = list(self._top(low, high))
+        asks = next((number for number in top if self._is(number, "?")), None)
+        ranges: list[tuple[int, int]] = []
+        kind, over = "leaf", ""
+        if asks is not None:
+            answer = self._otherwise(top, asks, high)
+            kind, ranges = "choice", [(low, asks), (asks + 1, answer), (answer + 1, high)]
+        else:
+            for sign, name in (("||", "any"), ("&&", "all")):
+                signs = [number for number in top if self._is(number, sign)]
+                if signs and kind == "leaf":
+                    kind = name
+                    ranges = list(zip([low, *(number + 1 for number in signs)], [*signs, high], strict=True))
+            if kind == "leaf" and self._negates(low, high):
+                kind, ranges = "not", [(low + 1, high)]
+            elif kind == "leaf" and (opens := self.partner.get(high - 1, high)) < high - 1:
+                arguments = list(self._arguments(opens + 1, high - 1))
+                if self._quantifies(opens, arguments) and self._chain(opens - 3) == low and len(arguments) == 2:
+                    quantifier = self.tokens[opens - 1].text
+                    kind = {"exists": "exists", "all": "every"}.get(quantifier, "leaf")
+                    over = self._text(low, opens - 2)
+                    ranges = [arguments[1]] if kind != "leaf" else []
+        return Branch(
+            kind=kind,
+            text=text,
+            start=start,
+            items=tuple(self.tree(first, last, depth + 1) for first, last in ranges),
+            tokens=tuple(token.text for token in self.tokens[low:high]),
+            over=over,
+        )
 
     def _value(self, low: int, high: int, within: tuple[Quantifier, ...], depth: int) -> Iterator[SubCondition]:
         """What is in a range that may be of any type."""

@@ -16,7 +16,9 @@ TODAY = date(2026, 11, 23)
 
 def lint(folder: Path, *texts: str) -> list[Problem]:
     for number, text in enumerate(texts):
-        (folder / f"{number}.yaml").write_text(text, "utf-8")
+        path = folder / ("floor" if text.endswith("# in the floor\n") else ".") / f"{number}.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, "utf-8")
     return list(examine(folder, today=TODAY).problems)
 
 
@@ -67,6 +69,27 @@ BROKEN: Broken = {
     "unknown-control": (lambda: [GOOD.replace("LLM01", "LLM11")], (16, "LLM11"), "has no 'LLM11'"),
     "expired-exception": (lambda: [exception("2026-11-22")], (21, "2026-11-22"), "ended on 2026-11-22"),
     "endless-exception": (lambda: [exception("2028-01-01")], (21, "2028-01-01"), "more than a year"),
+    "constant-condition": (
+        lambda: [GOOD.replace("f.score >= params.min_score", "f.score >= params.min_score && f.score <= 1.0")],
+        (13, "f.score <= 1.0"),
+        "this part of the condition is always true",
+    ),
+    "shadowed-policy": (
+        lambda: [GOOD, GOOD.replace("id: injection.direct", "id: injection.other")],
+        (12, ">"),
+        "injection.direct has the same condition",
+    ),
+    "misplaced-floor": (lambda: [GOOD + "floor: {}\n"], (20, "floor"), "lies in the folder floor/"),
+    "weaker-than-floor": (
+        lambda: [
+            GOOD + "floor: {params: {min_score: lower}} # in the floor\n",
+            GOOD.replace("id: injection.direct", "id: support.direct\nextends: injection.direct").replace(
+                "min_score: 0.8", "min_score: 0.9"
+            ),
+        ],
+        (12, "0.9"),
+        "It asks for 0.8 or less.",
+    ),
     "missing-tests": (lambda: [GOOD.replace("expect: allow", "todo: allow")], (17, "tests"), "leaves alone"),
     "unused-parameter": (
         lambda: [GOOD.replace("{min_score: 0.8}", "{min_score: 0.8, most: 3}")],
@@ -94,7 +117,46 @@ def test_the_rule_finds_its_mistake_at_its_place_and_nothing_else(tmp_path: Path
 
 
 def test_a_clean_policy_has_nothing_against_it(tmp_path: Path) -> None:
-    assert lint(tmp_path, GOOD, exception("2027-01-01").replace("injection.direct", "injection.other")) == []
+    other = exception("2027-01-01").replace("injection.direct", "injection.other").replace("red-team", "blue-team")
+    assert lint(tmp_path, GOOD, other) == []
+
+
+OTHER = GOOD.replace("id: injection.direct", "id: injection.other")
+WIDER = OTHER.replace('  && call.user.role != "red-team"\n', "")
+
+
+@pytest.mark.parametrize(
+    ("other", "shadowed"),
+    [
+        (WIDER, "injection.direct"),  # the same and something more: the other always fires with it
+        (WIDER.replace("params.min_score", "0.8").replace("params: {min_score: 0.8}\n", ""), "injection.direct"),
+        (WIDER.replace("action: block", "action: redact"), ""),
+        (WIDER.replace("queue: security", "queue: quality"), ""),
+        (WIDER.replace("severity: high", "severity: medium"), ""),
+        (WIDER.replace("status: enforce", "status: shadow"), ""),
+        (WIDER.replace("min_score: 0.8", "min_score: 0.9"), ""),
+        (WIDER.replace("parts: [input]", "parts: [output]"), ""),
+        (WIDER.replace("parts: [input]", "parts: [input], systems: [a]"), ""),
+        (WIDER.replace("packs: [injection]", "packs: [jailbreak]"), ""),
+        (WIDER.replace("phrases", "words"), ""),
+        (OTHER.replace("parts: [input]", "parts: [input], systems: [a]"), "injection.other"),
+        (OTHER.replace("parts: [input]", "systems: [a]"), ""),
+        (exception("2027-01-01").replace("id: injection.direct", "id: injection.other"), "injection.other"),
+    ],
+)
+def test_a_policy_that_can_never_change_an_outcome_is_named(tmp_path: Path, other: str, shadowed: str) -> None:
+    found = [one for one in lint(tmp_path, GOOD, other) if one.rule == "shadowed-policy"]
+    assert [one.file for one in found] == ([] if not shadowed else ["1.yaml" if "other" in shadowed else "0.yaml"])
+
+
+def test_a_pattern_that_matches_everything_is_named_where_it_stands(tmp_path: Path) -> None:
+    matching = GOOD.replace('call.user.role != "red-team"', "call.name.matches(params.name)")
+    for pattern, words in (("(?i)(send|)", "empty text"), ("(a", "RE2 refuses"), ("^$|x", "empty text")):
+        (found,) = lint(tmp_path, matching.replace("min_score: 0.8", f'min_score: 0.8, name: "{pattern}"'))
+        assert (found.rule, found.line) == ("bad-pattern", 11)
+        assert words in found.message
+        assert found.source[found.column - 1 :].startswith(f'"{pattern}"')
+    assert lint(tmp_path, matching.replace("min_score: 0.8", 'min_score: 0.8, name: "send"')) == []
 
 
 def test_time_passing_does_not_keep_a_set_from_loading(tmp_path: Path) -> None:

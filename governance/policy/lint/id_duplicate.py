@@ -12,7 +12,8 @@ def check(subject: Subject) -> Iterator[Remark]:
         yield Remark(
             path=("id",),
             message=f"the id {subject.policy.id!r} is used in {subject.first_file} already",
-            hint="Decisions and evidence refer to a policy by its id: give this one another.",
+            hint="Decisions and evidence refer to a policy by its id: give this one another."
+            + (" To tighten a floor, name it in `extends:`." if subject.all[subject.policy.id].floor else ""),
         )
 
 

@@ -15,13 +15,15 @@ from governance.policy.source import Path, Place, Source
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Subject:
     """One policy as a rule sees it. `first_file` is the file in which its id was used first; `recognisers` are those of
-    all policies, by name: the file that declares one first, and its declaration."""
+    all policies, by name: the file that declares one first, and its declaration. `all` are the policies of the folder
+    by id, this one included."""
 
     source: Source
     policy: Policy
     first_file: str
     today: date
     recognisers: Mapping[str, tuple[str, Mapping[str, object]]] = field(default_factory=dict)
+    all: Mapping[str, Policy] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
