@@ -19,7 +19,9 @@ from governance.policy.policy import ParamValue, Policy
 from governance.policy.subconditions import Branch, tree
 
 MOST_TRIED = 4_096
-"""Combinations of values that are tried for one condition; with more, nothing is said of it."""
+"""Combinations of values that are tried for one part of a condition; with more, nothing is said of it."""
+MOST_WORK = 200_000
+"""Comparisons that are made for one policy; then nothing more is said of it."""
 
 Value: TypeAlias = "str | float | int | bool"
 _COMPARES = ("==", "!=", "<", "<=", ">", ">=", "in")
@@ -53,6 +55,9 @@ class _Compared:
 class _Tried:
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
+        self._left = MOST_WORK
+        self._quantifiers: dict[int, bool | None] = {}
+        self._comparisons: dict[int, _Compared | None] = {}
 
     def constant(self, part: Branch, over: Mapping[str, str]) -> Iterator[Constant]:
         value = self._answer(part, over)
@@ -67,7 +72,8 @@ class _Tried:
         """The only answer the part has, or None."""
         groups: dict[str, list[_Compared]] = {}
         free: dict[str, None] = {}
-        for leaf in self._leaves(part, over):
+        leaves = list(self._leaves(part, over))
+        for leaf in leaves:
             compared = self._compared(leaf)
             if compared is None:
                 free[leaf.text] = None
@@ -75,8 +81,10 @@ class _Tried:
                 groups.setdefault(compared.left, []).append(compared)
         choices = [self._values(left, found, over) for left, found in groups.items()]
         count = math.prod(len(values) for values in choices) * 2 ** len(free)
-        if count > MOST_TRIED or not count:
+        work = count * (len(leaves) + 1)
+        if count > MOST_TRIED or not count or work > self._left:
             return None
+        self._left -= work
         answers = set()
         for values in itertools.product(*choices, *([(True, False)] * len(free))):
             world = dict(zip([*groups, *free], values, strict=True))
@@ -95,10 +103,11 @@ class _Tried:
 
     def _of_quantifier(self, part: Branch, over: Mapping[str, str]) -> bool | None:
         """A quantifier whose predicate decides it alone: none is ever such, or all always are."""
-        value = self._answer(part.items[0], {**over, _variable(part): part.over})
-        if (part.kind, value) in (("exists", False), ("every", True)):
-            return value
-        return None
+        if id(part) not in self._quantifiers:
+            value = self._answer(part.items[0], {**over, _variable(part): part.over})
+            decides = (part.kind, value) in (("exists", False), ("every", True))
+            self._quantifiers[id(part)] = value if decides else None
+        return self._quantifiers[id(part)]
 
     def _holds(self, part: Branch, world: Mapping[str, Value], over: Mapping[str, str]) -> bool:
         items = (self._holds(item, world, over) for item in part.items)
@@ -121,6 +130,11 @@ class _Tried:
         return bool(world[part.text]) if compared is None else _compare(world[compared.left], compared)
 
     def _compared(self, leaf: Branch) -> _Compared | None:
+        if id(leaf) not in self._comparisons:
+            self._comparisons[id(leaf)] = self._comparison(leaf)
+        return self._comparisons[id(leaf)]
+
+    def _comparison(self, leaf: Branch) -> _Compared | None:
         depth = 0
         signs = []
         for number, token in enumerate(leaf.tokens):

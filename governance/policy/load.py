@@ -16,7 +16,7 @@ from governance.detectors.recognisers import declared
 from governance.errors import BadInput
 from governance.policy.floor import extended
 from governance.policy.lint import RULES
-from governance.policy.lint.interface import Subject
+from governance.policy.lint.interface import Subject, Together
 from governance.policy.policy import Budget, Exemption, Floor, Policy, PolicySet, PolicyTest, Scope, Then
 from governance.policy.problems import PolicyErrors, Problem, errors, order
 from governance.policy.source import LARGEST, Place, Source, child, read
@@ -109,7 +109,7 @@ def examine(folder: Path, *, today: date | None = None) -> Loaded:
 def lint(subjects: Sequence[tuple[Source, Policy]], *, today: date | None = None) -> list[Problem]:
     """Every lint rule over every policy."""
     first: dict[str, str] = {}
-    together: dict[str, Policy] = {}
+    together = Together()
     for source, policy in subjects:
         first.setdefault(policy.id, source.file)
         together.setdefault(policy.id, policy)

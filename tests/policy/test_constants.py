@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import Any
 
 import pytest
@@ -142,3 +143,13 @@ def test_cel_never_says_otherwise(condition: str, about: Any, findings: list[Any
     read = [language.finding(each, alias="phrases", name="") for each in findings]
     with contextlib.suppress(ConditionFailed):
         assert language.compile(one, condition).holds(language.call(about), read) is value
+
+
+def test_a_condition_that_is_built_to_be_slow_costs_little() -> None:
+    free = [f"call.attributes['{number}'] == call.name" for number in range(12)]
+    wide = " || ".join(f"({one} && {other})" for one in free for other in free[:6])
+    nested = "findings.exists(f, f.score > 0.5 && " * 8 + "call.inputs == 1" + ")" * 8
+    began = time.process_time()
+    for condition in (wide, f"({wide}) && ({nested})", nested, "!" * 500 + "(" + wide + ")"):
+        constants(policy(when=condition))
+    assert time.process_time() - began < 5

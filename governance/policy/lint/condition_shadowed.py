@@ -2,50 +2,75 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from governance.domain.decisions import Action, PolicyStatus
 from governance.policy.lint.interface import Remark, Rule, Subject
-from governance.policy.policy import Policy
+from governance.policy.policy import Policy, canonical_json
 from governance.policy.problems import Level
 from governance.policy.subconditions import Branch, tree
+
+MOST_OPERANDS = 6
+"""Of a condition with more, only the same condition is looked for, not each wider one."""
+
+_Key: TypeAlias = tuple[bytes, frozenset[str]]
 
 
 def check(subject: Subject) -> Iterator[Remark]:
     mine = subject.policy
     if mine.status in (PolicyStatus.RETIRED, PolicyStatus.DRAFT) or subject.all.get(mine.id) is not mine:
         return
-    for other in subject.all.values():
-        if other.id == mine.id or not _same_reading(mine, other):
-            continue
-        own, theirs = _operands(mine), _operands(other)
-        if own is None or theirs is None:
-            continue
-        same_scope = mine.applies_to == other.applies_to
-        if same_scope and own == theirs and mine.status is other.status and mine.exceptions == other.exceptions:
-            theirs_counts, mine_counts = _stricter(other, mine), _stricter(mine, other)
-            if (theirs_counts and not mine_counts) or (theirs_counts == mine_counts and mine.id > other.id):
+    own = _operands(mine)
+    if own is None:
+        return
+    index = subject.all.remembered("operands", _index)
+    reading = _reading(mine)
+    for theirs in _wider_conditions(own):
+        for other in index.get((reading, theirs), ()):
+            if other.id == mine.id:
+                continue
+            same_calls = mine.applies_to == other.applies_to
+            if same_calls and own == theirs and mine.status is other.status and mine.exceptions == other.exceptions:
+                theirs_counts, mine_counts = _stricter(other, mine), _stricter(mine, other)
+                if (theirs_counts and not mine_counts) or (theirs_counts == mine_counts and mine.id > other.id):
+                    yield Remark(
+                        path=("when",),
+                        message=f"{other.id} has the same condition for the same calls",
+                        hint="Make them one policy, with the stricter action.",
+                    )
+                    return
+            elif _wider(other, mine) and _stricter(other, mine):
                 yield Remark(
                     path=("when",),
-                    message=f"{other.id} has the same condition for the same calls",
-                    hint="Make them one policy, with the stricter action.",
+                    message=f"this policy can never change an outcome: where it fires, {other.id} does, as strictly",
+                    hint="Remove it, or give it what the other lacks: an action, a queue, a severity, other calls.",
                 )
                 return
-        elif theirs <= own and _wider(other, mine) and _stricter(other, mine):
-            yield Remark(
-                path=("when",),
-                message=f"this policy can never change an outcome: where it fires, {other.id} does, and is as strict",
-                hint="Remove it, or give it what the other lacks: an action, a queue, a severity, other calls.",
-            )
-            return
 
 
-def _same_reading(mine: Policy, other: Policy) -> bool:
-    """Whether the names in both conditions mean the same."""
-    return mine.scope is other.scope and {name: one.stated for name, one in mine.detectors.items()} == {
-        name: one.stated for name, one in other.detectors.items()
-    }
+def _index(policies: Mapping[str, Policy]) -> dict[_Key, list[Policy]]:
+    found: dict[_Key, list[Policy]] = {}
+    for policy in policies.values():
+        operands = _operands(policy)
+        if operands is not None:
+            found.setdefault((_reading(policy), operands), []).append(policy)
+    return found
+
+
+def _wider_conditions(own: frozenset[str]) -> Iterator[frozenset[str]]:
+    """The condition itself, then each that asks for less."""
+    yield own
+    if len(own) <= MOST_OPERANDS:
+        for size in range(len(own) - 1, 0, -1):
+            yield from map(frozenset, itertools.combinations(sorted(own), size))
+
+
+def _reading(policy: Policy) -> bytes:
+    """What the names of a condition mean: equal where two conditions of the same words say the same."""
+    return canonical_json([policy.scope, {name: one.model_dump() for name, one in policy.detectors.items()}])
 
 
 def _operands(policy: Policy) -> frozenset[str] | None:

@@ -5,11 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TypeAlias
+from types import MappingProxyType
+from typing import Any, TypeAlias, TypeVar
 
 from governance.policy.policy import Policy
 from governance.policy.problems import Level, Problem
 from governance.policy.source import Path, Place, Source
+
+T = TypeVar("T")
+
+
+class Together(dict[str, Policy]):
+    """The policies of a folder by id. A rule that looks at all of them works out what it needs once (`remembered`)."""
+
+    def __init__(self, policies: Mapping[str, Policy] = MappingProxyType({})) -> None:
+        super().__init__(policies)
+        self._made: dict[str, Any] = {}
+
+    def remembered(self, name: str, make: Callable[[Mapping[str, Policy]], T]) -> T:
+        if name not in self._made:
+            self._made[name] = make(self)
+        made: T = self._made[name]
+        return made
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +40,7 @@ class Subject:
     first_file: str
     today: date
     recognisers: Mapping[str, tuple[str, Mapping[str, object]]] = field(default_factory=dict)
-    all: Mapping[str, Policy] = field(default_factory=dict)
+    all: Together = field(default_factory=Together)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
