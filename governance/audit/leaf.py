@@ -1,4 +1,5 @@
-"""An event's exact bytes: a subset of JSON in which the canonical form of RFC 8785 is what `json.dumps` writes.
+"""An event's exact bytes: a subset of JSON in which the canonical form of RFC 8785 is what any writer of compact JSON
+gives, once the keys are in order.
 
 Keys are ASCII, numbers are integers within +-(2**53 - 1), and there are no floats; `docs/audit.md` lists what each
 kind of event carries. A verifier hashes the stored bytes and never writes them again.
@@ -9,7 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
+
+from pydantic_core import PydanticSerializationError, to_json
 
 from governance.domain.events import Event
 from governance.errors import BadInput
@@ -18,7 +22,6 @@ VERSION = 1
 LARGEST = 2**53 - 1
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
 
 
 def leaf_bytes(event: Event) -> bytes:
@@ -27,11 +30,11 @@ def leaf_bytes(event: Event) -> bytes:
     Lone surrogates, which UTF-8 has no bytes for, become U+FFFD: an event must never be lost over a broken text.
     Raises `BadInput` for floats, integers beyond 2**53 - 1, keys that are not ASCII, and times without a zone.
     """
-    return canonical(
+    return _written(
         {
             "actor": event.actor,
-            "at": moment(event.at),
-            "data": event.data if type(event.data) is dict else dict(event.data),
+            "at": _moment(event.at),
+            "data": _ordered(event.data if type(event.data) is dict else dict(event.data), "data"),
             "kind": event.kind.value,
             "subject": event.subject,
             "system": event.system,
@@ -42,13 +45,20 @@ def leaf_bytes(event: Event) -> bytes:
 
 def canonical(value: Mapping[str, Any]) -> bytes:
     """Canonical JSON (RFC 8785) of a value of the subset; raises `BadInput` for any other."""
-    _check(value, "")
-    text = _encode(value)
+    return _written(_ordered(value, ""))
+
+
+def _written(value: Any) -> bytes:
+    """JSON of what is in order."""
     try:
-        return text.encode()
-    except UnicodeEncodeError:
+        return to_json(value)
+    except PydanticSerializationError:
+        pass
+    try:
         # Two halves that meet are one character; those without a partner are replaced.
-        return _encode(_whole(value)).encode()
+        return to_json(_whole(value))
+    except (PydanticSerializationError, RecursionError):
+        raise BadInput("Event data is nested too deeply.") from None
 
 
 def moment(at: datetime) -> str:
@@ -58,6 +68,9 @@ def moment(at: datetime) -> str:
             raise BadInput("An event's time has no zone.")
         at = at.astimezone(UTC)
     return at.isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+_moment = lru_cache(maxsize=16)(moment)  # what is committed together happened at one time
 
 
 def parse(leaf: bytes) -> dict[str, Any]:
@@ -76,29 +89,38 @@ def parse(leaf: bytes) -> dict[str, Any]:
     return value
 
 
-def _check(value: object, where: str) -> None:
+def _ordered(value: object, where: str) -> Any:
+    """The value with the keys of its objects in order. Raises `BadInput` for what the subset does not hold."""
     kind = type(value)
     if kind is str or kind is bool or value is None:
-        return
+        return value
     if isinstance(value, dict):
-        for key, inner in value.items():
-            if not isinstance(key, str) or not key.isascii():
-                raise BadInput(f"Event data has a key that is not ASCII text at {where or 'the top'}.")
+        try:
+            ascii = "".join(value).isascii()
+        except TypeError:
+            ascii = False
+        if not ascii:
+            raise BadInput(f"Event data has a key that is not ASCII text at {where or 'the top'}.")
+        out = {}
+        for key in sorted(value):
+            inner = value[key]
             kind = type(inner)
-            if kind is int and -LARGEST <= inner <= LARGEST:
-                continue  # with str and bool, nearly all there is: no call for each
-            if kind is not str and kind is not bool:
-                _check(inner, f"{where}.{key}" if where else key)
-    elif isinstance(value, (list, tuple)):
-        for index, inner in enumerate(value):
-            _check(inner, f"{where}[{index}]")
-    elif isinstance(value, int):
+            if kind is str or kind is bool or (kind is int and -LARGEST <= inner <= LARGEST):
+                out[key] = inner  # nearly all there is: no call for each
+            else:
+                out[key] = _ordered(inner, f"{where}.{key}" if where else key)
+        return out
+    if isinstance(value, (list, tuple)):
+        return [_ordered(inner, f"{where}[{index}]") for index, inner in enumerate(value)]
+    if isinstance(value, int):
         if not -LARGEST <= value <= LARGEST:
             raise BadInput(f"Event data has an integer beyond 2**53 - 1 at {where}.")
-    elif isinstance(value, float):
+        return int(value)
+    if isinstance(value, float):
         raise BadInput(f"Event data has a float at {where}.", advice="Scale it to an integer.")
-    elif not isinstance(value, str):
+    if not isinstance(value, str):
         raise BadInput(f"Event data has a {kind.__name__} at {where}.")
+    return str(value)
 
 
 def _whole(value: Any) -> Any:

@@ -86,16 +86,16 @@ class Release:
     prompt_version: str = ""
     retrieval: str = ""
     tools: str = ""
+    fingerprint: str = field(init=False, repr=False, compare=False)
+    """First 16 hex digits of SHA-256 over the parts' canonical JSON; "" when nothing is known."""
 
-    @property
-    def fingerprint(self) -> str:
-        """First 16 hex digits of SHA-256 over the parts' canonical JSON; "" when nothing is known."""
-        return _fingerprint(self)
+    def __post_init__(self) -> None:
+        parts = (self.name, self.model, self.prompt_version, self.retrieval, self.tools)
+        object.__setattr__(self, "fingerprint", _fingerprint(parts))
 
 
 @lru_cache(maxsize=1024)
-def _fingerprint(release: Release) -> str:
-    parts = [release.name, release.model, release.prompt_version, release.retrieval, release.tools]
+def _fingerprint(parts: tuple[str, ...]) -> str:
     if not any(parts):
         return ""
     return hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()[:16]

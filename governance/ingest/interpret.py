@@ -377,7 +377,12 @@ _NOBODY = EndUser()
 def _user(fields: dict[str, Any]) -> EndUser:
     role = clipped(", ".join(as_texts(fields["role"])), 100) if "role" in fields else ""
     id = identity(fields["user"], 200) if "user" in fields else ""
-    return EndUser(id=id, role=role) if id or role else _NOBODY
+    return _one_user(id, role) if id or role else _NOBODY
+
+
+@lru_cache(maxsize=1024)
+def _one_user(id: str, role: str) -> EndUser:
+    return EndUser(id=id, role=role)
 
 
 def _release(

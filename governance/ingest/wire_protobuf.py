@@ -150,11 +150,11 @@ def _parsed(message: Any, data: bytes, name: str) -> Any:
 
 def _attributes(pairs: Any) -> Attributes:
     """The last value of a repeated key wins, as in OTLP/JSON."""
-    return {pair.key: (value := pair.value).string_value or _value(value) for pair in pairs}
+    return {pair.key: (value := pair.value).string_value or value.int_value or _value(value) for pair in pairs}
 
 
 def _value(value: Any) -> Any:
-    """Any value; whoever calls asks for a text first, because nearly all are and a text says so by itself."""
+    """Any value; whoever calls asks for a text and a number first, because nearly all are and say so by themselves."""
     kind = value.WhichOneof("value")
     if kind is None:
         return None

@@ -23,12 +23,12 @@ from governance.errors import Misconfigured, Tampered
 class ContentKey:
     """One conversation's key: seals its content, and makes the keyed digests by which repeated content is known."""
 
-    __slots__ = ("_aead", "_digest_key")
+    __slots__ = ("_aead", "_hasher")
 
     def __init__(self, secret: bytes) -> None:
         """`secret` is 32 random bytes; the sealing and the digest key are derived from it apart."""
         self._aead = AESGCM(hmac.digest(secret, b"seal", "sha256"))
-        self._digest_key = hmac.digest(secret, b"digest", "sha256")
+        self._hasher = hashlib.blake2b(digest_size=32, key=hmac.digest(secret, b"digest", "sha256"))
 
     def seal(self, plain: bytes, bound_to: bytes) -> bytes:
         """12 bytes of nonce, then ciphertext and tag."""
@@ -44,7 +44,9 @@ class ContentKey:
 
     def digest(self, plain: bytes) -> bytes:
         """Keyed BLAKE2b (RFC 7693), 32 bytes: tells equal content of this conversation, and tells others nothing."""
-        return hashlib.blake2b(plain, digest_size=32, key=self._digest_key).digest()
+        hasher = self._hasher.copy()
+        hasher.update(plain)
+        return hasher.digest()
 
 
 class KeyRing:

@@ -7,19 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
 
 # SQLite takes at most 32,766 parameters a statement; PostgreSQL 65,535.
 CHUNK = 5_000
+# Rows a statement; one of many costs SQLite less than many of one.
+ROWS = 100
 
 
 @lru_cache(maxsize=64)
-def _insert(table: sa.Table, mark: str, ignore: bool) -> str:
+def _insert(table: sa.Table, mark: str, ignore: bool, count: int = 1) -> str:
     columns = ", ".join(f'"{column.name}"' for column in table.columns)
-    marks = ", ".join([mark] * len(table.columns))
-    statement = f'INSERT INTO "{table.name}" ({columns}) VALUES ({marks})'  # noqa: S608 - names of our own tables
+    row = f"({', '.join([mark] * len(table.columns))})"
+    statement = f'INSERT INTO "{table.name}" ({columns}) VALUES {", ".join([row] * count)}'  # noqa: S608 - our own names
     return statement + (" ON CONFLICT DO NOTHING" if ignore else "")
 
 
@@ -32,8 +35,17 @@ def insert(
     connection: sa.Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]], *, ignore: bool = False
 ) -> None:
     """Inserts rows of all the table's columns; `ignore` leaves rows that are there already as they are."""
-    if rows:
-        connection.exec_driver_sql(_insert(table, mark(connection), ignore), list(rows))
+    sign = mark(connection)
+    rest = rows
+    if sign == "?":
+        # SQLite's driver takes and leaves the interpreter's lock for each execution, whatever else waits for it.
+        whole = len(rows) - len(rows) % ROWS
+        for some in chunks(rows[:whole], ROWS):
+            values = tuple(chain.from_iterable(some))
+            connection.exec_driver_sql(_insert(table, sign, ignore, ROWS), values)
+        rest = rows[whole:]
+    if rest:
+        connection.exec_driver_sql(_insert(table, sign, ignore), list(rest))
 
 
 def chunks(items: Sequence[Any], size: int = CHUNK) -> Iterable[Sequence[Any]]:

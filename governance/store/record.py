@@ -70,9 +70,11 @@ class _Stored:
 
 
 class _Rows:
-    """All that one commit writes."""
+    """All that one commit writes. `at` is when it does, as a time and in microseconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+        self.now = micros(at)
         self.systems: list[tuple[Any, ...]] = []
         self.releases: list[tuple[Any, ...]] = []
         self.conversations: list[tuple[Any, ...]] = []
@@ -164,35 +166,34 @@ class CallWriter:
     # -- building
 
     def _build(self, connection: sa.Connection, batches: Sequence[Recordable]) -> tuple[list[Receipt], _Rows]:
-        rows = _Rows()
-        now = micros(self._clock())
-        self._load_systems(connection, batches, rows, now)
-        self._load_conversations(connection, batches)
-        stored = self._load_calls(connection, batches)
+        rows = _Rows(self._clock())
+        items = [item for batch in batches for item in _items(batch)]
+        self._load_systems(connection, items, rows)
+        self._load_conversations(connection, items)
+        stored = self._load_calls(connection, items)
         receipts = []
         for batch in batches:
             receipt = Receipt()
             for call in batch.calls:
-                self._add_call(connection, call, rows, stored, receipt, now)
+                self._add_call(connection, call, rows, stored, receipt)
             for events in _by_span(batch.content_events).values():
-                self._add_content(connection, events, rows, stored, receipt, now)
+                self._add_content(connection, events, rows, stored, receipt)
             receipts.append(receipt)
         return receipts, rows
 
-    def _load_systems(self, connection: sa.Connection, batches: Sequence[Recordable], rows: _Rows, now: int) -> None:
-        names = {item.system for batch in batches for item in _items(batch)}
+    def _load_systems(self, connection: sa.Connection, items: Sequence[Call | ContentEvent], rows: _Rows) -> None:
+        names = {item.system for item in items}
         missing = [name for name in names if name not in self._systems]
         if missing:
             found = bulk.select_in(connection, "SELECT name, id FROM system WHERE name IN {in}", missing)
             self._systems.update((name, number) for name, number in found)
             for name in sorted(set(missing) - {row[0] for row in found}):
                 self._systems[name] = number = next(self._ids)
-                rows.systems.append((number, name, now))
+                rows.systems.append((number, name, rows.now))
         fresh = {
             (self._systems[call.system], call.release.fingerprint): call.release
-            for batch in batches
-            for call in batch.calls
-            if call.release != _NO_RELEASE
+            for call in items
+            if isinstance(call, Call) and call.release.fingerprint
         }
         unknown = [key for key in fresh if key not in self._releases]
         if unknown:
@@ -205,13 +206,11 @@ class CallWriter:
             for key in unknown:
                 if key not in self._releases:
                     self._releases[key] = number = next(self._ids)
-                    rows.releases.append((number, *key, _release_parts(fresh[key]), now))
+                    rows.releases.append((number, *key, _release_parts(fresh[key]), rows.now))
 
-    def _load_conversations(self, connection: sa.Connection, batches: Sequence[Recordable]) -> None:
+    def _load_conversations(self, connection: sa.Connection, items: Sequence[Call | ContentEvent]) -> None:
         """Reads the conversations that this process has not seen; those that do not exist are made when needed."""
-        wanted = {
-            (self._systems[item.system], _conversation_key(item)): None for batch in batches for item in _items(batch)
-        }
+        wanted = {(self._systems[item.system], _conversation_key(item)): None for item in items}
         missing = [key for key in wanted if key not in self._conversations]
         if not missing:
             return
@@ -232,15 +231,10 @@ class CallWriter:
             conversations[conversation].seen[bytes(digest)] = number
 
     def _load_calls(
-        self, connection: sa.Connection, batches: Sequence[Recordable]
-    ) -> dict[tuple[bytes, bytes], _Stored]:
-        keys = list(
-            {
-                (bytes.fromhex(item.trace_id), bytes.fromhex(item.span_id)): None
-                for batch in batches
-                for item in _items(batch)
-            }
-        )
+        self, connection: sa.Connection, items: Sequence[Call | ContentEvent]
+    ) -> dict[tuple[str, str], _Stored]:
+        wanted = dict.fromkeys([(item.trace_id, item.span_id) for item in items])
+        keys = [(bytes.fromhex(trace), bytes.fromhex(span)) for trace, span in wanted]
         found = bulk.select_pairs(
             connection,
             "SELECT c.trace_id, c.span_id, c.id, c.span_digest, c.revision, c.parts, c.content_captured, "
@@ -250,27 +244,27 @@ class CallWriter:
         )
         cached = {conversation.id: conversation for conversation in self._conversations.values()} if found else {}
         opened: dict[int, _Conversation] = {}
-        stored: dict[tuple[bytes, bytes], _Stored] = {}
+        stored: dict[tuple[str, str], _Stored] = {}
         for trace, span, number, digest, revision, frame, captured, conversation_id, wrapped in found:
             conversation = cached.get(conversation_id) or opened.get(conversation_id)
             if conversation is None and wrapped is not None:
                 conversation = opened[conversation_id] = _Conversation(
                     conversation_id, self._keyring.unwrap(bytes(wrapped))
                 )
-            stored[bytes(trace), bytes(span)] = _Stored(
+            stored[bytes(trace).hex(), bytes(span).hex()] = _Stored(
                 number, conversation, None if digest is None else bytes(digest), revision, frame, bool(captured), -1
             )
         self._load_messages(connection, opened)
         return stored
 
-    def _conversation(self, item: Call | ContentEvent, rows: _Rows, now: int) -> _Conversation:
+    def _conversation(self, item: Call | ContentEvent, rows: _Rows) -> _Conversation:
         key = (self._systems[item.system], _conversation_key(item))
         conversation = self._conversations.get(key)
         if conversation is None:
             secret, wrapped = self._keyring.create()
             number = next(self._ids)
             conversation = self._conversations[key] = _Conversation(number, secret)
-            rows.conversations.append((number, *key, wrapped, now))
+            rows.conversations.append((number, *key, wrapped, rows.now))
         else:
             self._conversations.move_to_end(key)
         return conversation
@@ -301,22 +295,21 @@ class CallWriter:
         connection: sa.Connection,
         call: Call,
         rows: _Rows,
-        stored: dict[tuple[bytes, bytes], _Stored],
+        stored: dict[tuple[str, str], _Stored],
         receipt: Receipt,
-        now: int,
     ) -> None:
-        key = (bytes.fromhex(call.trace_id), bytes.fromhex(call.span_id))
+        key = (call.trace_id, call.span_id)
         there = stored.get(key)
         pieces = parts.pieces_of(call)
         attributes = _attributes(call)
         if there is None:
-            conversation = self._conversation(call, rows, now)
+            conversation = self._conversation(call, rows)
             number = next(self._ids)
             digests = _digests(pieces, conversation.key)
             digest = _span_digest(call, pieces, digests, attributes, conversation.key)
             frame = parts.encode(self._messages(pieces, digests, conversation, number, rows))
-            rows.calls.append(self._row(call, key, number, conversation, frame, attributes, digest, now))
-            rows.events.append(self._recorded(call, number, _commitment(digests, conversation.key)))
+            rows.calls.append(self._row(call, number, conversation, frame, attributes, digest, rows.now))
+            rows.events.append(self._recorded(call, number, _commitment(digests, conversation.key), rows.at))
             rows.to_check[number] = None
             stored[key] = _Stored(number, conversation, digest, 0, frame, call.content_captured, len(rows.calls) - 1)
             receipt.new += 1
@@ -334,13 +327,12 @@ class CallWriter:
             receipt.new += 1
             receipt.call_ids.append(there.id)
         else:
-            self._conflict(connection, call, digest, there, rows, now)
+            self._conflict(connection, call, digest, there, rows)
             receipt.conflicts += 1
 
     def _row(
         self,
         call: Call,
-        key: tuple[bytes, bytes],
         number: int,
         conversation: _Conversation,
         frame: str,
@@ -351,10 +343,11 @@ class CallWriter:
         system = self._systems[call.system]
         return (
             number,
-            *key,
+            bytes.fromhex(call.trace_id),
+            bytes.fromhex(call.span_id),
             bytes.fromhex(call.parent_span_id) if call.parent_span_id else None,
             system,
-            None if call.release == _NO_RELEASE else self._releases[system, call.release.fingerprint],
+            self._releases[system, fingerprint] if (fingerprint := call.release.fingerprint) else None,
             conversation.id,
             call.kind.value,
             call.name[:200],
@@ -382,10 +375,10 @@ class CallWriter:
             now,
         )
 
-    def _recorded(self, call: Call, number: int, commitment: bytes) -> Event:
+    def _recorded(self, call: Call, number: int, commitment: bytes, at: datetime) -> Event:
         return Event(
             kind=EventKind.CALL_RECORDED,
-            at=self._clock(),
+            at=at,
             actor="service:0",
             subject=f"call:{number}",
             system=call.system,
@@ -419,16 +412,7 @@ class CallWriter:
         update = dict(
             zip(
                 t.call.c.keys(),
-                self._row(
-                    call,
-                    (bytes.fromhex(call.trace_id), bytes.fromhex(call.span_id)),
-                    there.id,
-                    conversation,
-                    frame,
-                    attributes,
-                    digest,
-                    0,
-                ),
+                self._row(call, there.id, conversation, frame, attributes, digest, 0),
                 strict=True,
             )
         )
@@ -436,7 +420,7 @@ class CallWriter:
             update.pop(unchanged)
         update["content_captured"] = int(call.content_captured or there.captured)
         self._replace(there, update, frame, rows)
-        rows.events.append(self._recorded(call, there.id, _commitment(digests, conversation.key)))
+        rows.events.append(self._recorded(call, there.id, _commitment(digests, conversation.key), rows.at))
         there.span_digest = digest
 
     def _replace(self, there: _Stored, values: dict[str, Any], frame: str, rows: _Rows) -> None:
@@ -453,9 +437,7 @@ class CallWriter:
         there.parts = frame
         rows.to_check[there.id] = None
 
-    def _conflict(
-        self, connection: sa.Connection, call: Call, digest: bytes, there: _Stored, rows: _Rows, now: int
-    ) -> None:
+    def _conflict(self, connection: sa.Connection, call: Call, digest: bytes, there: _Stored, rows: _Rows) -> None:
         conversation = there.conversation
         assert conversation is not None
         if any(row[1] == there.id and row[2] == digest for row in rows.conflicts):
@@ -465,11 +447,11 @@ class CallWriter:
             return
         number = next(self._ids)
         body = conversation.key.seal(_whole(call), b"conflict:%d" % number)
-        rows.conflicts.append((number, there.id, digest, body, now))
+        rows.conflicts.append((number, there.id, digest, body, rows.now))
         rows.events.append(
             Event(
                 kind=EventKind.CALL_CONFLICT,
-                at=self._clock(),
+                at=rows.at,
                 actor="service:0",
                 subject=f"call:{there.id}",
                 system=call.system,
@@ -482,19 +464,18 @@ class CallWriter:
         connection: sa.Connection,
         events: Sequence[ContentEvent],
         rows: _Rows,
-        stored: dict[tuple[bytes, bytes], _Stored],
+        stored: dict[tuple[str, str], _Stored],
         receipt: Receipt,
-        now: int,
     ) -> None:
         """Content that came as log records, for a call that is there already, or is made here to hold it."""
         call = _call_of(events)
-        key = (bytes.fromhex(call.trace_id), bytes.fromhex(call.span_id))
+        key = (call.trace_id, call.span_id)
         there = stored.get(key)
         if there is None:
-            conversation = self._conversation(call, rows, now)
+            conversation = self._conversation(call, rows)
             number = next(self._ids)
             frame = "[]"
-            rows.calls.append(self._row(call, key, number, conversation, frame, None, None, now))
+            rows.calls.append(self._row(call, number, conversation, frame, None, None, rows.now))
             stored[key] = there = _Stored(
                 number, conversation, None, 0, frame, call.content_captured, len(rows.calls) - 1
             )
@@ -525,7 +506,7 @@ class CallWriter:
         rows.events.append(
             Event(
                 kind=EventKind.CALL_CONTENT_ADDED,
-                at=self._clock(),
+                at=rows.at,
                 actor="service:0",
                 subject=f"call:{there.id}",
                 system=call.system,
@@ -537,9 +518,6 @@ class CallWriter:
                 },
             )
         )
-
-
-_NO_RELEASE = Release()
 
 
 def take_turns(connection: sa.Connection) -> None:
@@ -621,7 +599,7 @@ def _span_digest(
     """Keyed digest of all that a span says: equal for a resend, different for other content under the same ids."""
     head = (
         call.parent_span_id,
-        call.kind,
+        call.kind.value,
         call.name,
         call.system,
         call.release.fingerprint,
