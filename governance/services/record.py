@@ -108,10 +108,14 @@ class Recorder:
             thread.join()
 
     def _run(self) -> None:
-        while self._wait():
+        # What comes while a group is decoded is left for the next: if all senders waited for one commit, all would
+        # send at once after it, and there would be nothing to do until they have.
+        while count := self._wait():
             group: list[tuple[_Waiting, Recordable]] = []
             calls = 0
-            while calls < GROUP_CALLS and (item := self._take()) is not None:
+            while count and calls < GROUP_CALLS:
+                item = self._take()
+                count -= 1
                 try:
                     batch = item.load()
                 except Exception as error:
@@ -122,15 +126,15 @@ class Recorder:
             if group:
                 self._write(group)
 
-    def _wait(self) -> bool:
-        """Until something waits; False when closed and done."""
+    def _wait(self) -> int:
+        """Until something waits, and how much; 0 when closed and done."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
-            return bool(self._waiting)
+            return len(self._waiting)
 
-    def _take(self) -> _Waiting | None:
+    def _take(self) -> _Waiting:
         with self._changed:
-            return self._waiting.popleft() if self._waiting else None
+            return self._waiting.popleft()
 
     def _write(self, group: list[tuple[_Waiting, Recordable]]) -> None:
         """One bad batch must not fail its neighbours: after a failure each is tried alone."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pydantic_core import to_json
@@ -58,10 +59,11 @@ def pieces_of(call: Call) -> list[Piece]:
     """The parts of a call in the order of `parts_of`."""
     pieces: list[Piece] = []
     for message in call.input:
-        kind = _INPUT_FRAMES[input_kind(message.role)]
-        pieces.append((_message_frame(kind, message), f"message\0{message.role}\0{message.type}", message.text))
+        start, same = _message_piece(_INPUT, message.role, message.type)
+        pieces.append(([*start], same, message.text))
     for message in call.output:
-        pieces.append((_message_frame(_OUTPUT, message), f"message\0{message.role}\0{message.type}", message.text))
+        start, same = _message_piece(_OUTPUT, message.role, message.type)
+        pieces.append(([*start], same, message.text))
     for document in call.documents:
         labels = list(document.labels)
         frame = [_DOCUMENT, 0, document.id, "text", "", document.score, labels]
@@ -75,14 +77,16 @@ def pieces_of(call: Call) -> list[Piece]:
 
 
 _INPUT_FRAMES = {kind: kind.value for kind in PartKind} | {PartKind.TOOL_RESULT: _TOOL_MESSAGE}
+_INPUT = ""  # which part an input message plays, its role says
 _OUTPUT, _DOCUMENT = PartKind.OUTPUT.value, PartKind.DOCUMENT.value
 _TOOL_CALL, _TOOL_RESULT = PartKind.TOOL_CALL.value, PartKind.TOOL_RESULT.value
 
 
-def _message_frame(kind: str, message: Message) -> list[Any]:
-    if message.type != "text":
-        return [kind, 0, message.role, message.type]
-    return [kind, 0, message.role] if message.role else [kind, 0]
+@lru_cache(maxsize=256)
+def _message_piece(kind: str, role: str, type: str) -> tuple[tuple[Any, ...], str]:
+    """A message's frame, and what beside the text makes messages the same. Roles and types are few."""
+    kind = kind or _INPUT_FRAMES[input_kind(role)]
+    return tuple(_cut([kind, 0, role, type])), f"message\0{role}\0{type}"
 
 
 def _cut(frame: list[Any]) -> list[Any]:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from governance.domain.calls import Message, ToolCall
 from governance.errors import Misconfigured, NotFound, Tampered
 from governance.privacy.keys import KeyRing
+from governance.store import bulk
 from governance.store import calls as calls_store
 from governance.store import tables as t
 from governance.store.checks import CallOpener
@@ -37,6 +38,20 @@ def test_what_goes_in_comes_out(database: Database, writer: CallWriter, keyring:
     receipt = writer.write([Batch(calls=(call,))])[0]
     assert (receipt.new, receipt.repeated, receipt.conflicts) == (1, 0, 0)
     assert opened(database, keyring, receipt.call_ids[0]) == call
+
+
+def test_a_large_batch_is_recorded_whole_or_not_at_all(database: Database, writer: CallWriter) -> None:
+    many = 2 * bulk.ROWS + 30  # whole statements, and a rest
+    receipt = writer.write([Batch(calls=tuple(make_call(number) for number in range(many)))])[0]
+    assert receipt.new == many == count(database, t.call)
+    logs = [(receipt.call_ids[0], n.to_bytes(32, "big"), n) for n in range(many)]
+    logs[bulk.ROWS + 5] = logs[3]
+    with pytest.raises(sa.exc.IntegrityError), database.write() as transaction:
+        bulk.insert(transaction.connection, t.call_log, logs)
+    assert count(database, t.call_log) == 0
+    with database.write() as transaction:
+        bulk.insert(transaction.connection, t.call_log, logs, ignore=True)
+    assert count(database, t.call_log) == many - 1
 
 
 def test_a_resend_changes_nothing(database: Database, writer: CallWriter, new_writer: Callable[[], CallWriter]) -> None:
