@@ -426,7 +426,7 @@ class Application:
     def redactor(self) -> Redactor:
         from governance.privacy.redaction import Redactor
 
-        return Redactor()
+        return Redactor(lambda: self.key_ring)
 
     def new_check_store(self) -> SqlCheckStore:
         """Where one thread that checks reads calls from and writes decisions to: it keeps caches of its own."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal, TypeAlias
 
 
 class Severity(StrEnum):
@@ -17,6 +18,10 @@ class Severity(StrEnum):
     def rank(self) -> int:
         """1 (low) to 4 (critical)."""
         return list(Severity).index(self) + 1
+
+
+Operator: TypeAlias = Literal["replace", "hash", "encrypt", "mask"]
+"""What stands in place of a text that is taken out; from the least that is shown to the most."""
 
 
 class Action(StrEnum):

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, get_args
 
 from governance.domain.calls import Call, Message
 from governance.domain.content import Part, PartKind
-from governance.domain.decisions import Action, Decision, Outcome, PolicyStatus
+from governance.domain.decisions import Action, Decision, Operator, Outcome, PolicyOutcome, PolicyStatus
 from governance.domain.findings import Finding
 from governance.policy.policy import PolicySet
 
-Redact = Callable[[str, Sequence[Finding]], str]
-"""Takes out of a text what the findings point at: `governance.privacy.redaction.Redactor.redact`."""
 
+class Redact(Protocol):
+    """Takes out of a text what the findings point at: `governance.privacy.redaction.Redactor.redact`."""
+
+    def __call__(
+        self, text: str, findings: Sequence[Finding], operators: Mapping[str, Operator] = ..., record: str = ...
+    ) -> str: ...
+
+
+_LEAST_SHOWN: tuple[Operator, ...] = get_args(Operator)
 BLOCKED = (
     "This request was stopped by a policy of the organisation. If you think that is wrong, please contact support."
 )
@@ -49,7 +57,7 @@ def consequence(
             call,
             parts,
             [findings[index] for outcome in redacting for index in _read(outcome.findings, findings)],
-            redact,
+            lambda text, found: redact(text, found, _operators(redacting, policy_set), record_of(call)),
         )
     response: str | None = None
     if decision.action in (Action.SAFE_DEFAULT, Action.BLOCK):
@@ -62,12 +70,30 @@ def consequence(
     return Consequence(redacted=redacted, safe_response=response)
 
 
+def record_of(call: Call) -> str:
+    """What an encrypted place of a call's texts is bound to."""
+    return f"{call.trace_id}:{call.span_id}"
+
+
+def _operators(redacting: Sequence[PolicyOutcome], policy_set: PolicySet) -> dict[str, Operator]:
+    """What the policies say, by label and category. Of two that disagree the one that shows less counts."""
+    chosen: dict[str, Operator] = {}
+    for outcome in redacting:
+        policy = policy_set.get(outcome.policy)
+        for label, operator in (policy.then.redact if policy is not None else {}).items():
+            earlier = chosen.get(label, operator)
+            chosen[label] = min((operator, earlier), key=_LEAST_SHOWN.index)
+    return chosen
+
+
 def _read(indexes: Sequence[int], findings: Sequence[Finding]) -> Sequence[int]:
     """The findings an outcome names. One that failed names none: then everything found is taken out."""
     return indexes or range(len(findings))
 
 
-def _redacted(call: Call, parts: Sequence[Part], findings: Sequence[Finding], redact: Redact) -> tuple[Message, ...]:
+def _redacted(
+    call: Call, parts: Sequence[Part], findings: Sequence[Finding], redact: Callable[[str, Sequence[Finding]], str]
+) -> tuple[Message, ...]:
     """The call's messages, those without a finding as they were."""
     by_part: dict[tuple[PartKind, int], list[Finding]] = {}
     for finding in findings:

@@ -21,7 +21,7 @@ from governance.detectors.interface import DetectorUse
 from governance.detectors.registry import resolved, selects
 from governance.domain.calls import Call, CallKind
 from governance.domain.content import PartKind
-from governance.domain.decisions import Action, PolicyScope, PolicyStatus, Severity
+from governance.domain.decisions import Action, Operator, PolicyScope, PolicyStatus, Severity
 from governance.domain.findings import Finding
 
 API_VERSION = "governance/v1"
@@ -111,6 +111,11 @@ class Then(_Model):
     )
     explain: Line = Field(
         description="Why, for the person who reads the case. Placeholders: {finding.*}, {params.*}, {call.*}."
+    )
+    redact: dict[Name, Operator] = Field(
+        default={},
+        description="How `redact` takes something out, by label or category (email: mask): replace by what it is, mask "
+        "all but the last four characters, hash with the installation's key, encrypt for this call. Default: replace.",
     )
     safe_response: Annotated[str, StringConstraints(max_length=2000)] = Field(
         default="", description="What the application says instead of the answer, for safe_default and block."

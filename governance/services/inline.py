@@ -15,10 +15,10 @@ from governance.domain.content import Content, Part
 from governance.domain.findings import Examination
 from governance.domain.steps import ALONE, Around
 from governance.domain.steps import Sequence as Steps
-from governance.engine.act import consequence
+from governance.engine.act import Redact, consequence
 from governance.engine.check import Checked, Checker
 from governance.errors import Overloaded
-from governance.services.check import CheckService, CheckStore, Deciding, Redact
+from governance.services.check import CheckService, CheckStore, Deciding
 from governance.services.in_force import AtWork
 
 
