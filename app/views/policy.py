@@ -9,7 +9,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app import policies, rollouts, session, words
+from app import policies, rollouts, session, suggested, words
 from app.components import ui
 from app.components.marked import Line, pairs, source
 from governance.domain.decisions import PolicyStatus
@@ -198,6 +198,9 @@ with left:
                 if not trial.passed and trial.reason:
                     st.caption(f"{words.name(trial.name, 90)}:")
                     st.text(trial.reason)
+
+    if files.set is not None:
+        suggested.panel(files.set, policy.id, file)
 
     with ui.panel("Versions", "sets in which it changed"):
         versions = policies.versions(history, policy.id)
