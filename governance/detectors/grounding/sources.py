@@ -84,11 +84,7 @@ class Sources:
     @cached_property
     def figures(self) -> tuple[Found, ...]:
         """Figures of all sources, in digits and in words."""
-        return tuple(
-            Found(source, figure)
-            for source, text in enumerate(self.texts)
-            for figure in (*figures(text), *spelled(text, self.words))
-        )
+        return tuple(Found(source, figure) for source, text in enumerate(self.texts) for figure in _figures(text))
 
     @cached_property
     def _rivals(self) -> dict[tuple[FigureKind, str, bool], list[Found]]:
@@ -179,16 +175,30 @@ class Sources:
 
 
 _REMEMBERED, _LONGEST_REMEMBERED = 128, 16_384
+"""The same few documents are retrieved again and again: what is in them is read once."""
 
 
 def _passages(text: str) -> tuple[Passage, ...]:
     return _known_passages(text) if len(text) <= _LONGEST_REMEMBERED else tuple(passages(text))
 
 
+def _figures(text: str) -> tuple[Figure, ...]:
+    return _known_figures(text) if len(text) <= _LONGEST_REMEMBERED else _all_figures(text)
+
+
+def _all_figures(text: str) -> tuple[Figure, ...]:
+    words = {word for passage in _passages(text) for word in passage.words}
+    return (*figures(text), *spelled(text, words))
+
+
 @lru_cache(maxsize=_REMEMBERED)
 def _known_passages(text: str) -> tuple[Passage, ...]:
-    """The same few documents are retrieved again and again: they are cut once."""
     return tuple(passages(text))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _known_figures(text: str) -> tuple[Figure, ...]:
+    return _all_figures(text)
 
 
 def surroundings(text: str, start: int, end: int) -> frozenset[str]:

@@ -38,6 +38,9 @@ def judged(answer: Answer, sources: Sources, given: Given) -> Iterator[Claim]:
         best_shared, best = alike[0] if alike else (0, -1)
         place = _place(sources, best) if best >= 0 else None
         size = len(sentence.stems)
+        if best_shared == size and sentence.words == sources.sentences[best][1].words:
+            yield _claim("sentence-in-sources", Status.SUPPORTED, 1.0, sentence, place)
+            continue
         if (turned := _turned(sentence, sources, alike)) is not None:
             rule, score, place = turned
             yield _claim(rule, Status.CONTRADICTED, score, sentence, place)
