@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -154,3 +156,25 @@ def test_a_decision_is_explained_to_whoever_may_read_it(application: Application
     assert http("GET", way, key=key_for(application, Scope.READ, system="other")).status_code == 404
     assert http("GET", way, key=key_for(application, Scope.CHECK)).status_code == 403
     assert http("GET", "/v1/decisions/7/explanation", key=key).status_code == 404
+
+
+def test_what_was_read_in_the_trace_decides_what_may_be_sent(policies: Path, http: Http, key: str) -> None:
+    """A policy about the trace: an application asks before each step, and the answer knows the steps before."""
+    shutil.copy("policies/data-access/send-after-untrusted-document.yaml", policies)
+    trace = "ab" * 16
+    page = {"name": "fetch_page", "arguments": "{}", "result": ATTACK}
+    mail = {"name": "send_email", "arguments": '{"to": "x@example.org"}'}
+
+    def ask(tool: dict[str, str], **more: Any) -> dict[str, Any]:
+        body = {"system": "bot", "tool_calls": [tool], **more}
+        answer: dict[str, Any] = http("POST", "/v1/check", key=key, json=body).json()
+        return answer
+
+    assert ask(mail, trace_id=trace)["action"] == "allow"
+    ask(page, trace_id=trace, session_id="s-1")
+    said = ask({**mail, "arguments": '{"to": "y@example.org"}'}, trace_id=trace, session_id="s-1")
+    assert said["action"] == "block"
+    assert [one["policy"] for one in said["policies"]] == ["data-access.send-after-untrusted-document"]
+    assert said["policies"][0]["scope"] == "trace"
+    assert said["safe_response"]
+    assert ask(mail, trace_id="cd" * 16)["action"] == "allow"

@@ -174,3 +174,19 @@ def test_a_test_to_do_that_passes_is_a_failure_in_junit_too(folder: Path) -> Non
     failure = ElementTree.fromstring(file.read_text("utf-8")).find(".//failure")
     assert failure is not None
     assert "passes now" in (failure.get("message") or "")
+
+
+def test_the_hooks_of_pre_commit_do_what_they_say(folder: Path) -> None:
+    from pre_commit.clientlib import load_manifest
+
+    hooks = load_manifest(".pre-commit-hooks.yaml")
+    assert [hook["id"] for hook in hooks] == ["governance-policy-lint", "governance-policy-test"]
+    for hook in hooks:
+        program, *words = hook["entry"].split()
+        assert (program, hook["language"], hook["pass_filenames"]) == ("governance", "python", False)
+        command = [sys.executable, "-m", "governance", *words, *hook["args"]]
+        environment = {**os.environ, "GOVERNANCE_DATA_DIR": str(folder.parent / "absent")}
+        for text, code in ((GOOD, 0), (GOOD.replace("expect: allow", "expect: allow, todo: block"), 1)):
+            (folder / "a.yaml").write_text(text, "utf-8")
+            done = subprocess.run(command, cwd=folder.parent, capture_output=True, env=environment, timeout=60)
+            assert done.returncode == code, (hook["id"], done.stdout, done.stderr)
