@@ -5,7 +5,7 @@ RUN python -m venv /opt/governance
 WORKDIR /src
 COPY requirements.lock ./
 RUN /opt/governance/bin/pip install --require-hashes --no-deps --requirement requirements.lock
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE requirements-llm-guard.lock ./
 COPY app app
 COPY governance governance
 COPY migrations migrations

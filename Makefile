@@ -18,6 +18,11 @@ LOCKED := install --require-hashes --no-deps
 ITSELF := install --no-deps --no-build-isolation --editable .
 COMPILE := $(BIN)/python -m uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate --quiet
+# Torch stays out of the scanners' lock, with what its builds for graphics cards bring (decision 0095).
+NO_TORCH := $(foreach name,torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti \
+	nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver \
+	nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx, \
+	--no-emit-package $(name))
 WORKERS ?= 2
 
 .PHONY: help run install test lint demo bench bench-detection lock clean
@@ -56,9 +61,11 @@ lock: $(DEVELOPED) ## Resolve the dependencies anew and write the locks
 	$(COMPILE) --upgrade --group build --constraints requirements-dev.lock --output-file requirements.lock
 	$(COMPILE:pyproject.toml=) --upgrade --group instrumented --output-file requirements-instrumented.lock
 	$(COMPILE:pyproject.toml=) --upgrade --group peers --output-file requirements-peers.lock
+	$(COMPILE:pyproject.toml=) --upgrade --group llm-guard $(NO_TORCH) --output-file requirements-llm-guard.lock
 
-clean: ## Remove the environment and what tools left behind; data in ./var stays
-	rm -rf $(VENV) .venv-instrumented .venv-peers dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+clean: ## Remove the environments and what tools left behind; data in ./var stays
+	rm -rf $(VENV) .venv-instrumented .venv-peers .venv-scanners dist .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+		.import_linter_cache
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed, and none was found on the PATH." >&2; \

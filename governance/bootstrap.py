@@ -90,6 +90,8 @@ class Application:
         self.settings = settings
         self.clock = clock
         self._migrate = migrate
+        self.prepares = False
+        """Whether scanners are loaded as soon as a policy set wants them (a worker), not when they are first asked."""
 
     # Where things lie
 
@@ -405,6 +407,8 @@ class Application:
             ) from None
         runner = self.build_runner(policy_set.detector_uses(), policy_set.access)
         register(self.database, self.clock, digest=runner.digest, units=runner.units)
+        if self.prepares:
+            runner.prepare()
         checker = Checker(runner, Engine(policy_set, clock=self.clock))
         return ReadySet(policy_set_id=wanted.policy_set_id, policy_set=policy_set, runner=runner, checker=checker)
 
@@ -413,12 +417,23 @@ class Application:
         what was promoted, not what the folder holds; where a set has none, those that came with the package count.
         `thorough` as in `registry.build`."""
         from governance.detectors import registry
+        from governance.detectors.interface import JudgeEndpoint, ScannerLimits
 
+        settings = self.settings
         return registry.build(
             uses,
             access_policies=resource("policies") / "access",
             access_texts=access,
-            data_dir=self.settings.data_dir.absolute(),
+            data_dir=settings.data_dir.absolute(),
+            scanners=ScannerLimits(memory_mib=settings.scanners_memory_mib, online=settings.scanners_online),
+            judge=JudgeEndpoint(
+                url=settings.judge_url,
+                key=settings.judge_key.get_secret_value(),
+                model=settings.judge_model,
+                timeout=settings.judge_timeout,
+                calls_a_day=settings.judge_calls_a_day,
+                tokens_a_day=settings.judge_tokens_a_day,
+            ),
             thorough=thorough,
         )
 

@@ -50,6 +50,19 @@ class Settings(BaseSettings):
     max_body_mib: int = Field(default=20, ge=1, le=200, description="Largest request body after decompression, in MiB.")
     workers: int = Field(default=1, ge=1, le=64, description="Checking processes that `serve` starts.")
 
+    scanners_memory_mib: int = Field(
+        default=4096, ge=0, le=1_048_576, description="Memory of a scanner process, in MiB; 0 is no limit."
+    )
+    scanners_online: bool = Field(
+        default=False, description="Whether scanners may fetch weights from a hub and open addresses."
+    )
+    judge_url: str = Field(default="", description="Base URL of an OpenAI-compatible service; empty is no judge.")
+    judge_key: SecretStr = Field(default=SecretStr(""), description="API key of the judge's service.")
+    judge_model: str = Field(default="", description="The model that judges.")
+    judge_timeout: float = Field(default=20.0, gt=0, le=300, description="Seconds that one judgement may take.")
+    judge_calls_a_day: int = Field(default=1_000, ge=0, description="Judgements a day and process; 0 is no limit.")
+    judge_tokens_a_day: int = Field(default=1_000_000, ge=0, description="Tokens a day and process; 0 is no limit.")
+
     @field_validator("role_map", mode="before")
     @classmethod
     def _groups(cls, value: object) -> object:

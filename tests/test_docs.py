@@ -29,6 +29,7 @@ def test_each_setting_is_documented_with_its_default(name: str) -> None:
     setting = f"GOVERNANCE_{name.upper()}"
     (row,) = [line for line in page("docs/settings.md").splitlines() if line.startswith(f"| `{setting}` |")]
     default = Settings.model_fields[name].default
+    default = str(default).lower() if isinstance(default, bool) else default
     if isinstance(default, int) or (isinstance(default, str) and default):
         assert str(default) in row.split("|")[2], f"the default of {setting} is {default}"
 

@@ -54,6 +54,14 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / "bin" / "governance"
 
 
+def test_the_scanners_lock_and_program_travel_in_the_wheel(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert "governance/_requirements-llm-guard.lock" in names
+    assert {"program.py", "engine_llm_guard.py", "engine_transformers.py"} <= {
+        name.rpartition("/")[2] for name in names if name.startswith("governance/detectors/host/")
+    }
+
+
 def run(governance: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(governance), *arguments], cwd=folder, env=_environment(folder), capture_output=True, text=True, check=False

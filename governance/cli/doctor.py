@@ -16,7 +16,10 @@ from typing import Annotated
 import typer
 
 from governance.bootstrap import Application, open_application, resource
+from governance.cli.detectors import settled
 from governance.cli.output import JsonFlag, emit, plain
+from governance.detectors import registry
+from governance.detectors.host import environment
 from governance.errors import GovernanceError
 from governance.policy.policy import PolicySet
 
@@ -216,11 +219,21 @@ def _detectors(application: Application) -> Iterator[Verdict]:
     there = application.settings.database_url or application.settings.data_dir.exists()
     policies = (application.rollout.in_force() if there else None) or application.policy_files
     runner = application.build_runner(policies.detector_uses(), policies.access)
-    for name, health in sorted(runner.health.items()):
-        if health.last_failure:
-            yield wrong(f"detector {name}", health.last_failure, "See: governance detectors list.")
-        else:
-            yield ok(f"detector {name}", runner.versions.get(name, ""))
+    try:
+        conditions = settled(runner)
+        for name, health in sorted(runner.health.items()):
+            condition = conditions.get(name)
+            if condition is not None and condition.state != "ready":
+                said = condition.detail or f"still {condition.state}."
+                yield wrong(f"detector {name}", said, "Its policies answer on_error. See docs/detectors.md.")
+            elif health.last_failure:
+                yield wrong(f"detector {name}", health.last_failure, "See: governance detectors list.")
+            elif name in registry.HOSTED and environment.stale(application.settings.data_dir.absolute()):
+                yield warning(f"detector {name}", "made for another version.", "governance detectors install llm-guard")
+            else:
+                yield ok(f"detector {name}", runner.versions.get(name, ""))
+    finally:
+        runner.close()
 
 
 def _sign_in(application: Application) -> Iterator[Verdict]:

@@ -118,6 +118,31 @@ class OptionDescription:
     required: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """How a detector fares that depends on something outside it (a process, a service).
+
+    `state` is idle (it starts when it is first asked), loading, ready or failed; `detail` says why, in our own words.
+    """
+
+    state: Literal["idle", "loading", "ready", "failed"]
+    detail: str = ""
+    restarts: int = 0
+    milliseconds: float = 0.0
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A detector that depends on something outside it. `prepare` begins to make it ready, and does not wait."""
+
+    @property
+    def condition(self) -> Condition: ...
+
+    def prepare(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 Cost: TypeAlias = Literal["low", "medium", "high"]
 """Of one text of 2 KB: low is under a millisecond, medium under 50, high is more, or money."""
 
@@ -184,17 +209,41 @@ ATTENTION = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScannerLimits:
+    """What a scanner process may take: `memory_mib` resident (0: no limit); `online` lets it reach a model hub."""
+
+    memory_mib: int = 4096
+    online: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeEndpoint:
+    """An OpenAI-compatible service that judges; `url` is its base, "" for none. Of a budget, 0 is no limit."""
+
+    url: str = ""
+    key: str = field(default="", repr=False)
+    model: str = ""
+    timeout: float = 20.0
+    calls_a_day: int = 1_000
+    tokens_a_day: int = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
 class Surroundings:
     """What the installation holds for detectors, beside what policies say.
 
     `access_policies` is the folder with `data.cedar` and `data.cedarschema`; `access_texts`, a policy set's own such
     files (text by name, as `access/data.cedar`), come before it. `data_dir` is the data directory, where
     scanners and weights are installed; None where there is none. `built` are the detectors made before this one.
+    `deadline` is the policies' own for this detector, in seconds, for one that keeps its time itself (`keeps_time`).
     """
 
     access_policies: Path | None = None
     access_texts: Mapping[str, str] = field(default_factory=dict)
     data_dir: Path | None = None
+    scanners: ScannerLimits = ScannerLimits()
+    judge: JudgeEndpoint = JudgeEndpoint()
+    deadline: float | None = None
     built: Mapping[str, Detector | CallDetector] = field(default_factory=dict)
 
 

@@ -7,7 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from governance.detectors import access, behaviour, grounding, patterns, pii, secrets, structure
+from governance.detectors import (
+    access,
+    behaviour,
+    grounding,
+    llm_guard,
+    patterns,
+    pii,
+    secrets,
+    structure,
+    transformers,
+)
 from governance.detectors.interface import (
     ATTENTION,
     Attention,
@@ -16,8 +26,10 @@ from governance.detectors.interface import (
     DetectorDescription,
     DetectorKind,
     DetectorUse,
+    JudgeEndpoint,
     Options,
     OptionValue,
+    ScannerLimits,
     Surroundings,
 )
 from governance.detectors.runner import Runner, Unavailable
@@ -31,9 +43,13 @@ KINDS: dict[str, DetectorKind] = {
     "pii": pii.KIND,
     "secrets": secrets.KIND,
     "structure": structure.KIND,
+    "llm_guard": llm_guard.KIND,
+    "transformers": transformers.KIND,
     "access": access.KIND,  # after those whose classes of data it asks for
 }
 """By name, in the order in which they are built. A new detector is a file with a `KIND`, named here."""
+HOSTED = (llm_guard.NAME, transformers.NAME)
+"""Those that run in the scanners' own environment."""
 LONGEST_DEADLINE = 300
 """Seconds."""
 
@@ -67,7 +83,12 @@ def selects(use: DetectorUse, finding: Finding) -> bool:
         return packs is None or finding.pack in packs
     selector = kind.describe().selector if kind is not None else ""
     chosen = use.options.get(selector) if selector else None
-    return not isinstance(chosen, list | tuple) or finding.pack in chosen
+    return not isinstance(chosen, list | tuple) or any(finding.pack == _selected(one) for one in chosen)
+
+
+def _selected(one: OptionValue) -> OptionValue:
+    """What stands in `Finding.pack` for one value of a selector: the value, or what a mapping is called."""
+    return (one.get("as") or one.get("name")) if isinstance(one, Mapping) else one
 
 
 def problems(use: DetectorUse) -> list[str]:
@@ -167,12 +188,14 @@ def build(
     access_policies: Path | None = None,
     access_texts: Mapping[str, str] | None = None,
     data_dir: Path | None = None,
+    scanners: ScannerLimits | None = None,
+    judge: JudgeEndpoint | None = None,
     thorough: bool = False,
 ) -> Runner:
     """One runner for all that is asked: each detector is made once, for every request of it, and runs once.
 
-    See `Surroundings` for the folders. `thorough` lets costly detectors look at everything, whatever the requests say:
-    for the tests of policies. A detector that is unknown or cannot be built is not left out: the runner
+    See `Surroundings` for the folders and limits. `thorough` lets costly detectors look at everything, whatever the
+    requests say: for the tests of policies. A detector that is unknown or cannot be built is not left out: the runner
     states its failure with every examination (the policies' `on_error` answers).
     """
     asked: dict[str, dict[str, Options]] = {}
@@ -189,20 +212,27 @@ def build(
             stated = json.dumps(own, sort_keys=True, separators=(",", ":"), default=list)
             asked.setdefault(use.name, {})[stated] = own
     built: dict[str, Detector | CallDetector] = {}
+    attention = {
+        name: _attention(KINDS[name].describe(), requests, thorough=thorough) for name, requests in heeded.items()
+    }
     surroundings = Surroundings(
-        access_policies=access_policies, access_texts=access_texts or {}, data_dir=data_dir, built=built
+        access_policies=access_policies,
+        access_texts=access_texts or {},
+        data_dir=data_dir,
+        scanners=scanners or ScannerLimits(),
+        judge=judge or JudgeEndpoint(),
+        built=built,
     )
     for name, kind in KINDS.items():
         if name in asked:
             try:
-                built[name] = kind.build([asked[name][one] for one in sorted(asked[name])], surroundings)
+                requests = [asked[name][one] for one in sorted(asked[name])]
+                built[name] = kind.build(requests, replace(surroundings, deadline=attention[name].deadline))
             except GovernanceError as error:
                 missing.append(Unavailable(name=name, reason=str(error)))
     return Runner(
         content_detectors=[one for one in built.values() if isinstance(one, Detector)],
         call_detectors=[one for one in built.values() if isinstance(one, CallDetector)],
         unavailable=missing,
-        attention={
-            name: _attention(KINDS[name].describe(), requests, thorough=thorough) for name, requests in heeded.items()
-        },
+        attention=attention,
     )

@@ -22,9 +22,11 @@ from governance.detectors.interface import (
     BatchDetector,
     CallDetector,
     CallSubject,
+    Condition,
     Detector,
     Divisible,
     Outcome,
+    Watched,
 )
 from governance.domain.calls import Call
 from governance.domain.content import Content, Part
@@ -37,9 +39,11 @@ FINDINGS_A_RULE = 16
 FINDINGS_A_SUBJECT = 128
 SPANS_AN_AGGREGATE = 2_000
 BATCH = 32
-"""Texts or calls that a detector with a deadline is given at once."""
+"""Texts or calls that a detector that is late or has a deadline is given at once."""
 EVERYTHING = Attention()
 NO_ATTENTION: Mapping[str, Attention] = MappingProxyType({})
+UNAVAILABLE = "unavailable: "
+"""How the reason of a failure begins where a detector is not there at all."""
 _NOTHING = Examination()
 
 
@@ -116,13 +120,14 @@ class Runner:
         self.versions: dict[str, str] = dict(versions)
         self.health: dict[str, Health] = {name: Health() for name, _ in versions}
         for one in unavailable:
-            self.health[one.name] = Health(failed=1, last_failure=f"unavailable: {one.reason}")
+            self.health[one.name] = Health(failed=1, last_failure=f"{UNAVAILABLE}{one.reason}")
         self._detectors = tuple({id(one): one for one in detectors}.values())
         deadlines = {name: Deadline(one.deadline) for name, one in attention.items() if one.deadline}
 
         def task(detector: Detector | CallDetector, one: object, many: object) -> _Task:
             name = detector.name
-            return _Task(name, attention.get(name, EVERYTHING), one, many, deadlines.get(name))  # type: ignore[arg-type]
+            deadline = None if getattr(detector, "keeps_time", False) else deadlines.get(name)
+            return _Task(name, attention.get(name, EVERYTHING), one, many, deadline)  # type: ignore[arg-type]
 
         contents = [
             task(one, one.examine, one.examine_many if isinstance(one, BatchDetector) else None)
@@ -145,7 +150,7 @@ class Runner:
         self._missing: list[DetectorFailure] = []
         self._missing_late: list[tuple[Attention, DetectorFailure]] = []
         for absent in unavailable:
-            failure = DetectorFailure(detector=absent.name, reason=f"unavailable: {absent.reason}")
+            failure = DetectorFailure(detector=absent.name, reason=f"{UNAVAILABLE}{absent.reason}")
             heed = attention.get(absent.name, EVERYTHING)
             if heed.late:
                 self._missing_late.append((heed, failure))
@@ -157,12 +162,25 @@ class Runner:
         """All detectors asked for, also those that are unavailable."""
         return tuple(sorted(self.health))
 
+    def prepare(self) -> None:
+        """Begins to make ready what detectors depend on (processes, models), and does not wait for it."""
+        for detector in self._detectors:
+            if isinstance(detector, Watched):
+                detector.prepare()
+
+    @property
+    def conditions(self) -> dict[str, Condition]:
+        """How each detector fares that depends on something outside it; failed for those that could not be built."""
+        found = {one.name: one.condition for one in self._detectors if isinstance(one, Watched)}
+        for absent in (*self._missing, *(failure for _, failure in self._missing_late)):
+            found[absent.detector] = Condition(state="failed", detail=absent.reason.removeprefix(UNAVAILABLE))
+        return found
+
     def close(self) -> None:
         """Ends what detectors have started: processes, connections. They answer no more."""
         for detector in self._detectors:
-            close = getattr(detector, "close", None)
-            if close is not None:
-                close()
+            if isinstance(detector, Watched):
+                detector.close()
 
     def examine(self, content: Content) -> Examination:
         """Facts about one content item, with offsets in code points of its text. Never raises for a detector's sake."""
@@ -315,7 +333,7 @@ def _outcomes(task: _Task, subjects: Sequence[Subject], chosen: Sequence[int]) -
             except Exception as error:
                 yield number, error
         return
-    size = BATCH if task.deadline is not None else max(1, len(chosen))
+    size = BATCH if task.deadline is not None or task.attention.late else max(1, len(chosen))
     for at in range(0, len(chosen), size):
         numbers = chosen[at : at + size]
         work = partial(task.many, [subjects[number] for number in numbers])

@@ -15,7 +15,8 @@ _GONE = 3_600_000_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DetectorCount:
-    """What a detector did since it was last written down."""
+    """What a detector did since it was last written down; `last_failure` begins with "unavailable: " while it is not
+    there."""
 
     version: str
     answered: int
@@ -52,8 +53,7 @@ class Heartbeat:
     def _add(connection: sa.Connection, detector: str, count: DetectorCount, now: int) -> None:
         table = t.detector_health
         values = {"version": count.version, "updated_at": now}
-        if count.failed:
-            values["last_failure"] = count.last_failure[:300]
+        values["last_failure"] = count.last_failure[:300]
         known = connection.execute(
             table.update()
             .where(table.c.detector == detector, table.c.version == count.version)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 def run(application: Application, *, parent: int | None = None) -> None:
     """Works until SIGTERM or SIGINT, or until the pipe `parent` (a file descriptor) closes: then its parent is gone."""
+    application.prepares = True
     loop, pulse = _build(application)
     stop = loop.request_stop
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import structlog
 
-from governance.detectors.runner import Runner
+from governance.detectors.runner import UNAVAILABLE, Runner
 from governance.store.times import micros
 from governance.store.workers import DetectorCount, Heartbeat
 
@@ -38,14 +38,17 @@ class HealthCounter:
         runner = self._current()
         if runner is not self._runner:  # another policy set has come into force
             self._runner, self._told = runner, {}
+        conditions = runner.conditions
         for name, health in runner.health.items():
+            condition = conditions.get(name)
+            failing = condition is not None and condition.state == "failed"
             answered, failed = self._told.get(name, (0, 0))
             self._told[name] = (health.examined, health.failed)
             counts[name] = DetectorCount(
                 version=runner.versions.get(name, ""),
                 answered=health.examined - answered,
                 failed=health.failed - failed,
-                last_failure=health.last_failure,
+                last_failure=f"{UNAVAILABLE}{condition.detail}" if failing and condition else health.last_failure,
             )
         return counts
 

@@ -93,6 +93,28 @@ def test_packs_are_united_and_the_lowest_threshold_counts() -> None:
     assert len(one.digest) == 16
 
 
+def scanners(*one: dict[str, object]) -> DetectorUse:
+    return DetectorUse(name="llm_guard", options={"scanners": list(one)})  # type: ignore[dict-item]
+
+
+def models(*one: dict[str, object]) -> DetectorUse:
+    return DetectorUse(name="transformers", options={"models": list(one)})  # type: ignore[dict-item]
+
+
+def test_a_policy_reads_the_findings_of_the_scanners_that_it_named() -> None:
+    use = scanners({"name": "Toxicity"}, {"name": "Toxicity", "as": "strict", "threshold": 0.9, "model": "/srv/m"})
+    for pack, wanted in (("Toxicity", True), ("strict", True), ("Secrets", False)):
+        finding = Finding(detector="llm_guard", category="toxicity", rule="r", score=1.0, pack=pack)
+        assert registry.selects(use, finding) is wanted
+
+
+def test_of_two_thresholds_of_one_scanner_the_lowest_is_used() -> None:
+    from governance.detectors.llm_guard import _specified
+
+    two = [scanners({"name": "Toxicity", "threshold": value}).options for value in (0.8, 0.6)]
+    assert _specified(two) == {"Toxicity": {"name": "Toxicity", "threshold": 0.6}}
+
+
 @pytest.mark.parametrize(
     ("use", "said"),
     [
@@ -103,21 +125,48 @@ def test_packs_are_united_and_the_lowest_threshold_counts() -> None:
         (DetectorUse(name="patterns"), "needs packs"),
         (DetectorUse(name="behaviour", options={"repeats": 1.5}), "a whole number"),
         (DetectorUse(name="behaviour", options={"duration_ms": True}), "a number"),
+        (DetectorUse(name="llm_guard"), "needs scanners"),
+        (scanners({"name": "Toxcity"}), "'Toxcity' is no scanner"),
+        (scanners({}), "None is no scanner"),
+        (scanners({"name": "Deanonymize"}), "changes answers and states nothing"),
+        (scanners({"name": "Bias", "direction": "input"}), "has the direction output"),
+        (scanners({"name": "Bias", "reads": ["prompts"]}), "leave out 'reads'"),
+        (scanners({"name": "Toxicity", "reads": ["mail"]}), "names some of: prompts"),
+        (scanners({"name": "Toxicity", "model": 3}), "'model' of scanner 'Toxicity' is a string"),
+        (scanners({"name": "Toxicity", "threshold": "high"}), "is a number"),
+        (scanners({"name": "Toxicity", "onnx": "yes"}), "is true or false"),
+        (scanners({"name": "Code", "languages": ["C"]}, {"name": "Code", "languages": ["Go"]}), "configured twice"),
+        (models({"path": "/srv/m"}), "needs a name"),
+        (models({"name": "m", "labels": {"A": "b"}}), "needs a path"),
+        (models({"name": "m", "path": "/srv/m"}), "needs labels"),
+        (models({"name": "m", "path": "/srv/m", "labels": {"A": "b"}, "min_score": 2}), "from 0 to 1"),
+        (models({"name": "m", "path": "/srv/m", "labels": {"A": "b"}, "tokens": 2}), "8 to 8192"),
+        (models({"name": "m", "path": "/srv/m", "labels": {"A": "b"}, "task": "x"}), "no setting 'task'"),
     ],
 )
 def test_what_cannot_be_built_is_said(use: DetectorUse, said: str) -> None:
     assert any(said in problem for problem in problems(use))
 
 
-def test_every_detector_is_described_and_can_be_built() -> None:
+ASKED = {
+    "patterns": {"packs": ["pii"]},
+    "llm_guard": {"scanners": [{"name": "InvisibleText"}]},
+    "transformers": {"models": [{"name": "m", "path": "/srv/m", "labels": {"LABEL_1": "injection"}}]},
+}
+
+
+def test_every_detector_is_described_and_can_be_built_or_says_what_it_lacks() -> None:
     for description in available():
-        options = {"packs": ["pii"]} if description.name == "patterns" else {}
-        use = DetectorUse(name=description.name, options=options)
+        use = DetectorUse(name=description.name, options=ASKED.get(description.name, {}))  # type: ignore[arg-type]
         assert not problems(use)
-        runner = build([use], access_policies=Path("policies/access"))
-        assert not runner.examine(CONTENT).failures
-        assert description.offline
         assert description.categories
+        failures = build([use], access_policies=Path("policies/access"), thorough=True).examine(CONTENT).failures
+        if description.name in registry.HOSTED:
+            (failure,) = failures
+            assert failure.reason.startswith("unavailable: The scanners are not installed.")
+        else:
+            assert not failures
+            assert description.cost != "high"
 
 
 def test_the_detectors_keep_their_interface() -> None:

@@ -1,0 +1,68 @@
+"""The scanners' real environment, made once and kept beside .venv, and tiny models made with it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from governance.detectors import registry
+from governance.detectors.host import environment
+from governance.detectors.interface import DetectorUse
+from governance.detectors.runner import Runner
+from governance.errors import Misconfigured
+
+ROOT = Path(__file__).parents[2]
+HOME = ROOT / ".venv-scanners"
+Build = Callable[..., Runner]
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """A data directory with the scanners installed as `governance detectors install` does.
+
+    Where they cannot be installed (no network, no index), the test is skipped; never in CI.
+    """
+    with environment.lock_file().open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # one test process makes it, the others wait
+        if environment.installed(HOME) != environment.lock_digest():
+            try:
+                environment.install(HOME, say=lambda _: None)
+            except Misconfigured as error:
+                if os.environ.get("CI"):
+                    pytest.fail(str(error))
+                pytest.skip(str(error))
+    return HOME
+
+
+@pytest.fixture(scope="session")
+def models(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of tiny models: see `make_models`."""
+    folder = tmp_path_factory.mktemp("models")
+    script = Path(__file__).with_name("make_models.py")
+    done = subprocess.run(
+        [str(environment.python(data_dir)), "-I", str(script), str(folder)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def build(data_dir: Path) -> Iterator[Build]:
+    """`build(name, **options)`: a runner with that detector, looking at everything; closed after the file."""
+    runners: list[Runner] = []
+
+    def build(name: str, **options: object) -> Runner:
+        use = DetectorUse(name=name, options={"on": "always", "deadline": 120, **options})  # type: ignore[dict-item]
+        assert registry.problems(use) == []
+        runner = registry.build([use], data_dir=data_dir)
+        runners.append(runner)
+        return runner
+
+    yield build
+    for runner in runners:
+        runner.close()
