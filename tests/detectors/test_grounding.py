@@ -67,6 +67,7 @@ TERMS = (
         "The policy hb 2024 000172 runs for 2 years.",
         "Call Maria Duarte at +44 20 7946 0958.",
         "About 1.3 million euros.",
+        "Over 1,000,000 euros are covered, with an excess of less than 3 %.",
         "1. Report it.\n2. Write to Maria Duarte.\n3. Wait.",
         "```\nlimit = 99_000\n```",
     ],
@@ -82,6 +83,7 @@ def test_the_same_figure_in_another_form_is_supported(answer: str) -> None:
         ("Report damage within 14 days.", ("contradiction", "number")),
         ("The excess is 3.5 %, and at least 300 euros.", ("contradiction", "number")),
         ("The contract began on 12 May 2024.", ("contradiction", "date")),
+        ("The excess is at least 400 euros.", ("contradiction", "number")),
         ("The premium is £480.", ("ungrounded", "number")),
         ("Moon landing: 20 July 1969.", ("ungrounded", "date")),
         ("Please ask Pedro Carvalho about it.", ("ungrounded", "name")),
@@ -258,3 +260,44 @@ def test_an_answer_that_repeats_its_source_is_never_blamed(facts: list[tuple[str
 def test_hostile_texts_stay_linear_and_findings_few(answer: str, source: str) -> None:
     # Each takes a fraction of a second; quadratic work would not end.
     assert len(examined(call(answer, source))) <= 2_100
+
+
+LEAVE = (
+    "3.2 Holiday. Full-time staff have 30 days a year. Up to five days carry over until 31 March. Ask at least two "
+    "weeks ahead for more than three days in a row. 3.3 Sick leave. Tell your manager on the first day; from the 4th "
+    "day a certificate is due. Pay continues for six weeks. Parental leave is up to three years; notice seven weeks."
+)
+REPORT = (
+    "Revenue rose 12.4% to $48.3 million in Q3 2025, from $43.0 million a year earlier, driven by subscriptions. "
+    "Operating costs fell to $31.7 million. The firm employs 1,240 people in Lisbon, Porto and Vigo. CEO Marta Sousa "
+    "said the outlook for 2026 was unchanged: growth of 8 to 10 per cent. The dividend will be €0.42 per share."
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "source"),
+    [
+        ("You have 30 days of holiday per year, of which up to 5 can be carried over until March 31.", LEAVE),
+        ("A doctor's note is required from day 4 onwards, and your salary is paid for 6 weeks.", LEAVE),
+        ("Please request it two weeks in advance if you want to be away for longer than three days.", LEAVE),
+        ("Vous avez 30 jours de congés par an ; cinq jours peuvent être reportés jusqu'au 31 mars.", LEAVE),
+        ("Sie haben 30 Tage Urlaub im Jahr. Fünf Tage lassen sich bis zum 31.03. übertragen.", LEAVE),
+        ("Parental leave can last as long as three years. Give notice 7 weeks beforehand.", LEAVE),
+        (
+            "**Sick leave**\n\n1. Inform your manager on day one.\n2. Hand in a certificate from the fourth day.\n",
+            LEAVE,
+        ),
+        ("Let me know if you have further questions, and I can help you with the form on Monday.", LEAVE),
+        ("I could not find anything about unpaid leave in the documents. Section 3.2 covers holiday only.", LEAVE),
+        ("Sales grew by about 12% to roughly $48 million in the third quarter of 2025.", REPORT),
+        ("Revenue was $5.3 million higher than the year before ($48.3m vs. $43.0m).", REPORT),
+        ("With costs of $31.7M, the operating profit works out at $16.6 million.", REPORT),
+        ("The firm has more than 1,200 employees in three cities.", REPORT),
+        ("Marta Sousa expects growth between 8% and 10% in 2026; shareholders get 42 cents (€0.42) a share.", REPORT),
+        ("In short: revenue is up, costs are down, and the outlook has not changed.", REPORT),
+        ("- Revenue: $48.3 million (+12.4%)\n- Costs: $31.7 million\n- Staff: 1,240\n", REPORT),
+        ("El dividendo propuesto es de 0,42 euros por acción y la plantilla es de 1.240 personas.", REPORT),
+    ],
+)
+def test_right_answers_in_their_own_words_are_left_alone(answer: str, source: str) -> None:
+    assert said(answer, source, asked="Please tell me.") == set()

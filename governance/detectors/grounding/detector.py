@@ -22,7 +22,7 @@ from governance.domain.content import Part, PartKind
 from governance.domain.findings import Finding
 
 NAME = "grounding"
-VERSION = "1"
+VERSION = "2"
 
 _CATEGORIES = {
     Status.SUPPORTED: "grounded",

@@ -63,6 +63,7 @@ _TRIM_LEFT, _TRIM_RIGHT = ".,:/'’-_&@", ".,:/'’-_&@+#"
 _ISO = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:T[\d:.+Z-]*)?$")
 _MONTH_ISO = re.compile(r"(\d{4})-(0[1-9]|1[0-2])$")
 _SLASHED = re.compile(r"(\d{1,2})([./-])(\d{1,2})\2(\d{4}|\d{2})$")
+_DAY_DOT_MONTH = re.compile(r"(\d{1,2})\.(\d{2})$")
 _YEAR_FIRST = re.compile(r"(\d{4})[./](\d{1,2})[./](\d{1,2})$")
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::\d{2})?([ap]m)?$", re.IGNORECASE)
 _AMOUNT = r"\d+(?:[.,'’]\d+)*"
@@ -80,6 +81,8 @@ _DAY_MONTH = re.compile(
 _MONTH_DAY_YEAR = re.compile(r"(\d{1,2})(?:st|nd|rd|th)?(?:,\s{0,2}|\s)(\d{4})(?!\d)")
 _BETWEEN = frozenset(("working", "business", "calendar", "full", "whole", "consecutive", "further", "additional"))
 """Between a number and its unit: "four working days"."""
+_HUNDREDTHS = frozenset(("cent", "cents", "centimes", "céntimos", "centesimi", "pence", "rappen"))
+"""Of whatever currency."""
 _HAN_DATE = re.compile(r"(\d{4})[年년]\s?(\d{1,2})[月월](?:\s?(\d{1,2})[日일])?")
 _HAN_SCALE = {"万": 1e4, "萬": 1e4, "만": 1e4, "億": 1e8, "亿": 1e8, "억": 1e8, "千": 1e3}
 _HAN_UNIT = {"円": "jpy", "元": "cny", "年": "months", "日": "time", "天": "time", "月": "months", "원": "krw"}
@@ -294,6 +297,9 @@ def _number(
                 break
             if near in SCALES and scale == 1.0 and near not in ("k", "m"):
                 scale, rest = SCALES[near], follows.end()
+            elif near in _HUNDREDTHS and scale == 1.0:
+                scale, rest = 0.01, follows.end()
+                break
             elif near in _BETWEEN or near in ("us", "u"):
                 rest = follows.end()
                 continue
@@ -370,6 +376,8 @@ def _date(text: str, token: str, start: int, end: int) -> Figure | None:
         if found := _SLASHED.match(token):
             one, other, year = int(found[1]), int(found[3]), _full_year(found[4])
             return _dated(start, end, [(year, other, one), (year, one, other)])
+        if text[end : end + 1] == "." and (found := _DAY_DOT_MONTH.match(token)):
+            return _dated(start, end, [(0, int(found[2]), int(found[1]))]) if 0 < int(found[2]) <= 12 else None
     elif len(token) not in (1, 2, 4):
         return None
     if found := _HAN_DATE.match(text, start, start + 20):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
@@ -32,6 +33,9 @@ def judged(answer: Answer, sources: Sources, given: Given) -> Iterator[Claim]:
         kind = "identifier" if figure.kind is FigureKind.IDENTIFIER else label
         if place is not None:
             yield _claim(label, f"{kind}-in-sources", Status.SUPPORTED, 1.0, figure, place)
+            continue
+        if figure.kind is FigureKind.NUMBER and (place := _within(answer, figure, sources)) is not None:
+            yield _claim(label, f"{kind}-in-range", Status.SUPPORTED, 0.8, figure, place)
             continue
         if supporting(figure, given()) is not None:
             continue
@@ -143,12 +147,44 @@ def _rounded(figure: Figure, sources: Sources) -> Place | None:
     return None
 
 
+_MORE = re.compile(
+    r"(?:more than|over|above|at least|greater than|exceed(?:s|ing|ed)?|mehr als|über|mindestens|plus de|au moins"
+    r"|más de|al menos|più di|oltre)\s+$"
+)
+_LESS = re.compile(
+    r"(?:less than|fewer than|under|below|at most|no more than|nearly|almost|weniger als|unter|höchstens|moins de"
+    r"|menos de|meno di)\s+$"
+)
+_FAR = 3.0
+
+
+def _within(answer: Answer, figure: Figure, sources: Sources) -> Place | None:
+    """A value of the sources that keeps to what the answer says of it: "more than 1,000" where a source has 1,234.
+    A bound of the source's own is no value: "at least 500" is not "at least 800"."""
+    before = answer.text[max(0, figure.start - 24) : figure.start].lower()
+    more, less = _MORE.search(before), _LESS.search(before)
+    if (more is None and less is None) or not figure.values or figure.values[0] <= 0:
+        return None
+    value = figure.values[0]
+    low, high = (value, value * _FAR) if more is not None else (value / _FAR, value)
+    here = surroundings(answer.text, figure.start, figure.end)
+    for found, there in sources.rivals(figure):
+        other = found.figure
+        alike = other.word[:5] == figure.word[:5] or not here.isdisjoint(there)
+        if other.values and low <= other.values[0] <= high and alike:
+            ahead = sources.texts[found.source][max(0, other.start - 24) : other.start].lower()
+            if not _MORE.search(ahead) and not _LESS.search(ahead):
+                return found.place
+    return None
+
+
 def _derived(answer: Answer, figure: Figure, sources: Sources) -> Place | None:
     """Whether the number is a sum, difference, product or share of two that the sources give. Of small round numbers
     that would be chance: such a number must be exact, or the answer must say that it was worked out."""
     if figure.kind is not FigureKind.NUMBER or figure.ordinal:
         return None
-    if figure.digits < 3 and not _worked_out(answer, figure):
+    exact = figure.digits >= 3 or (figure.digits == 2 and figure.coarse and figure.counts[0] >= 1_000)
+    if not exact and not _worked_out(answer, figure):
         return None
     values = sources.sorted_values
     if not 2 <= len(values) <= _OPERANDS:
