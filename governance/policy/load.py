@@ -246,19 +246,25 @@ def _schema_problems(source: Source, error: ValidationError) -> Iterator[Problem
             hint = f"Did you mean {close[0]!r}?" if close else _keys_hint(model)
             yield source.problem(source.place(path, key=True), "schema", f"unknown key {str(name)[:60]!r}", hint)
             continue
-        message, hint = _readable(path, item)
+        message, hint = _readable(source, path, item)
         at_key = "[key]" in item["loc"]
         yield source.problem(source.place(path, key=at_key), "schema", message, hint)
 
 
-def _readable(path: tuple[str | int, ...], item: Any) -> tuple[str, str]:
+def _readable(source: Source, path: tuple[str | int, ...], item: Any) -> tuple[str, str]:
     context = item.get("ctx", {})
+    value = source.at_path(path)
     name = f"{path[-1]!r}" if path and isinstance(path[-1], str) else "this"
     if len(path) >= 2 and path[0] == "params" and "[key]" not in item["loc"]:
         return f"{name} must be true or false, a number, a word, or a list of words or of numbers", ""
     if item["type"] in ("enum", "literal_error"):
         expected = str(context.get("expected", "")).replace("'", "")
-        return f"{name} must be one of: {expected.replace(' or ', ', ')}", ""
+        known = expected.replace(" or ", ", ").split(", ")
+        close = get_close_matches(value, known, n=1) if isinstance(value, str) else []
+        name = name if name != "this" else repr(str(value)[:40])
+        return f"{name} must be one of: {', '.join(known)}", f"Did you mean {close[0]!r}?" if close else ""
+    if item["type"] == "list_type":
+        return f"{name} must be a list", "Write [a, b], also for one: [a]."
     if item["type"] == "string_pattern_mismatch":
         return f"{name} is not spelled as it must be", f"It must match {context.get('pattern', '')}"
     words = str(item["msg"])

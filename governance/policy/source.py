@@ -64,7 +64,7 @@ class Source:
         character of the value is the n-th of the source.
         """
         place = self.place(path)
-        value = self._value_at(path)
+        value = self.at_path(path)
         if not isinstance(value, str) or place.style is None:
             return place
         rows = value.split("\n")
@@ -74,7 +74,7 @@ class Source:
     def at(self, path: Path, offset: int) -> Place:
         """The place in the file of an offset (in code points) within the scalar at `path`."""
         place = self.place(path)
-        value = self._value_at(path)
+        value = self.at_path(path)
         return self._at_offset(place, value, offset) if isinstance(value, str) and place.style is not None else place
 
     def _at_offset(self, place: Place, value: str, offset: int) -> Place:
@@ -105,7 +105,8 @@ class Source:
         before = self.text[:position]
         return Place(before.count("\n") + 1, position - (before.rfind("\n") + 1) + 1)
 
-    def _value_at(self, path: Path) -> object:
+    def at_path(self, path: Path) -> object:
+        """The value that stands there, or None."""
         value: object = self.value
         for step in path:
             inside = child(value, step)

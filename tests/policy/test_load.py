@@ -144,6 +144,12 @@ def test_places_are_right_in_every_style_of_yaml_text(tmp_path: Path, scalar: st
         (GOOD.replace("min_score: 0.8", "min_score: {a: 1}"), "must be true or false, a number"),
         (GOOD.replace("id: injection.direct", "id: Direct"), "spelled"),
         (GOOD.replace("use: patterns", "use: magic"), "unknown detector"),
+        (GOOD.replace("parts: [input]", "parts: [inptu]"), "'inptu' must be one of: system, input"),
+        (GOOD.replace("parts: [input]", "kinds: [lmm]"), "'lmm' must be one of: llm, embedding"),
+        (GOOD.replace("parts: [input]", "roles: customer"), "'roles' must be a list"),
+        (GOOD.replace("parts: [input]", "releases: ['']"), "at least 1 character"),
+        (GOOD.replace("parts: [input]", "system: [a]"), "unknown key 'system'"),
+        (GOOD + "scope: tracee\n", "'scope' must be one of: call, trace, session"),
         (GOOD.replace("packs: [injection]", "packs: [injectoin]"), "injectoin"),
         (GOOD.replace("packs: [injection]", "pack: [injection]"), "no option 'pack'"),
     ],
@@ -151,6 +157,21 @@ def test_places_are_right_in_every_style_of_yaml_text(tmp_path: Path, scalar: st
 def test_bad_files_give_problems_and_nothing_else(tmp_path: Path, text: str | bytes, words: str) -> None:
     found = problems(write(tmp_path, text))
     assert any(words in one.message for one in found), [one.message for one in found]
+
+
+def test_what_was_meant_is_said(tmp_path: Path) -> None:
+    text = GOOD.replace("parts: [input]", "parts: [inptu], kinds: [tol]").replace("severity: high", "severity: hgih")
+    found = problems(write(tmp_path, text))
+    assert [one.hint for one in found] == ["Did you mean 'high'?", "Did you mean 'input'?", "Did you mean 'tool'?"]
+    steps = GOOD.replace('call.user.role != "red-team"', "steps.exists(s, s.ordr > 1)")
+    (only,) = problems(write(tmp_path, steps))
+    assert (only.message, only.hint) == (
+        "undeclared reference to 'steps'",
+        "steps are there with `scope: trace` or `scope: session`.",
+    )
+    (field,) = problems(write(tmp_path, steps + "scope: trace\n"))
+    assert (field.line, field.hint) == (14, "Did you mean 'order'?")
+    assert field.source[field.column - 1 :].startswith(".ordr")
 
 
 def test_an_alias_bomb_costs_nothing(tmp_path: Path) -> None:

@@ -27,7 +27,9 @@ def check(subject: Subject) -> Iterator[Remark]:
         try:
             language.compile(policy, condition)
         except IllTyped as error:
-            for mistake in error.mistakes:
+            # What follows from a mistake is none of its own.
+            mistakes = [mistake for mistake in error.mistakes if "'*error*'" not in mistake.message]
+            for mistake in mistakes or error.mistakes:
                 yield Remark(
                     path=path,
                     message=_plain(mistake.message),
@@ -48,6 +50,8 @@ def _hint(message: str, params: list[str]) -> str:
         close = get_close_matches(field, names, n=1)
         there = ", ".join(names) or "none"
         return f"Did you mean {close[0]!r}?" if close else f"There are: {there}."
+    if "undeclared reference to 'steps'" in message:
+        return "steps are there with `scope: trace` or `scope: session`."
     if "undeclared reference" in message:
         return "A condition reads findings, call and params (docs/policies.md)."
     if "double, int" in message or "int, double" in message:
