@@ -11,6 +11,7 @@ import pytest
 from governance.detectors import registry
 from governance.domain.decisions import PolicyStatus
 from governance.engine.check import Checker
+from governance.engine.coverage import coverage
 from governance.engine.decide import Engine
 from governance.engine.request import call_from
 from governance.engine.trial import Trial, trials
@@ -28,7 +29,9 @@ def default_set() -> PolicySet:
 @functools.cache
 def results() -> Mapping[str, list[Trial]]:
     found: dict[str, list[Trial]] = {}
-    for one in trials(default_set(), lambda uses: registry.build(uses, access_policies=FOLDER / "access")):
+    for one in trials(
+        default_set(), lambda uses: registry.build(uses, access_policies=FOLDER / "access"), observe=True
+    ):
         found.setdefault(one.policy, []).append(one)
     return found
 
@@ -55,6 +58,12 @@ def test_lint_has_nothing_against_them() -> None:
 def test_the_policys_own_tests_pass(policy: str) -> None:
     assert results()[policy]
     assert [f"{one.name}: expected {one.expected}, got {one.got}" for one in results()[policy] if not one.passed] == []
+
+
+def test_their_tests_see_nearly_all_parts_of_their_conditions_true_and_false() -> None:
+    covered = coverage(default_set(), [one for found in results().values() for one in found])
+    assert sum(one.seen for one in covered) / sum(one.wanted for one in covered) >= 0.88
+    assert {one.policy for one in covered if one.percent < 50} == set()
 
 
 def test_there_are_policies_of_every_family_and_most_are_enforced() -> None:
