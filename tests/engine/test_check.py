@@ -1,20 +1,21 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import pytest
 
 from governance.detectors.interface import CallSubject
 from governance.domain.calls import Document, Message, ToolCall
 from governance.domain.content import Content, PartKind, parts_of
-from governance.domain.decisions import Action
+from governance.domain.decisions import Action, Operator
 from governance.domain.findings import DetectorFailure, Examination, Finding
-from governance.engine.act import BLOCKED, consequence
+from governance.engine.act import BLOCKED, consequence, record_of
 from governance.engine.check import Checker
 from governance.engine.decide import Engine
 from governance.engine.request import call_from
 from governance.errors import BadInput
-from governance.policy.policy import PolicySet
+from governance.policy.policy import Policy, PolicySet
 from tests.policy.samples import call, policy
 
 
@@ -93,7 +94,10 @@ def test_an_explanation_names_the_document() -> None:
     assert checked.decision.explanation == "d2: document"
 
 
-def _stars(text: str, findings: Sequence[Finding]) -> str:
+def _stars(
+    text: str, findings: Sequence[Finding], operators: Mapping[str, Operator] = MappingProxyType({}), record: str = ""
+) -> str:
+    assert record == record_of(CONVERSATION)
     for one in findings:
         text = text[: one.start] + "*" * (one.end - one.start) + text[one.end :]
     return text
@@ -106,6 +110,29 @@ def test_redaction_touches_only_what_the_redacting_policies_found() -> None:
     assert made.safe_response is None
     assert made.redacted is not None
     assert [one.text for one in made.redacted] == ["Be kind.", "***", "No.", "***"]
+
+
+def test_the_policies_say_how_and_of_two_the_one_that_shows_less_counts() -> None:
+    said: list[Mapping[str, Operator]] = []
+
+    def note(
+        text: str,
+        findings: Sequence[Finding],
+        operators: Mapping[str, Operator] = MappingProxyType({}),
+        record: str = "",
+    ) -> str:
+        said.append(operators)
+        return text
+
+    def redacting(number: int, **how: str) -> Policy:
+        then = {"action": "redact", "explain": "x", "redact": how}
+        return policy(id=f"test.{number}", then=then)
+
+    policies = PolicySet([redacting(1, email="mask", pii="hash"), redacting(2, email="encrypt", iban="mask")])
+    checked = Checker(Words(), Engine(policies)).check(CONVERSATION)
+    consequence(checked.decision, policies, CONVERSATION, checked.parts, checked.findings, note)
+    assert said
+    assert all(one == {"email": "encrypt", "pii": "hash", "iban": "mask"} for one in said)
 
 
 def test_a_safe_default_gives_its_text_and_a_block_always_gives_one() -> None:

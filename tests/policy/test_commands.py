@@ -181,12 +181,14 @@ def test_the_hooks_of_pre_commit_do_what_they_say(folder: Path) -> None:
 
     hooks = load_manifest(".pre-commit-hooks.yaml")
     assert [hook["id"] for hook in hooks] == ["governance-policy-lint", "governance-policy-test"]
-    for hook in hooks:
+    two_answers = GOOD.replace("expect: allow", "expect: allow, todo: block")
+    wrong = (two_answers, GOOD.replace("expect: block", "expect: allow"))
+    for hook, refused in zip(hooks, wrong, strict=True):
         program, *words = hook["entry"].split()
         assert (program, hook["language"], hook["pass_filenames"]) == ("governance", "python", False)
         command = [sys.executable, "-m", "governance", *words, *hook["args"]]
         environment = {**os.environ, "GOVERNANCE_DATA_DIR": str(folder.parent / "absent")}
-        for text, code in ((GOOD, 0), (GOOD.replace("expect: allow", "expect: allow, todo: block"), 1)):
+        for text, code in ((GOOD, 0), (refused, 1)):
             (folder / "a.yaml").write_text(text, "utf-8")
             done = subprocess.run(command, cwd=folder.parent, capture_output=True, env=environment, timeout=60)
             assert done.returncode == code, (hook["id"], done.stdout, done.stderr)

@@ -169,6 +169,6 @@ def test_without_verdicts_or_right_there_is_nothing(application: Application, co
     assert "Nothing to suggest" in printed
     assert command("policy", "suggest", "injection.absent")[0] == 2
     assert command("policy", "suggest", "injection.words", "--write", "3")[0] == 2
-    policy: Policy = application.policy_set.policies[0]
+    policy: Policy = application.policy_files.policies[0]
     with pytest.raises(Denied):
         application.suggest.suggest(person(application, Role.REVIEWER), policy, POLICY, file="words.yaml")
