@@ -73,7 +73,7 @@ def call_from(value: object, *, direction: str = "input", system: str = "", stri
         name=_string(value, "name"),
         system=_string(value, "system") or system,
         release=_release(value),
-        session_id=_string(value, "session_id"),
+        session_id=_identity(value, "session_id"),
         user=_user(value),
         started_at=datetime.now(UTC),
         duration_ms=_number(value, "duration_ms"),
@@ -129,6 +129,12 @@ def _string(value: Mapping[str, Any], key: str, where: str = "") -> str:
     if not isinstance(found, str):
         raise BadInput(f"{where}{key} must be a string.")
     return found
+
+
+def _identity(value: Mapping[str, Any], key: str, where: str = "") -> str:
+    """A string, or a whole number as databases give them."""
+    found = value.get(key)
+    return str(found) if type(found) is int else _string(value, key, where)
 
 
 def _strings(value: Mapping[str, Any], key: str, where: str = "") -> list[str]:
@@ -201,7 +207,7 @@ def _documents(value: Mapping[str, Any]) -> list[Document]:
         elif isinstance(item, Mapping):
             documents.append(
                 Document(
-                    id=_string(item, "id", where),
+                    id=_identity(item, "id", where),
                     text=_string(item, "text", where),
                     score=_number(item, "score", where),
                     labels=tuple(_strings(item, "labels", where)),
@@ -222,7 +228,7 @@ def _tool_calls(value: Mapping[str, Any]) -> list[ToolCall]:
         result = item.get("result")
         tools.append(
             ToolCall(
-                id=_string(item, "id", where),
+                id=_identity(item, "id", where),
                 name=_string(item, "name", where),
                 arguments=_as_text(arguments),
                 result=None if result is None else _as_text(result),
@@ -235,7 +241,12 @@ def _as_text(value: object) -> str:
     """Arguments and results are kept as they were sent: text as it is, anything else as its JSON."""
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    except RecursionError:
+        raise BadInput("Arguments or a result of a tool call are nested too deeply.") from None
 
 
 def _user(value: Mapping[str, Any]) -> EndUser:
@@ -246,7 +257,7 @@ def _user(value: Mapping[str, Any]) -> EndUser:
         return EndUser(id=user)
     if not isinstance(user, Mapping):
         raise BadInput("user must be an object with id and role.")
-    return EndUser(id=_string(user, "id", "user."), role=_string(user, "role", "user."))
+    return EndUser(id=_identity(user, "id", "user."), role=_string(user, "role", "user."))
 
 
 def _release(value: Mapping[str, Any]) -> Release:

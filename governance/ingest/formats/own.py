@@ -1,25 +1,23 @@
-"""Our own JSON lines: the call object of the API (docs/ingest.md), or `{id, text}` for a bare text.
+"""Our own JSON lines: the call object of the API (docs/api.md), or `{id, text}` for a bare text.
 
-What is written here was written for us, so a wrong type is an error that names the field, not a guess.
+What is written here was written for us, so a wrong type is an error that names the field, not a guess. It is read as a
+check reads it; what is recorded has ids besides, a time, and texts that every database can hold.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from governance.domain.calls import Call, CallKind, Document, EndUser, Message, Release, ToolCall, Usage
+from governance.domain.calls import Call, Document, EndUser, Message, Release, ToolCall
+from governance.engine.request import KEYS, call_from
 from governance.errors import BadInput
 from governance.ingest.bounds import bounded
 from governance.ingest.formats.shared import ids_of, time_of, trace_id_of
 from governance.ingest.interpret import EPOCH, UNKNOWN_SYSTEM
-from governance.ingest.text import as_integer, as_json, as_number, identity, label, storable
+from governance.ingest.text import as_json, as_text, identity, label, storable
 
-_HERE = frozenset(
-    {"id", "trace_id", "span_id", "parent_span_id", "kind", "name", "system", "release", "session_id", "user", "status"}
-    | {"started_at", "duration_ms", "model", "provider", "usage", "error", "content_captured", "input", "output"}
-    | {"documents", "tool_calls", "attributes", "findings", "decisions", "case_ids", "text", "direction"}
-    | {"finish_reasons"}
-)
+_HERE = KEYS | {"span_id", "parent_span_id", "status", "findings", "decisions", "case_ids"}
 
 
 def looks_like(line: dict[str, Any]) -> bool:
@@ -30,62 +28,37 @@ def looks_like(line: dict[str, Any]) -> bool:
 
 def decode(line: dict[str, Any], system: str) -> Call:
     """The call of one line; BadInput names the field that is wrong."""
-    system = system or identity(_text(line, "system"), 200) or UNKNOWN_SYSTEM
-    inputs, outputs = _messages(line, "input", "user"), _messages(line, "output", "assistant")
-    text = _text(line, "text")
-    if text:
-        direction = _text(line, "direction") or "input"
-        if direction not in ("input", "output"):
-            raise BadInput(f"direction: {direction[:40]!r} is neither input nor output.")
-        if direction == "input":
-            inputs += (Message(role="user", text=storable(text)),)
-        else:
-            outputs += (Message(role="assistant", text=storable(text)),)
-    documents, calls = _documents(line), _tool_calls(line)
-    usage, user, release = _object(line, "usage"), _object(line, "user"), line.get("release")
-    kind = _text(line, "kind") or "llm"
-    if kind not in set(CallKind):
-        raise BadInput(f"kind: {kind[:40]!r} is not one of {', '.join(CallKind)}.")
+    read = call_from({**line, "kind": line.get("kind") or "llm"})
+    system = system or identity(read.system, 200) or UNKNOWN_SYSTEM
     started = EPOCH
     if line.get("started_at") is not None:
         at = time_of(line["started_at"])
         if at is None:
-            raise BadInput("started_at: RFC 3339 in the years 2000 to 2099 is needed.")
+            raise BadInput("started_at must be RFC 3339, in the years 2000 to 2099.")
         started = at
     trace_id, span_id = _ids(line, system)
-    rest = dict(_object(line, "attributes")) | {key: value for key, value in line.items() if key not in _HERE}
-    model = label(_text(line, "model"), 200)
-    return Call(
+    rest = {**read.attributes, **{key: value for key, value in line.items() if key not in _HERE}}
+    model = label(read.model, 200)
+    return replace(
+        read,
         trace_id=trace_id,
         span_id=span_id,
         parent_span_id=_hex(line, "parent_span_id", 16),
-        kind=CallKind(kind),
-        name=label(_text(line, "name"), 200),
+        name=label(read.name, 200),
         system=system,
-        release=_release(release, model),
-        session_id=identity(_text(line, "session_id"), 200),
-        user=EndUser(id=identity(_text(user, "id", "user.id"), 200), role=label(_text(user, "role", "user.role"), 100)),
+        release=_release(read.release, model),
+        session_id=identity(read.session_id, 200),
+        user=EndUser(id=identity(read.user.id, 200), role=label(read.user.role, 100)),
         started_at=started,
-        duration_ms=_number(line, "duration_ms"),
         model=model,
-        provider=label(_text(line, "provider"), 100),
-        usage=Usage(
-            input_tokens=_integer(usage, "input_tokens"),
-            output_tokens=_integer(usage, "output_tokens"),
-            cached_tokens=_integer(usage, "cached_tokens"),
-        ),
-        error=label(_text(line, "error"), 1000),
-        finish_reasons=tuple(label(reason, 60) for reason in _list(line, "finish_reasons")),
-        content_captured=bool(
-            inputs
-            or outputs
-            or any(document.text for document in documents)
-            or any(call.arguments or call.result is not None for call in calls)
-        ),
-        input=inputs,
-        output=outputs,
-        documents=documents,
-        tool_calls=calls,
+        provider=label(read.provider, 100),
+        error=label(read.error, 1000),
+        finish_reasons=tuple(label(reason, 60) for reason in read.finish_reasons),
+        content_captured=_has_content(read),
+        input=tuple(_message(one) for one in read.input if one.text),
+        output=tuple(_message(one) for one in read.output if one.text),
+        documents=tuple(_document(one) for one in read.documents),
+        tool_calls=tuple(_tool_call(one) for one in read.tool_calls),
         attributes=bounded(rest) if rest else {},
     )
 
@@ -98,131 +71,39 @@ def _ids(line: dict[str, Any], system: str) -> tuple[str, str]:
 
 
 def _hex(line: dict[str, Any], key: str, length: int) -> str:
-    value = _text(line, key).lower()
+    value = as_text(line.get(key)).lower()
     if value and (len(value) != length or trace_id_of(value * (32 // length)) == ""):
-        raise BadInput(f"{key}: {length} hex digits, not all zeros, are needed.")
+        raise BadInput(f"{key} must be {length} hex digits, not all zeros.")
     return value
 
 
-def _messages(line: dict[str, Any], key: str, role: str) -> tuple[Message, ...]:
-    out = []
-    for i, item in enumerate(_list(line, key)):
-        if isinstance(item, str):
-            item = {"role": role, "text": item}
-        if not isinstance(item, dict):
-            raise BadInput(f"{key}[{i}]: an object {{role, text}} is needed.")
-        text = _text(item, "text" if "text" in item else "content", f"{key}[{i}].text")
-        if text:
-            out.append(
-                Message(
-                    role=label(_text(item, "role", f"{key}[{i}].role"), 40) or role,
-                    text=storable(text),
-                    type=label(_text(item, "type", f"{key}[{i}].type"), 60) or "text",
-                )
-            )
-    return tuple(out)
+def _has_content(call: Call) -> bool:
+    return bool(
+        any(one.text for one in (*call.input, *call.output))
+        or any(one.text for one in call.documents)
+        or any(one.arguments or one.result is not None for one in call.tool_calls)
+    )
 
 
-def _documents(line: dict[str, Any]) -> tuple[Document, ...]:
-    out = []
-    for i, item in enumerate(_list(line, "documents")):
-        at = f"documents[{i}]"
-        if isinstance(item, str):
-            item = {"text": item}
-        if not isinstance(item, dict):
-            raise BadInput(f"{at}: an object {{id, text, score, labels}} is needed.")
-        labels = _list(item, "labels", f"{at}.labels")
-        if not all(isinstance(text, str) for text in labels):
-            raise BadInput(f"{at}.labels: a list of texts is needed.")
-        out.append(
-            Document(
-                id=identity(item.get("id"), 200),
-                text=storable(_text(item, "text", f"{at}.text")),
-                score=_number(item, "score", f"{at}.score"),
-                labels=tuple(label(text, 100) for text in labels),
-            )
-        )
-    return tuple(out)
+def _message(one: Message) -> Message:
+    return Message(role=label(one.role, 40), text=storable(one.text), type=label(one.type, 60))
 
 
-def _tool_calls(line: dict[str, Any]) -> tuple[ToolCall, ...]:
-    out = []
-    for i, item in enumerate(_list(line, "tool_calls")):
-        at = f"tool_calls[{i}]"
-        if not isinstance(item, dict):
-            raise BadInput(f"{at}: an object {{id, name, arguments, result}} is needed.")
-        arguments, result = item.get("arguments"), item.get("result")
-        out.append(
-            ToolCall(
-                id=identity(item.get("id"), 200),
-                name=label(_text(item, "name", f"{at}.name"), 200),
-                arguments=storable(
-                    arguments if isinstance(arguments, str) else as_json(arguments) if arguments else ""
-                ),
-                result=None if result is None else storable(result if isinstance(result, str) else as_json(result)),
-            )
-        )
-    return tuple(out)
+def _document(one: Document) -> Document:
+    labels = tuple(label(text, 100) for text in one.labels)
+    return Document(id=identity(one.id, 200), text=storable(one.text), score=one.score, labels=labels)
 
 
-def _release(value: Any, model: str) -> Release:
-    if value is None or value == "":
-        return Release(model=model)
-    if isinstance(value, str):
-        return Release(name=label(value, 200), model=model)
-    if not isinstance(value, dict):
-        raise BadInput("release: a name or an object {name, model, prompt_version, retrieval, tools} is needed.")
-    parts = {
-        key: label(_text(value, key, f"release.{key}"), 200)
-        for key in ("name", "model", "prompt_version", "retrieval", "tools")
-    }
+def _tool_call(one: ToolCall) -> ToolCall:
+    return ToolCall(
+        id=identity(one.id, 200),
+        name=label(one.name, 200),
+        arguments=storable(one.arguments),
+        result=None if one.result is None else storable(one.result),
+    )
+
+
+def _release(release: Release, model: str) -> Release:
+    names = ("name", "model", "prompt_version", "retrieval", "tools")
+    parts = {name: label(getattr(release, name), 200) for name in names}
     return Release(**{**parts, "model": parts["model"] or model})
-
-
-def _text(line: dict[str, Any], key: str, at: str = "") -> str:
-    value = line.get(key)
-    if value is None:
-        return ""
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and key in ("id", "session_id"):
-        return str(value)
-    if not isinstance(value, str):
-        raise BadInput(f"{at or key}: a text is needed.")
-    return value
-
-
-def _list(line: dict[str, Any], key: str, at: str = "") -> list[Any]:
-    value = line.get(key)
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise BadInput(f"{at or key}: a list is needed.")
-    return value
-
-
-def _object(line: dict[str, Any], key: str) -> dict[str, Any]:
-    value = line.get(key)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise BadInput(f"{key}: an object is needed.")
-    return value
-
-
-def _integer(line: dict[str, Any], key: str) -> int | None:
-    value = line.get(key)
-    if value is None:
-        return None
-    number = as_integer(value)
-    if number is None:
-        raise BadInput(f"usage.{key}: a count of 0 or more is needed.")
-    return number
-
-
-def _number(line: dict[str, Any], key: str, at: str = "") -> float | None:
-    value = line.get(key)
-    if value is None:
-        return None
-    number = as_number(value)
-    if number is None:
-        raise BadInput(f"{at or key}: a number is needed.")
-    return number
