@@ -11,8 +11,10 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from governance import bootstrap
 from governance.domain.people import Role, RoleBinding
+from governance.policy.load import load
 from governance.settings import Settings
 from tests.console.world import World
+from tests.policy.samples import GOOD
 from tests.serving import Serving
 
 FLAGS = [
@@ -59,13 +61,17 @@ class Site:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
+    # What `serve` finds in its working directory.
+    (folder / "policies").mkdir()
+    (folder / "policies" / "direct.yaml").write_text(GOOD)
     application = bootstrap.open_application(
         Settings(data_dir=folder, _env_file=None),  # type: ignore[call-arg]
         migrate=True,
     )
     world = World(application, application.clock())
+    application.rollout.ensure(lambda: load(folder / "policies"))
     passwords = {}
-    for role in (Role.REVIEWER, Role.COMPLIANCE_OFFICER):
+    for role in (Role.REVIEWER, Role.COMPLIANCE_OFFICER, Role.ENGINEER):
         made = application.people.add(_operator(), role.value, [RoleBinding(role=role)])
         world.people[role.value] = application.sessions.sign_in_local(role.value, made.password).actor
         current, chosen = made.password, f"long enough {role.value}"

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import sqlalchemy as sa
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from governance.domain.content import PartKind
 from governance.domain.people import Role, RoleBinding
@@ -96,7 +96,20 @@ def test_a_link_to_a_page_of_another_role_says_so(site: Site, context: BrowserCo
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/queue", "/case?id=1", "/calls?words=x", "/call?id=1", "/reports", "/audit", "/admin"]
+    "path",
+    [
+        "/",
+        "/queue",
+        "/case?id=1",
+        "/calls?words=x",
+        "/call?id=1",
+        "/reports",
+        "/policies",
+        "/policy?id=injection.direct",
+        "/change?id=1",
+        "/audit",
+        "/admin",
+    ],
 )
 def test_no_page_says_anything_to_somebody_anonymous(site: Site, context: BrowserContext, path: str) -> None:
     number = site.world.case(title="A secret title")
@@ -192,6 +205,58 @@ def test_findings_that_overlap_are_all_marked(site: Site, context: BrowserContex
     ]
 
 
+def test_a_policy_change_from_proposal_to_force_and_back(site: Site, context: BrowserContext, browser: Browser) -> None:
+    rollout = site.world.application.rollout
+    before = rollout.standing().enforce
+    assert before is not None
+    path = site.serving.folder / "policies" / "direct.yaml"
+    path.write_text(path.read_text().replace("min_score: 0.8", "min_score: 0.9"))
+    engineer = context.new_page()
+    sign_in(engineer, site, "engineer", "/policies")
+    assert heading(engineer) == "1 policy in force"
+    engineer.get_by_role("button", name="Propose a change").click()
+    dialog = engineer.get_by_role("dialog")
+    dialog.get_by_label("What it is for").fill("fewer false alarms")
+    dialog.get_by_role("button", name="Propose").click()
+    expect(engineer.get_by_text("Waits for approval")).to_be_visible()
+    number = engineer.url.rpartition("=")[2]
+    expect(engineer.get_by_role("button", name="Approve")).to_be_disabled()
+    assert "min_score: 0.9" in engineer.locator(".line.add").inner_text()
+
+    other = browser.new_context(viewport={"width": 1440, "height": 1000})
+    other.set_default_timeout(20_000)
+    officer = other.new_page()
+    sign_in(officer, site, "compliance_officer", f"/change?id={number}")
+    officer.get_by_role("button", name="Approve").click()
+    officer.get_by_role("dialog").get_by_role("button", name="Approve").click()
+    expect(officer.get_by_role("button", name="Try in shadow")).to_be_visible()
+    officer.get_by_role("button", name="Put into force at once").click()
+    dialog = officer.get_by_role("dialog")
+    expect(dialog.get_by_role("button", name="Put into force at once")).to_be_disabled()
+    reason = dialog.get_by_label("Why without a time in shadow?")
+    reason.fill("seen in training")
+    reason.press("Control+Enter")
+    dialog.get_by_role("button", name="Put into force at once").click()
+    expect(officer.get_by_text("In force", exact=True).first).to_be_visible()
+    expect(officer.get_by_role("button", name="Try in shadow")).to_have_count(0)
+    standing = rollout.standing().enforce
+    assert standing is not None
+    assert str(standing.rollout) == number
+
+    engineer.goto(site.url + "/policies")
+    engineer.get_by_role("button", name=f"Go back to set {before.rollout}").click()
+    dialog = engineer.get_by_role("dialog")
+    reason = dialog.get_by_label("What went wrong")
+    reason.fill("too lax")
+    reason.press("Control+Enter")
+    dialog.get_by_role("button", name=f"Go back to set {before.rollout}").click()
+    expect(engineer.get_by_role("dialog")).to_have_count(0)
+    standing = rollout.standing().enforce
+    assert standing is not None
+    assert standing.digest == before.digest
+    other.close()
+
+
 def hostile_case(site: Site) -> int:
     parts = [
         (PartKind.INPUT, "user", HOSTILE),
@@ -241,6 +306,7 @@ def test_a_prompt_can_not_act_on_any_page(site: Site, context: BrowserContext) -
         "/calls",
         f"/call?id={site.world.calls[-1]}",
         "/reports",
+        "/policies",
         "/audit",
     ):
         page.goto(site.url + path)
