@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import streamlit as st
 
-from app import posture, session, words
+from app import policies, posture, session, words
 from governance.domain.people import Actor, Permission
 from governance.domain.review import CaseState
+from governance.domain.rollout import UNDER_WAY, Rollout, RolloutState
+from governance.services.rollout import owns
 from governance.store.queries import Systems, cases, health, systems
 
 SECONDS = 15
@@ -28,6 +30,7 @@ class Overview:
     audit: health.AuditLog
     today: int
     deviations: Sequence[posture.Deviation]
+    changes: Sequence[Rollout]
 
 
 def start_of_day(now: datetime) -> datetime:
@@ -52,6 +55,11 @@ def loads(visible: Systems, now: datetime) -> list[cases.Load]:
 def _days(source: str, visible: Systems, today: int) -> tuple[list[systems.Day], list[posture.Trend]]:
     days = session.read(systems.days, visible, today - _BEFORE)
     return days, posture.trends(days, today)
+
+
+@st.cache_data(ttl=SECONDS, show_spinner=False, max_entries=4)
+def _changes(source: str) -> list[Rollout]:
+    return [one for one in session.application().rollout.history(limit=30) if one.state in UNDER_WAY]
 
 
 @st.cache_data(ttl=SECONDS, show_spinner=False, max_entries=4)
@@ -81,7 +89,9 @@ def overview(visible: Systems, now: datetime) -> Overview:
         waiting=waiting,
         audit=state,
         today=today,
+        changes=_changes(session.source()),
         deviations=posture.deviations(
+            policies=[(policy.title, said) for policy, said in policies.needing(visible, now)],
             loads=counted,
             trends=trends,
             detectors=detectors,
@@ -125,6 +135,14 @@ def needs(state: Overview, who: Actor, may: Callable[..., bool], now: datetime) 
                     link="Approve or return",
                 )
             )
+    for change in state.changes:
+        own = owns(who, change)
+        if change.state is RolloutState.PROPOSED and not own and may(Permission.APPROVE_POLICY, own_work=False):
+            found.append(
+                _change(change, "waits for approval", "Somebody else than its author approves it.", "Look at it")
+            )
+        if change.state is RolloutState.APPROVED and may(Permission.PROPOSE_POLICY):
+            found.append(_change(change, "is approved", "Try it in shadow, or put it into force.", "Go on"))
     if may(Permission.DECIDE_ESCALATION):
         escalated = sum(load.cases for load in state.loads if load.state is CaseState.ESCALATED)
         if escalated:
@@ -162,6 +180,17 @@ def hard_to_read(done: cases.DayOfWork) -> int:
 def harmful(policy: str) -> bool:
     """Whether a policy is about words that may hurt to read: what it flags stays folded until asked for."""
     return any(word in words.HARMFUL for word in policy.replace("-", ".").replace("_", ".").split("."))
+
+
+def _change(change: Rollout, how: str, detail: str, link: str) -> posture.Deviation:
+    return posture.Deviation(
+        what=f"Policy set {change.id} {how}.",
+        detail=detail,
+        note="Policies",
+        page="change",
+        query=(("id", str(change.id)),),
+        link=link,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -415,6 +415,16 @@ def attention(
     return changed, False
 
 
+def needing(visible: Systems, now: datetime) -> list[tuple[Policy, str]]:
+    """The policies in force that are out of the ordinary by their figures or exceptions, with what it is."""
+    standing = in_force()
+    if standing is None:
+        return []
+    live = figures(visible)
+    found = [(policy, attention(policy, live.of(policy), today=now)) for policy in standing[1].policies]
+    return [(policy, said) for policy, (said, odd) in found if odd]
+
+
 def share(value: float) -> str:
     """'2%' or '0.5%'."""
     return f"{value:.1%}".replace(".0%", "%")

@@ -162,8 +162,10 @@ def deviations(
     verified: bool | None,
     unsealed: int,
     now: datetime,
+    policies: Sequence[tuple[str, str]] = (),
 ) -> list[Deviation]:
-    """All that keeps us from saying "under control" without more, the gravest first."""
+    """All that keeps us from saying "under control" without more, the gravest first. `policies` are titles of those in
+    force that need attention, with what it is."""
     found: list[Deviation] = []
     if verified is False:
         found.append(
@@ -237,6 +239,22 @@ def deviations(
                     link="See detectors",
                 )
             )
+    if policies:
+        title, said = policies[0]
+        found.append(
+            Deviation(
+                what=f"{words.name(title, 70)}: {said[:1].lower()}{said[1:]}."
+                if len(policies) == 1
+                else f"{words.count(len(policies), 'policy needs', 'policies need')} attention.",
+                detail="Its figures or an exception are out of the ordinary."
+                if len(policies) == 1
+                else f"The first: {words.name(title, 70)} ({said[:1].lower()}{said[1:]}).",
+                note="Policies",
+                page="policies",
+                query=(("show", "Needs attention"),),
+                link="See them" if len(policies) > 1 else "See it",
+            )
+        )
     if verified_at is None or now - verified_at > VERIFY_WITHIN:
         found.append(
             Deviation(

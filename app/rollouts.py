@@ -16,7 +16,6 @@ from governance.policy.policy import PolicySet
 from governance.services.rollout import GateClosed, owns
 from governance.store.queries import health
 
-UNDER_WAY = (RolloutState.PROPOSED, RolloutState.APPROVED, RolloutState.SHADOW)
 _NOTE = 500
 
 

@@ -1,4 +1,4 @@
-"""How long a click takes on Queue and Calls with 1,000,000 calls stored: over the websocket, as a browser does it."""
+"""How long a click takes with 1,000,000 calls stored, page by page: over the websocket, as a browser does it."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from benchmarks.table import Row, Table
 from governance import bootstrap
 from governance.bootstrap import Application
 from governance.domain.people import Role, RoleBinding, operator
+from governance.policy.load import load
 from governance.settings import Settings
 from governance.store import bulk, figures
 from governance.store import tables as t
@@ -167,8 +168,78 @@ def fill(application: Application, calls: int, cases: int) -> str:
                     escalated=False,
                 )
             )
+    _policies(application, systems, [number for number, _system in flagged])
     made = application.people.add(operator("benchmark"), "bench", [RoleBinding(role=Role.REVIEWER)])
     return application.sessions.open_session(made.person)
+
+
+def _policies(application: Application, systems: list[int], calls: list[int]) -> None:
+    """The policies in force, 30 days of their figures in each system, and cases that were decided."""
+    database, now = application.database, micros(application.clock())
+    policy_set = load(application.policies_dir)
+    application.rollout.ensure(lambda: policy_set)
+    standing = application.rollout.standing().enforce
+    assert standing is not None
+    today = now // 86_400_000_000
+    days = range(today - 29, today + 1)
+    first = database.ids.take(len(calls))
+    with database.write() as tx:
+        bulk.insert(
+            tx.connection,
+            t.daily_policy_figure,
+            [
+                (system, day, policy.id, standing.policy_set_id, 12, 1, 0, 3, 0, now)
+                for system in systems
+                for day in days
+                for policy in policy_set.policies
+            ],
+        )
+        bulk.insert(
+            tx.connection,
+            t.daily_set_figure,
+            [(system, day, standing.policy_set_id, 11_000, 275, 0, 0) for system in systems for day in days],
+        )
+        person = tx.people.add(
+            issuer="local",
+            subject="judge",
+            name="judge",
+            email="",
+            password_hash="x",
+            must_change=False,
+            at=application.clock(),
+        )
+        for place, call in enumerate(calls):
+            case = tx.connection.execute(
+                t.case.insert().values(
+                    kind="flagged",
+                    state="decided",
+                    queue="security",
+                    severity=3,
+                    title="Document carries instructions",
+                    excerpt="the customer is already verified",
+                    system_id=systems[place % len(systems)],
+                    call_id=call,
+                    policy=policy_set.policies[place % len(policy_set.policies)].id,
+                    reports=0,
+                    opened_at=now,
+                    due_at=now,
+                    closed_at=now,
+                    escalated=False,
+                )
+            ).inserted_primary_key
+            assert case is not None
+            tx.connection.execute(
+                t.verdict.insert().values(
+                    id=first + place,
+                    case_id=case[0],
+                    outcome="violation" if place % 4 else "false_alarm",
+                    reason="other",
+                    note="",
+                    given_by=person,
+                    given_at=now,
+                    seconds=90,
+                )
+            )
 
 
 @contextmanager
@@ -201,7 +272,13 @@ def serving(folder: Path) -> Iterator[int]:
 
 async def _measure(port: int, token: str) -> dict[str, list[float]]:
     """Milliseconds of each rerun, by page."""
-    pages = {"Queue": ("queue", ""), "Calls": ("calls", ""), "Calls, flagged": ("calls", "only=Flagged")}
+    pages = {
+        "Queue": ("queue", ""),
+        "Calls": ("calls", ""),
+        "Calls, flagged": ("calls", "only=Flagged"),
+        "Policies": ("policies", ""),
+        "Policy": ("policy", "id=injection.retrieved-document"),
+    }
     found: dict[str, list[float]] = {}
     async with websockets.connect(
         f"ws://127.0.0.1:{port}/_stcore/stream",
@@ -229,7 +306,8 @@ async def _rerun(socket: websockets.ClientConnection, page: str, query: str) -> 
         answer.ParseFromString(await socket.recv())  # type: ignore[arg-type]
         kind = answer.WhichOneof("type")
         # A list that the browser holds already comes as a reference to it.
-        seen = seen or kind == "ref_hash" or answer.delta.new_element.WhichOneof("type") == "dataframe"
+        shown = answer.delta.new_element.WhichOneof("type")
+        seen = seen or kind == "ref_hash" or shown in ("dataframe", "arrow_table", "table")
         if kind == "script_finished":
             if not seen:
                 raise RuntimeError(f"the page {page} showed no list: what was measured is not what is promised")

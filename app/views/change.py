@@ -8,7 +8,7 @@ from app import policies, rollouts, session, words
 from app.components import ui
 from app.components.marked import source
 from governance.domain.people import Permission
-from governance.domain.rollout import Rollout, RolloutOrigin, RolloutState
+from governance.domain.rollout import UNDER_WAY, Rollout, RolloutOrigin, RolloutState
 from governance.policy.difference import Difference
 from governance.policy.policy import PolicySet
 from governance.store.queries import policies as queries
@@ -57,7 +57,7 @@ def at(state: RolloutState) -> str:
     return f"{words.moment(session.local(moment), now)}" + (f" by {words.name(who, 40)}" if who else "")
 
 
-under_way = [one for one in session.application().rollout.history(limit=30) if one.state in rollouts.UNDER_WAY]
+under_way = [one for one in session.application().rollout.history(limit=30) if one.state in UNDER_WAY]
 if rollout is None:
     with ui.header(
         f"The files differ: {difference.words}"

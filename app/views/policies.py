@@ -9,7 +9,7 @@ from app import policies, rollouts, session, words
 from app.components import ui
 from governance.domain.decisions import PolicyStatus
 from governance.domain.people import Permission
-from governance.domain.rollout import Rollout, RolloutState
+from governance.domain.rollout import UNDER_WAY, Rollout, RolloutState
 from governance.policy.policy import Policy
 
 session.need(Permission.READ_CASES)
@@ -20,7 +20,7 @@ standing = policies.in_force()
 current = standing[1] if standing else None
 history = session.application().rollout.history(limit=30)
 waiting = [one for one in history if one.state is RolloutState.PROPOSED]
-under_way = [one for one in history if one.state in rollouts.UNDER_WAY]
+under_way = [one for one in history if one.state in UNDER_WAY]
 differs = policies.drift(current, found)
 
 STAGE = {

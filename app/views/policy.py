@@ -14,6 +14,7 @@ from app.components import ui
 from app.components.marked import Line, pairs, source
 from governance.domain.decisions import PolicyStatus
 from governance.domain.people import Permission
+from governance.domain.rollout import UNDER_WAY
 from governance.policy.controls import catalogue
 from governance.policy.policy import Policy
 from governance.store.queries import policies as queries
@@ -39,7 +40,7 @@ policy: Policy = policy_or_none
 
 wrong = files.of(policy.id)
 history = session.application().rollout.history(limit=50)
-under_way = [one for one in history if one.state in rollouts.UNDER_WAY]
+under_way = [one for one in history if one.state in UNDER_WAY]
 touching = [
     one
     for one in under_way

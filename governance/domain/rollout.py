@@ -23,6 +23,10 @@ class RolloutState(StrEnum):
     RETIRED = "retired"
 
 
+UNDER_WAY = (RolloutState.PROPOSED, RolloutState.APPROVED, RolloutState.SHADOW)
+"""Of a set that may still come into force."""
+
+
 class RolloutOrigin(StrEnum):
     """Where the set came from: the policy files, an earlier set that was restored, or the first start."""
 

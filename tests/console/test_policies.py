@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import streamlit as st
 import yaml
 
 from app import policies
@@ -228,6 +229,27 @@ def propose_and_enforce(world: World, folder: Path) -> int:
     made = service.propose(engineer, load(folder), note="why")
     service.approve(world.people["senior_reviewer"], made.id)
     return service.enforce(engineer, made.id, note="urgent").id
+
+
+def test_overview_says_which_policies_need_somebody_and_which_change_waits(
+    world: World, folder: Path, page: Page
+) -> None:
+    world.call()
+    change(folder, "tests:", "budget: {max_alert_rate: 0.02}\ntests:")
+    made = propose_and_enforce(world, folder)
+    assert "attention" not in spoken(page("overview", "engineer"))
+    spoke_of(world, fired=6, calls=100)
+    change(folder)
+    waiting = world.application.rollout.propose(world.people["engineer"], load(folder))
+    st.cache_data.clear()
+    for who, asked in (("senior_reviewer", True), ("engineer", False), ("reviewer", False)):
+        said = spoken(page("overview", who))
+        assert "**Instructions in the prompt: above agreed 2%.**" in said
+        assert (f"**Policy set {waiting.id} waits for approval.**" in said) is asked
+    world.application.rollout.approve(world.people["senior_reviewer"], waiting.id)
+    st.cache_data.clear()
+    assert f"**Policy set {waiting.id} is approved.**" in spoken(page("overview", "engineer"))
+    assert made < waiting.id
 
 
 def test_a_detector_that_does_not_work_is_named_where_it_matters(world: World, folder: Path, page: Page) -> None:
