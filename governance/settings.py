@@ -60,8 +60,8 @@ class Settings(BaseSettings):
     judge_key: SecretStr = Field(default=SecretStr(""), description="API key of the judge's service.")
     judge_model: str = Field(default="", description="The model that judges.")
     judge_timeout: float = Field(default=20.0, gt=0, le=300, description="Seconds that one judgement may take.")
-    judge_calls_a_day: int = Field(default=1_000, ge=0, description="Judgements a day and process; 0 is no limit.")
-    judge_tokens_a_day: int = Field(default=1_000_000, ge=0, description="Tokens a day and process; 0 is no limit.")
+    judge_calls_a_day: int = Field(default=1_000, ge=0, description="Requests to the judge a day; 0 is no limit.")
+    judge_tokens_a_day: int = Field(default=1_000_000, ge=0, description="Its tokens a day; 0 is no limit.")
 
     @field_validator("role_map", mode="before")
     @classmethod

@@ -247,7 +247,20 @@ class Surroundings:
     built: Mapping[str, Detector | CallDetector] = field(default_factory=dict)
 
 
-def no_problems(options: Options) -> list[str]:
+class Fault(str):
+    """What is wrong with a request, in words; `path` says where in its options: keys, and numbers of items."""
+
+    __slots__ = ("path",)
+
+    path: tuple[str | int, ...]
+
+    def __new__(cls, message: str, *path: str | int) -> Fault:
+        fault = super().__new__(cls, message)
+        fault.path = path
+        return fault
+
+
+def no_problems(options: Options) -> Sequence[str]:
     """For a kind whose description says all that can be wrong with its options."""
     return []
 
@@ -258,7 +271,8 @@ class DetectorKind:
 
     `build` gets the options of every policy that asks for it, each distinct request once, and makes one detector for
     all; it raises a `GovernanceError` when it cannot, and the runner then states that with every examination.
-    `problems` says what is wrong with a request beyond what `describe` tells (names, types, choices), for lint.
+    `problems` says what is wrong with a request beyond what `describe` tells (names, types, choices), for lint; a
+    `Fault` says where.
     `selected` gives, where a selector's values alone do not say it, all packs whose findings a request reads
     (None: of any).
     `request`: asked for, it is this request of another detector, which does its work in the same pass.
@@ -266,7 +280,7 @@ class DetectorKind:
 
     describe: Callable[[], DetectorDescription]
     build: Callable[[Sequence[Options], Surroundings], Detector | CallDetector]
-    problems: Callable[[Options], list[str]] = no_problems
+    problems: Callable[[Options], Sequence[str]] = no_problems
     selected: Callable[[Options], Sequence[str] | None] | None = None
     request: Callable[[Options], DetectorUse] | None = None
 

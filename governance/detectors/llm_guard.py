@@ -12,7 +12,7 @@ detectors:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from governance.detectors.interface import (
     Detector,
     DetectorDescription,
     DetectorKind,
+    Fault,
     OptionDescription,
     Options,
     OptionValue,
@@ -76,6 +77,39 @@ _CATEGORIES = {
 _PLACELESS = ("Anonymize", "Secrets", "Sensitive")
 """Redaction hides what findings of these categories cover. These scanners miss repetitions and mask too much between:
 what they find is stated, and hiding it is left to detectors that say each place."""
+OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "Anonymize": (
+        "threshold", "hidden_names", "allowed_names", "entity_types", "preamble", "regex_patterns", "use_faker",
+        "recognizer_conf", "language",
+    ),
+    "BanCode": ("threshold",),
+    "BanCompetitors": ("competitors!", "threshold", "redact"),
+    "BanSubstrings": ("substrings!", "match_type", "case_sensitive", "redact", "contains_all"),
+    "BanTopics": ("topics!", "threshold"),
+    "Bias": ("threshold", "match_type"),
+    "Code": ("languages!", "is_blocked", "threshold"),
+    "FactualConsistency": ("minimum_score",),
+    "Gibberish": ("threshold", "match_type"),
+    "InvisibleText": (),
+    "JSON": ("required_elements", "repair"),
+    "Language": ("valid_languages!", "threshold", "match_type"),
+    "LanguageSame": ("threshold",),
+    "MaliciousURLs": ("threshold",),
+    "NoRefusal": ("threshold", "match_type"),
+    "NoRefusalLight": (),
+    "PromptInjection": ("threshold", "match_type"),
+    "ReadingTime": ("max_time!", "truncate"),
+    "Regex": ("patterns!", "is_blocked", "match_type", "redact"),
+    "Relevance": ("threshold",),
+    "Secrets": ("redact_mode",),
+    "Sensitive": ("threshold", "entity_types", "regex_patterns", "redact", "recognizer_conf"),
+    "Sentiment": ("threshold", "lexicon"),
+    "TokenLimit": ("limit", "encoding_name", "model_name"),
+    "Toxicity": ("threshold", "match_type"),
+    "URLReachability": ("success_status_codes", "timeout"),
+}  # fmt: skip
+"""What each scanner of version 0.3.16 can be told beside its model; an exclamation mark: it must be."""
+MODELLESS = (*WITHOUT_WEIGHTS, "Sentiment", "TokenLimit", "URLReachability")
 _OURS = ("name", "as", "direction", "reads", "model", "revision", "onnx")
 
 DESCRIPTION = DetectorDescription(
@@ -126,46 +160,57 @@ def _direction(asked: Mapping[str, OptionValue]) -> str:
     return str(asked.get("direction") or ("input" if asked["name"] in INPUT else "output"))
 
 
-def problems(options: Options) -> list[str]:
+def problems(options: Options) -> list[Fault]:
     """What is wrong with the scanners of one request."""
     scanners = options.get("scanners")
-    found: list[str] = []
-    for one in scanners if isinstance(scanners, list | tuple) else ():
-        found += _wrong(one if isinstance(one, Mapping) else {})
+    found: list[Fault] = []
+    for number, one in enumerate(scanners if isinstance(scanners, list | tuple) else ()):
+        wrong = _wrong(one if isinstance(one, Mapping) else {})
+        found += [Fault(message, "scanners", number, key) for key, message in wrong]
     if not found:
         try:
             _specified([options])
         except BadInput as error:
-            found.append(str(error))
+            found.append(Fault(str(error), "scanners"))
     return found
 
 
-def _wrong(asked: Mapping[str, OptionValue]) -> list[str]:
+def _wrong(asked: Mapping[str, OptionValue]) -> Iterator[tuple[str, str]]:
+    """Each mistake with the setting that it is about."""
     name = asked.get("name")
     if name == "Deanonymize":
-        return ["scanner 'Deanonymize' changes answers and states nothing; leave it out"]
+        yield "name", "scanner 'Deanonymize' changes answers and states nothing; leave it out"
+        return
     if name not in SCANNERS:
-        return [f"{name!r} is no scanner of 'llm_guard'; there are: {', '.join(SCANNERS)}"]
-    found = []
+        yield "name", f"{name!r} is no scanner of 'llm_guard'; there are: {', '.join(SCANNERS)}"
+        return
     sides = [side for side, names in (("input", INPUT), ("output", OUTPUT)) if name in names]
     if _direction(asked) not in sides:
-        found.append(f"scanner {name!r} has the direction {' or '.join(sides)}")
+        yield "direction", f"scanner {name!r} has the direction {' or '.join(sides)}"
     reads = asked.get("reads", [])
     if not isinstance(reads, list | tuple) or not set(map(str, reads)) <= set(READS):
-        found.append(f"'reads' of scanner {name!r} names some of: {', '.join(READS)}")
+        yield "reads", f"'reads' of scanner {name!r} names some of: {', '.join(READS)}"
     elif reads and _direction(asked) == "output":
-        found.append(f"scanner {name!r} with direction output looks at answers; leave out 'reads'")
-    found += [
-        f"{key!r} of scanner {name!r} is a string"
-        for key in ("as", "model", "revision")
-        if not isinstance(asked.get(key, ""), str)
-    ]
+        yield "reads", f"scanner {name!r} with direction output looks at answers; leave out 'reads'"
+    for key in ("as", "model", "revision"):
+        if not isinstance(asked.get(key, ""), str):
+            yield key, f"{key!r} of scanner {name!r} is a string"
     if not isinstance(asked.get("onnx", False), bool):
-        found.append(f"'onnx' of scanner {name!r} is true or false")
+        yield "onnx", f"'onnx' of scanner {name!r} is true or false"
+    given = [key for key in ("model", "revision", "onnx") if asked.get(key)]
+    if given and name in MODELLESS:
+        yield given[0], f"scanner {name!r} takes no model"
+    known = [key.rstrip("!") for key in OPTIONS[str(name)]]
+    for key in asked:
+        if key not in known and key not in _OURS:
+            there = ", ".join((*known, *_OURS))
+            yield key, f"scanner {name!r} has no setting {key!r}; there are: {there}"
+    for key in (key.rstrip("!") for key in OPTIONS[str(name)] if key.endswith("!")):
+        if key not in asked:
+            yield "name", f"scanner {name!r} needs {key!r}"
     threshold = asked.get("threshold")
     if "threshold" in asked and (isinstance(threshold, bool) or not isinstance(threshold, int | float)):
-        found.append(f"'threshold' of scanner {name!r} is a number")
-    return found
+        yield "threshold", f"'threshold' of scanner {name!r} is a number"
 
 
 def _scanner(key: str, asked: Mapping[str, OptionValue]) -> Scanner:

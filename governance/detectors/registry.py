@@ -11,6 +11,7 @@ from governance.detectors import (
     access,
     behaviour,
     grounding,
+    judge,
     llm_guard,
     patterns,
     pii,
@@ -45,6 +46,7 @@ KINDS: dict[str, DetectorKind] = {
     "structure": structure.KIND,
     "llm_guard": llm_guard.KIND,
     "transformers": transformers.KIND,
+    "judge": judge.KIND,
     "access": access.KIND,  # after those whose classes of data it asks for
 }
 """By name, in the order in which they are built. A new detector is a file with a `KIND`, named here."""
@@ -91,7 +93,7 @@ def _selected(one: OptionValue) -> OptionValue:
     return (one.get("as") or one.get("name")) if isinstance(one, Mapping) else one
 
 
-def problems(use: DetectorUse) -> list[str]:
+def problems(use: DetectorUse) -> Sequence[str]:
     """What is wrong with what a policy asks for, in words for a lint message; empty when it can be built."""
     description = describe(use.name)
     if description is None:

@@ -14,7 +14,7 @@ scanners' process and environment.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from governance.detectors.host import environment
@@ -25,6 +25,7 @@ from governance.detectors.interface import (
     Detector,
     DetectorDescription,
     DetectorKind,
+    Fault,
     OptionDescription,
     Options,
     OptionValue,
@@ -83,45 +84,49 @@ def _but_score(asked: Mapping[str, OptionValue]) -> str:
     return json.dumps(rest, sort_keys=True, default=list)
 
 
-def problems(options: Options) -> list[str]:
+def problems(options: Options) -> list[Fault]:
     """What is wrong with the models of one request."""
     models = options.get("models")
-    found: list[str] = []
-    for one in models if isinstance(models, list | tuple) else ():
-        found += _wrong(one if isinstance(one, Mapping) else {})
+    found: list[Fault] = []
+    for number, one in enumerate(models if isinstance(models, list | tuple) else ()):
+        wrong = _wrong(one if isinstance(one, Mapping) else {})
+        found += [Fault(message, "models", number, key) for key, message in wrong]
     if not found:
         try:
             _specified([options])
         except BadInput as error:
-            found.append(str(error))
+            found.append(Fault(str(error), "models"))
     return found
 
 
-def _wrong(asked: Mapping[str, OptionValue]) -> list[str]:
+def _wrong(asked: Mapping[str, OptionValue]) -> Iterator[tuple[str, str]]:
+    """Each mistake with the setting that it is about."""
     name = asked.get("name")
     if not isinstance(name, str) or not name:
-        return ["a model of 'transformers' needs a name, by which its findings go"]
-    found = [
-        f"model {name!r} has no setting {key!r}; there are: {', '.join(_KEYS)}" for key in asked if key not in _KEYS
-    ]
+        yield "name", "a model of 'transformers' needs a name, by which its findings go"
+        return
+    for key in asked:
+        if key not in _KEYS:
+            yield key, f"model {name!r} has no setting {key!r}; there are: {', '.join(_KEYS)}"
     if not isinstance(asked.get("path"), str) or not asked["path"]:
-        found.append(f"model {name!r} needs a path: a directory with config.json, tokenizer.json and weights")
+        yield "path", f"model {name!r} needs a path: a directory with config.json, tokenizer.json and weights"
     labels = asked.get("labels")
     categories = list(labels.values()) if isinstance(labels, Mapping) else []
     if not categories or not all(isinstance(one, str) and one for one in categories):
-        found.append(f"model {name!r} needs labels: what its labels mean, as {{INJECTION: injection}}")
+        yield "labels", f"model {name!r} needs labels: what its labels mean, as {{INJECTION: injection}}"
     score = asked.get("min_score", MIN_SCORE)
     if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
-        found.append(f"'min_score' of model {name!r} is a number from 0 to 1")
+        yield "min_score", f"'min_score' of model {name!r} is a number from 0 to 1"
     tokens = asked.get("tokens", TOKENS)
     if isinstance(tokens, bool) or not isinstance(tokens, int) or not 8 <= tokens <= 8192:
-        found.append(f"'tokens' of model {name!r} is the length of a window, 8 to 8192")
+        yield "tokens", f"'tokens' of model {name!r} is the length of a window, 8 to 8192"
     reads = asked.get("reads", [])
     if not isinstance(reads, list | tuple) or not set(map(str, reads)) <= set(READS):
-        found.append(f"'reads' of model {name!r} names some of: {', '.join(READS)}")
-    if not isinstance(asked.get("revision", ""), str) or not isinstance(asked.get("onnx", False), bool):
-        found.append(f"model {name!r}: 'revision' is a string, 'onnx' is true or false")
-    return found
+        yield "reads", f"'reads' of model {name!r} names some of: {', '.join(READS)}"
+    if not isinstance(asked.get("revision", ""), str):
+        yield "revision", f"'revision' of model {name!r} is a string"
+    if not isinstance(asked.get("onnx", False), bool):
+        yield "onnx", f"'onnx' of model {name!r} is true or false"
 
 
 def _labels(asked: Mapping[str, OptionValue]) -> dict[str, str]:

@@ -150,6 +150,9 @@ def test_what_cannot_be_built_is_said(use: DetectorUse, said: str) -> None:
 
 ASKED = {
     "patterns": {"packs": ["pii"]},
+    "judge": {
+        "rubrics": [{"name": "r", "category": "c", "rubric": "Is it about parcels?", "judges": "text"}],
+    },
     "llm_guard": {"scanners": [{"name": "InvisibleText"}]},
     "transformers": {"models": [{"name": "m", "path": "/srv/m", "labels": {"LABEL_1": "injection"}}]},
 }
@@ -164,6 +167,9 @@ def test_every_detector_is_described_and_can_be_built_or_says_what_it_lacks() ->
         if description.name in registry.HOSTED:
             (failure,) = failures
             assert failure.reason.startswith("unavailable: The scanners are not installed.")
+        elif description.name == "judge":
+            (failure,) = failures
+            assert failure.reason.startswith("unavailable: No judge is set.")
         else:
             assert not failures
             assert description.cost != "high"

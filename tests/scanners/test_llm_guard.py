@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from governance.detectors.host import environment
+from governance.detectors.llm_guard import MODELLESS, OPTIONS
 from governance.detectors.runner import Runner
 from governance.domain.content import Content, ContentKind, parts_of
 from governance.domain.findings import Examination, Finding
@@ -44,8 +48,7 @@ def guard(build: Build, models: Path) -> Runner:
                     {"as": "bad-torn", "name": "PromptInjection", "model": str(models / "torn")},
                     {"as": "bad-labels", "name": "Toxicity", "model": str(models / "injection")},
                     {"as": "bad-hub", "name": "Gibberish"},
-                    {"as": "bad-options", "name": "BanSubstrings"},
-                    {"as": "bad-onnx", "name": "InvisibleText", "onnx": True},
+                    {"as": "bad-options", "name": "BanSubstrings", "substrings": ["x"], "match_type": "sometimes"},
                 )
             ),
         ],
@@ -120,7 +123,31 @@ def test_a_scanner_that_does_not_load_says_why_and_fails_only_what_it_was_to_loo
         "bad-torn did not load: ",
         "bad-labels did not load: ValueError: the model's labels (INJECTION, SAFE) are none that Toxicity reads",
         "bad-hub did not load: ",  # its weights are on a hub, which is closed
-        "bad-options did not load: TypeError",
-        "bad-onnx did not load: ValueError: ONNX cannot be used",
+        "bad-options did not load: ValueError",
     ):
         assert why in condition.detail
+
+
+def test_the_settings_that_lint_knows_are_those_of_the_package(data_dir: Path) -> None:
+    script = (
+        "import inspect, json, llm_guard.input_scanners as i, llm_guard.output_scanners as o\n"
+        "print(json.dumps([[name, [[one.name, one.default is one.empty]"
+        " for one in inspect.signature(getattr(module, name)).parameters.values()]]"
+        " for module in (i, o) for name in module.__all__ if inspect.isclass(getattr(module, name))]))"
+    )
+    done = subprocess.run(
+        [str(environment.python(data_dir)), "-I", "-c", script], capture_output=True, text=True, check=True
+    )
+    settings: dict[str, set[str]] = {}
+    modelled: set[str] = set()
+    for name, parameters in json.loads(done.stdout):
+        settings.setdefault(name, set()).update(
+            f"{parameter}!" if required else parameter
+            for parameter, required in parameters
+            if parameter not in ("vault", "model", "use_onnx")
+        )
+        if {"model", "recognizer_conf"} & {parameter for parameter, _ in parameters}:
+            modelled.add(name)
+    del settings["Deanonymize"]
+    assert settings == {name: set(options) for name, options in OPTIONS.items()}
+    assert modelled == set(OPTIONS) - set(MODELLESS)

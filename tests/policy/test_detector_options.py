@@ -1,0 +1,90 @@
+"""What a policy asks of detectors that need more than themselves: mistakes are shown where they were made, and what the
+documentation shows is right."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from governance.policy.load import examine
+from tests.policy.samples import GOOD
+
+PAGE = Path(__file__).parents[2] / "docs" / "detectors.md"
+MODELS = """
+    use: transformers
+    models:
+      - {name: guard, path: /srv/guard, labels: {LABEL_1: jailbreak}}
+      - name: other
+        path: /srv/other
+        labels: {A: injection}
+"""
+SCANNERS = """
+    use: llm_guard
+    scanners:
+      - {name: Toxicity, threshold: 0.7}
+      - name: BanTopics
+        topics: [weapons]
+"""
+RUBRICS = """
+    use: judge
+    rubrics:
+      - name: dose
+        category: advice
+        rubric: Does it name a dose of a medicine?
+"""
+
+
+@pytest.mark.parametrize(
+    ("asked", "old", "new", "marked", "said"),
+    [
+        (SCANNERS, "name: Toxicity", "name: Toxicty", "name", "'Toxicty' is no scanner of 'llm_guard'"),
+        (SCANNERS, "topics: [weapons]", "topic: [weapons]", "topic", "has no setting 'topic'"),
+        (SCANNERS, "topics: [weapons]", "topics: [weapons]\n        reads: [mail]", "reads", "names some of"),
+        (SCANNERS, "\n        topics: [weapons]", "", "name", "scanner 'BanTopics' needs 'topics'"),
+        (SCANNERS, "threshold: 0.7", "threshold: high", "threshold", "is a number"),
+        (SCANNERS, "name: Toxicity, threshold: 0.7", "name: JSON, model: /srv/m", "model", "takes no model"),
+        (SCANNERS, "- name: BanTopics", "- name: Toxicity", "topics", "has no setting 'topics'"),
+        (SCANNERS, "scanners:", "scaners:", "use", "has no option 'scaners'"),
+        (MODELS, "path: /srv/other", "folder: /srv/other", "folder", "has no setting 'folder'"),
+        (MODELS, "labels: {A: injection}", "labels: [A]", "labels", "needs labels"),
+        (MODELS, "labels: {A: injection}", "labels: {A: x}\n        tokens: 1", "tokens", "8 to 8192"),
+        (RUBRICS, "category: advice", "category: Bad Advice", "category", "needs a category"),
+        (RUBRICS, "category: advice", "category: advice\n        model: gpt", "model", "has no setting 'model'"),
+    ],
+)
+def test_a_mistake_is_shown_at_its_place(
+    tmp_path: Path, asked: str, old: str, new: str, marked: str, said: str
+) -> None:
+    assert old in asked
+    text = GOOD.replace("{use: patterns, packs: [injection]}", asked.replace(old, new).rstrip())
+    (tmp_path / "one.yaml").write_text(text, "utf-8")
+    problem = next(one for one in examine(tmp_path).problems if said in one.message)
+    assert problem.rule == "unknown-detector"
+    line = text.splitlines()[problem.line - 1]
+    if marked != "use":
+        assert line[problem.column - 1 :].startswith(f"{marked}:"), problem.render()
+    assert f"one.yaml:{problem.line}:{problem.column}: error:" in problem.render()
+
+
+def _shown() -> list[str]:
+    return re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("text", _shown(), ids=range(len(_shown())))
+def test_what_the_page_shows_is_what_policies_take(tmp_path: Path, text: str) -> None:
+    """Whole policies, and what stands under `detectors:` by itself."""
+    if not text.startswith("apiVersion:"):
+        if not text.startswith("detectors:"):
+            pytest.skip("no policy and no detectors")
+        condition = re.search(r"^when: .*$", text, flags=re.MULTILINE)
+        detectors = text.replace(condition[0], "") if condition else text
+        head, rest = GOOD.split("detectors:", 1)
+        tail = rest.split("params:", 1)[1]
+        text = f"{head}{detectors}params:{tail}".replace('"phrases"', '"guard"')
+    (tmp_path / "one.yaml").write_text(text, "utf-8")
+    wrong = [one.render() for one in examine(tmp_path).problems if one.rule in ("unknown-detector", "schema", "syntax")]
+    assert wrong == []
+    if text.count("apiVersion") and "judge" in text:
+        assert [one.render() for one in examine(tmp_path).problems] == []
