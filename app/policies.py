@@ -23,6 +23,7 @@ from governance.detectors.interface import DetectorUse
 from governance.detectors.runner import Runner
 from governance.domain.decisions import PolicyStatus
 from governance.domain.rollout import Rollout, RolloutState
+from governance.engine.coverage import Coverage, coverage
 from governance.engine.trial import Trial, trials
 from governance.errors import BadInput, NotFound
 from governance.policy.difference import Difference, difference
@@ -270,6 +271,12 @@ def trials_of(policy_set: PolicySet, policy: str = "") -> list[Trial]:
     return [one for one in _tests(session.source(), policy_set.digest, policy_set) if policy in ("", one.policy)]
 
 
+def seen_by_tests(policy_set: PolicySet, policy: str) -> Coverage | None:
+    """What the tests of a policy have seen of its condition; None where it has no test, or is retired."""
+    results = trials_of(policy_set, policy)
+    return next(iter(coverage(policy_set, results, only=policy)), None) if results else None
+
+
 @st.cache_resource(show_spinner=False, max_entries=8)
 def _tests(source: str, digest: str, _policy_set: PolicySet) -> tuple[Trial, ...]:
     application = session.application()
@@ -280,7 +287,7 @@ def _tests(source: str, digest: str, _policy_set: PolicySet) -> tuple[Trial, ...
         return made[-1]
 
     try:
-        return tuple(trials(_policy_set, build))
+        return tuple(trials(_policy_set, build, observe=True))
     finally:
         for runner in made:
             runner.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from app import policies, session, words
@@ -16,38 +18,39 @@ MOST = 3
 
 
 def panel(files: PolicySet, policy_id: str, file: str) -> None:
-    """A button for those who may propose a change, and what it asks for once pressed."""
+    """A button for those who may propose a change, and what it asked for: once, until the file changes."""
     policy = files.get(policy_id)
     if policy is None or not file or not session.may(Permission.PROPOSE_POLICY):
         return
     key = f"suggested-{policy_id}"
+    text = policies.text_of(file)
     with ui.panel("What verdicts suggest", "nothing is changed here"):
-        if not st.session_state.get(key):
+        if st.session_state.get(key, ("",))[0] != text:
             st.caption("Reviewers' verdicts may show a threshold or an exception that keeps every violation.")
-            st.button(
-                "Look at the verdicts",
-                icon=":material/lightbulb:",
-                on_click=lambda: st.session_state.update({key: True}),
-            )
-            return
-        path = session.application().policies_dir / file
-        try:
-            found = session.application().suggest.suggest(
-                session.actor(), policy, path.read_text("utf-8"), file=file, access=files.access
-            )
-        except (GovernanceError, OSError) as error:
-            st.caption(words.name(getattr(error, "message", "The policy's file cannot be read."), 200))
-            return
-        if not found:
-            st.caption("No change of the file would stop a false alarm and keep every violation.")
-        for number, one in enumerate(found[:MOST]):
-            with st.container(gap="xxsmall"):
-                st.markdown(f"**{headline(one)}**")
-                st.caption(effect(one))
-                before = path.read_text("utf-8")
-                source(policies.differing_text(before, one.text, 1), key=f"{key}-{number}")
-        if found:
-            st.caption("Take one at the command line (policy suggest), look at it, then propose the change.")
+            if not st.button("Look at the verdicts", icon=":material/lightbulb:"):
+                return
+            try:
+                with st.spinner("Trying changes on the cases that were decided"):
+                    found = session.application().suggest.suggest(
+                        session.begin(), policy, text, file=file, access=files.access
+                    )
+            except GovernanceError as error:
+                st.caption(words.name(error.message, 200))
+                return
+            st.session_state[key] = (text, found)
+        _show(st.session_state[key][1], text, key)
+
+
+def _show(found: Sequence[Suggestion], text: str, key: str) -> None:
+    if not found:
+        st.caption("No change of the file would stop a false alarm and keep every violation.")
+        return
+    for number, one in enumerate(found[:MOST]):
+        with st.container(gap="xxsmall"):
+            st.markdown(f"**{headline(one)}**")
+            st.caption(effect(one))
+            source(policies.differing_text(text, one.text, 1), key=f"{key}-{number}")
+    st.caption("Take one at the command line (policy suggest), look at it, then propose the change.")
 
 
 def headline(one: Suggestion) -> str:

@@ -161,11 +161,15 @@ if rollout is not None:
             st.text(str(reason))
 
 left, right = ui.split()
-with left, ui.panel("What changes", difference.words if difference is not None else ""):
+with left, ui.panel("What changes", difference.words if difference is not None and difference.count else ""):
     if difference is None:
         st.caption("This version of the product cannot read one of the two sets.")
     elif not difference.count:
-        st.caption("Nothing differs.")
+        st.caption(
+            "Nothing differs."
+            if rollout is not None
+            else "Change a policy file where the files are kept, and its difference appears here to be proposed."
+        )
     else:
         names = policies.touched(difference)
         for name in names[:MOST]:
@@ -202,7 +206,7 @@ with right:
             st.markdown(":green[:material/check:] Each example comes out as its policy says.")
             todo = sum(trial.todo for trial in results)
             if todo:
-                st.caption(f"{words.count(todo, 'test')} of them still to do: known, and not managed yet.")
+                st.caption(f"{todo:,} of them {'is' if todo == 1 else 'are'} still to do: known, and not managed yet.")
     if rollout is not None and rollout.when(RolloutState.SHADOW) is not None:
         with ui.panel("Beside what is in force", "in shadow"):
             today = int(session.application().clock().timestamp() // 86_400)

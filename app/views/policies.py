@@ -30,6 +30,7 @@ STAGE = {
     PolicyStatus.RETIRED: "Retired",
 }
 NEW = "Only in the files"
+UNKNOWN = "Not measured"
 
 
 def title() -> str:
@@ -122,9 +123,7 @@ for policy in listed.values():
                 "Stage": stage,
                 "Severity": policy.severity.rank,
                 "Flagged, 7 d": own.week,
-                "Right when it flags": words.interval(own.right, own.cases).capitalize()
-                if own.cases
-                else "Not measured",
+                "Right when it flags": words.interval(own.right, own.cases).capitalize() if own.cases else UNKNOWN,
                 "Could not judge": words.share(own.errors, own.calls) if own.errors else "",
                 "Last hit": words.ago(session.local(own.last_at), now) if own.last_at else "",
                 "Each day": list(own.days),
@@ -180,6 +179,14 @@ shown = [
     for identifier, stage, odd, row in sorted(rows, key=lambda one: (not one[2], -int(str(one[3]["Severity"])), one[0]))
     if (view == "All" or (view == ATTENTION and odd) or view == stage) and fits(listed[identifier], search)
 ]
+
+
+def attention_colour(value: str) -> str:
+    if value in ("", "New in the files", *changed.values()):
+        return "quiet"
+    return "red" if "mistake" in value else "orange"
+
+
 if not shown:
     with ui.notice("No policy fits", "There are policies outside this view.", "search_off"):
 
@@ -192,8 +199,12 @@ if not shown:
         )
 else:
     column = st.column_config
+    frame = pd.DataFrame([row for _id, row in shown])
+    calm = not frame["Attention"].any()
+    if calm:
+        frame = frame.drop(columns="Attention")
     chosen = ui.pick(
-        pd.DataFrame([row for _id, row in shown]),
+        frame,
         key="policies",
         alt_text="Policies with live figures",
         row_height=36,
@@ -203,19 +214,14 @@ else:
             "Hours a week": lambda hours: f"{hours:.1f}" if hours else "",
         },
         colours={
-            "Attention": lambda value: (
-                "quiet"
-                if value in ("", "New in the files", *changed.values())
-                else "red"
-                if "mistake" in value
-                else "orange"
-            ),
+            **({} if calm else {"Attention": attention_colour}),
             "Could not judge": lambda value: "orange" if value else "",
+            "Right when it flags": lambda value: "quiet" if value == UNKNOWN else "",
             **{name: lambda _value: "quiet" for name in ("Stage", "Last hit")},
         },
         columns={
-            "Policy": column.TextColumn(width=282),
-            "Attention": column.TextColumn(width=132),
+            "Policy": column.TextColumn(width=414 if calm else 282),
+            **({} if calm else {"Attention": column.TextColumn(width=132)}),
             "Stage": column.Column(width=72),
             "Severity": column.Column(width=68, alignment="left"),
             "Flagged, 7 d": column.Column(width=84),

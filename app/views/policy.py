@@ -173,7 +173,11 @@ with left:
     assert base is not None, "the policy is in one of them"
     results = policies.trials_of(base, policy.id)
     good = sum(trial.passed for trial in results)
-    with ui.panel("Tests", f"{good} of {len(results)} pass" if results else ""):
+    seen = policies.seen_by_tests(base, policy.id)
+    said = f"{good} of {len(results)} pass" if results else ""
+    if seen is not None:
+        said += f" · {seen.seen} of {seen.wanted} outcomes of the condition's parts seen"
+    with ui.panel("Tests", said):
         if not results:
             st.caption("It has no test: write one call that it flags and one that it leaves alone.")
         else:
@@ -199,6 +203,12 @@ with left:
                 if not trial.passed and trial.reason:
                     st.caption(f"{words.name(trial.name, 90)}:")
                     st.text(trial.reason)
+            unseen = [one for one in seen.parts if one.missing] if seen is not None else []
+            for part in unseen[:5]:
+                st.caption(f"No test has seen this part of the condition {' or '.join(part.missing)}:")
+                st.code(" ".join(part.part.text.split()), language=None, wrap_lines=True)
+            if len(unseen) > 5:
+                st.caption(f"{words.count(len(unseen) - 5, 'further part')}: governance policy test --coverage")
 
     if files.set is not None:
         suggested.panel(files.set, policy.id, file)

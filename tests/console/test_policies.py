@@ -415,3 +415,22 @@ def test_words_of_a_policy_file_stay_words(world: World, folder: Path, page: Pag
         for where, value in marked_up([*test.main, *test.sidebar]):
             for active in ACTIVE:
                 assert active not in value, f"{name} {where}: {value[:200]}"
+
+
+def test_what_no_test_has_seen_of_a_condition_is_shown(folder: Path, page: Page) -> None:
+    test = page("policy", "engineer", id=DIRECT)
+    assert "outcomes of the condition's parts seen" in spoken(test)
+    assert "f.score > 0.99" not in [code.value for code in test.code]
+    change(folder, "f.score >= params.min_score", "(f.score >= params.min_score || f.score > 0.99)")
+    test = page("policy", "engineer", id=DIRECT)
+    assert "No test has seen this part of the condition" in spoken(test)
+    assert "f.score > 0.99" in [code.value for code in test.code]
+
+
+def test_attention_has_a_column_only_where_something_needs_it(world: World, spoke: Spoke, page: Page) -> None:
+    assert "Attention" not in rows(page("policies", "engineer"))["Quality of answers"]
+    spoke(DIRECT, 5, calls=100, errors=3)
+    st.cache_data.clear()
+    found = rows(page("policies", "engineer"))
+    assert found["Instructions in the prompt"]["Attention"] == "Could not judge"
+    assert found["Quality of answers"]["Attention"] == ""

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 from app.suggested import effect, headline
 from governance.domain.calls import Call, CallKind, EndUser, Message
+from governance.domain.people import Actor
 from governance.domain.review import ReasonCode, VerdictOutcome
 from governance.engine.lesson import Lesson
+from governance.policy.policy import Policy
 from governance.services.suggest import Suggestion
 from tests.console.conftest import Page
 from tests.console.test_pages import button, labels, spoken
@@ -56,6 +63,31 @@ def test_without_a_difference_nothing_is_suggested(world: World, page: Page) -> 
     button(test, "Look at the verdicts").click().run()
     assert "No change of the file would stop a false alarm" in spoken(test)
     assert "Look at the verdicts" not in labels(page("policy", "reviewer", id=POLICY))
+
+
+def test_verdicts_are_looked_at_once_until_the_file_changes(
+    world: World, page: Page, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shutil.copytree(world.application.policies_dir, tmp_path / "policies")
+    monkeypatch.setitem(world.application.__dict__, "policies_dir", tmp_path / "policies")
+    asked: list[str] = []
+    service = world.application.suggest
+
+    class Counts:
+        def suggest(self, actor: Actor, policy: Policy, text: str, **more: Any) -> object:
+            asked.append(policy.id)
+            return service.suggest(actor, policy, text, **more)
+
+    monkeypatch.setitem(world.application.__dict__, "suggest", Counts())
+    test = page("policy", "engineer", id=POLICY)
+    button(test, "Look at the verdicts").click().run()
+    test.run()
+    assert asked == [POLICY]
+    file = tmp_path / "policies" / "injection" / "direct-prompt.yaml"
+    file.write_text(file.read_text("utf-8").replace("min_score: 0.8", "min_score: 0.9"), "utf-8")
+    test.run()
+    assert asked == [POLICY]
+    assert "Look at the verdicts" in labels(test)
 
 
 def test_an_effect_is_said_in_a_sentence() -> None:
