@@ -138,8 +138,11 @@ def needs(state: Overview, who: Actor, may: Callable[..., bool], now: datetime) 
     for change in state.changes:
         own = owns(who, change)
         if change.state is RolloutState.PROPOSED and not own and may(Permission.APPROVE_POLICY, own_work=False):
+            author = words.name(change.steps[0].by_name, 60) if change.steps else "Somebody"
             found.append(
-                _change(change, "waits for approval", "Somebody else than its author approves it.", "Look at it")
+                _change(
+                    change, "waits for approval", f"{author} proposed it; you may approve or return it.", "Look at it"
+                )
             )
         if change.state is RolloutState.APPROVED and may(Permission.PROPOSE_POLICY):
             found.append(_change(change, "is approved", "Try it in shadow, or put it into force.", "Go on"))

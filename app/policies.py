@@ -437,6 +437,11 @@ def share(value: float) -> str:
     return f"{value:.1%}".replace(".0%", "%")
 
 
+def hours(value: float) -> str:
+    """'4.0', '< 0.1' or 'None'."""
+    return f"{value:.1f}" if value >= 0.1 else "< 0.1" if value else "None"
+
+
 def unavailable(policy: Policy, health: Mapping[str, str]) -> list[str]:
     """The detectors that a policy reads and that do not work here, by name; `health` says why, by name."""
     return sorted({detect.use for detect in policy.detectors.values()} & health.keys())

@@ -31,6 +31,8 @@ STAGE = {
 }
 NEW = "Only in the files"
 UNKNOWN = "Not measured"
+OPTIONAL = {"Attention": 132, "Could not judge": 58, "Hours a week": 58}
+"""Columns that are left out where all rows are empty, by width in pixels."""
 
 
 def title() -> str:
@@ -57,6 +59,14 @@ else:
     note = f"{shadowed} more in shadow · " if shadowed else ""
     note += f"set {standing[0].id}, since {since(standing[0])} · figures of the last {policies.DAYS} days"
 with ui.header(title(), note[:1].upper() + note[1:]):
+    for one in waiting[:1]:
+        st.page_link(
+            "views/change.py",
+            label=f"Look at set {one.id}",
+            icon=":material/arrow_forward:",
+            icon_position="right",
+            query_params={"id": str(one.id)},
+        )
     rollouts.propose_button(found, differs, under_way)
 session.told()
 
@@ -200,9 +210,8 @@ if not shown:
 else:
     column = st.column_config
     frame = pd.DataFrame([row for _id, row in shown])
-    calm = not frame["Attention"].any()
-    if calm:
-        frame = frame.drop(columns="Attention")
+    # A column in which nobody has anything to read gives its place to the titles.
+    spare = {name: width for name, width in OPTIONAL.items() if not frame[name].any()}
     chosen = ui.pick(
         frame,
         key="policies",
@@ -211,17 +220,17 @@ else:
         formats={
             "Severity": lambda rank: words.SEVERITY[rank],
             "Flagged, 7 d": lambda number: f"{number:,}" if number else "",
-            "Hours a week": lambda hours: f"{hours:.1f}" if hours else "",
+            "Hours a week": lambda hours: policies.hours(hours) if hours else "",
         },
         colours={
-            **({} if calm else {"Attention": attention_colour}),
+            "Attention": attention_colour,
             "Could not judge": lambda value: "orange" if value else "",
             "Right when it flags": lambda value: "quiet" if value == UNKNOWN else "",
             **{name: lambda _value: "quiet" for name in ("Stage", "Last hit")},
         },
         columns={
-            "Policy": column.TextColumn(width=414 if calm else 282),
-            **({} if calm else {"Attention": column.TextColumn(width=132)}),
+            "Policy": column.TextColumn(width=282 + sum(spare.values())),
+            "Attention": column.TextColumn(width=OPTIONAL["Attention"]),
             "Stage": column.Column(width=72),
             "Severity": column.Column(width=68, alignment="left"),
             "Flagged, 7 d": column.Column(width=84),
@@ -229,13 +238,18 @@ else:
                 width=120, help="Share of its cases that reviewers called a violation, with the 95% interval"
             ),
             "Could not judge": column.Column(
-                "Failed", width=58, help="Share of calls that it could not judge: they went to a person"
+                "Failed",
+                width=OPTIONAL["Could not judge"],
+                help="Share of calls that it could not judge: they went to a person",
             ),
             "Last hit": column.Column(width=74),
             "Each day": column.BarChartColumn(
                 width=92, color="gray", y_min=0, help=f"Calls flagged on each of the last {policies.SHOWN} days"
             ),
-            "Hours a week": column.Column("Hours", width=58, help="Reviewer time a week that its cases took"),
+            "Hours a week": column.Column(
+                "Hours", width=OPTIONAL["Hours a week"], help="Reviewer time a week that its cases took"
+            ),
+            **dict.fromkeys(spare),
         },
     )
     if chosen is not None:

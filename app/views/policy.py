@@ -133,7 +133,7 @@ with st.grid(6, min_column_width=138, border=True, row_height=112):
     )
     st.metric(
         "Reviewer hours",
-        f"{live.hours_a_week:.1f}",
+        policies.hours(live.hours_a_week),
         f"a week, {words.count(live.cases, 'case')}",
         delta_color="off",
         delta_arrow="off",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -427,10 +428,19 @@ def test_what_no_test_has_seen_of_a_condition_is_shown(folder: Path, page: Page)
     assert "f.score > 0.99" in [code.value for code in test.code]
 
 
-def test_attention_has_a_column_only_where_something_needs_it(world: World, spoke: Spoke, page: Page) -> None:
-    assert "Attention" not in rows(page("policies", "engineer"))["Quality of answers"]
+def test_columns_with_nothing_to_read_are_left_out(world: World, spoke: Spoke, page: Page) -> None:
+    optional = {"Attention", "Could not judge", "Hours a week"}
+
+    def hidden() -> set[str]:
+        columns = json.loads(page("policies", "engineer").dataframe[0].proto.columns)
+        return {name for name, column in columns.items() if column.get("hidden") and name in optional}
+
+    assert hidden() == optional
     spoke(DIRECT, 5, calls=100, errors=3)
     st.cache_data.clear()
-    found = rows(page("policies", "engineer"))
-    assert found["Instructions in the prompt"]["Attention"] == "Could not judge"
-    assert found["Quality of answers"]["Attention"] == ""
+    assert hidden() == {"Hours a week"}
+
+
+@pytest.mark.parametrize(("hours", "said"), [(0.0, "None"), (0.01, "< 0.1"), (0.1, "0.1"), (12.34, "12.3")])
+def test_hours_are_said_as_they_are(hours: float, said: str) -> None:
+    assert policies.hours(hours) == said
