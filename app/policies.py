@@ -30,6 +30,7 @@ from governance.policy.difference import Difference, difference
 from governance.policy.load import Loaded, examine
 from governance.policy.policy import Policy, PolicySet
 from governance.policy.problems import Level, Problem
+from governance.policy.source import LARGEST
 from governance.store.queries import Systems
 from governance.store.queries import policies as queries
 
@@ -47,8 +48,9 @@ ENDS_SOON = timedelta(days=14)
 
 @dataclass(frozen=True, kw_only=True)
 class Files:
-    """The policy files of this installation. `set` is None where a mistake keeps them from being loaded; `trouble` says
-    why they could not be looked at, else ""."""
+    """The policy files of this installation. `set` is None where a mistake keeps them from being loaded; `names` are
+    files by the id of their policy, also where the file is none for now; `trouble` says why they could not be looked
+    at, else ""."""
 
     set: PolicySet | None
     problems: tuple[Problem, ...]
@@ -97,7 +99,22 @@ def _stamp(folder: Path) -> str:
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _files(folder: str, stamp: str) -> Files:
     loaded: Loaded = examine(Path(folder))
-    return Files(set=loaded.policy_set, problems=loaded.problems, names=loaded.files)
+    broken = {problem.file for problem in loaded.problems} - set(loaded.files.values())
+    written = {identifier: name for name in sorted(broken) if (identifier := _written(Path(folder) / name))}
+    return Files(set=loaded.policy_set, problems=loaded.problems, names={**written, **loaded.files})
+
+
+_ID = re.compile(r"""^id:[ ]*["']?([A-Za-z0-9._-]+)""", re.MULTILINE)
+
+
+def _written(path: Path) -> str:
+    """The id in a file that is no policy for now; "" where none is written."""
+    try:
+        with path.open("rb") as stream:
+            found = _ID.search(stream.read(LARGEST).decode("utf-8", "replace"))
+    except OSError:
+        return ""
+    return found[1] if found else ""
 
 
 def source(name: str, problems: Sequence[Problem]) -> list[Line]:
@@ -438,8 +455,8 @@ def share(value: float) -> str:
 
 
 def hours(value: float) -> str:
-    """'4.0', '< 0.1' or 'None'."""
-    return f"{value:.1f}" if value >= 0.1 else "< 0.1" if value else "None"
+    """'4.0', or '< 0.1'."""
+    return f"{value:.1f}" if value >= 0.1 else "< 0.1"
 
 
 def unavailable(policy: Policy, health: Mapping[str, str]) -> list[str]:

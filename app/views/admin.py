@@ -27,8 +27,8 @@ EVERYWHERE = "All systems"
 OPENS = {"7 days": 7, "30 days": 30, "90 days": 90, "1 year": 365, "No end": None}
 
 with ui.header(
-    f"{words.count(len(active), 'person', 'people')} may sign in, {words.count(len(open_keys), 'key')} "
-    f"{'is' if len(open_keys) == 1 else 'are'} open",
+    f"{words.count(len(active), 'person', 'people')} may sign in, "
+    + (words.count(len(open_keys), "key is open", "keys are open") if open_keys else "no key is open"),
     "Every change here is an entry in the audit trail and takes effect at the next click",
 ):
     pass

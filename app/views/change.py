@@ -14,6 +14,8 @@ from governance.policy.policy import PolicySet
 from governance.store.queries import policies as queries
 
 MOST = 12
+# A longer difference is folded; it can be read whole.
+LONG = 60
 
 session.need(Permission.READ_CASES)
 now = session.now()
@@ -38,11 +40,13 @@ elif asked.isdecimal() and len(asked) < 10:
 if rollout is None and (asked != "files" or after is None or before is None or difference is None):
     with ui.header("There is no such change" if asked != "files" else "The policy files cannot be compared"):
         pass
-    with ui.notice(
-        "There is nothing at this address" if asked != "files" else "The files have mistakes, or nothing is in force",
-        "The changes on their way are on the page of policies.",
-        "search_off",
-    ):
+    if asked != "files":
+        said = "There is nothing at this address"
+    elif files.errors or files.set is None:
+        said = f"{words.count(max(1, files.errors), 'mistake keeps', 'mistakes keep')} the files from being loaded"
+    else:
+        said = "Nothing is in force yet, or this version cannot read it"
+    with ui.notice(said, "What is wrong, and the changes on their way, are on the page of policies.", "search_off"):
         st.page_link("views/policies.py", label="Open policies", icon=":material/policy:")
     st.stop()
 
@@ -172,7 +176,8 @@ with left, ui.panel("What changes", difference.words if difference is not None a
         )
     else:
         names = policies.touched(difference)
-        for name in names[:MOST]:
+        most = MOST if before is not None else len(names)
+        for name in names[:most]:
             old, new = before.get(name) if before else None, after.get(name) if after else None
             shown = new or old
             assert shown is not None, "a difference is about a policy of either set"
@@ -186,11 +191,19 @@ with left, ui.panel("What changes", difference.words if difference is not None a
                     icon_position="right",
                     query_params={"id": name},
                 )
-            source(policies.differing(old, new), key=f"diff-{asked}-{name}")
-        if len(names) > MOST:
-            rest = len(names) - MOST
-            st.caption(f"The first {MOST} are shown; {words.count(rest, 'further policy', 'further policies')} differ.")
-        for one in difference.files:
+            if before is None:
+                # The first set: all of it is new, and each policy has its page.
+                continue
+            lines = policies.differing(old, new)
+            if len(lines) > LONG:
+                with st.expander(f"All {words.count(len(lines), 'line')}"):
+                    source(lines, key=f"diff-{asked}-{name}")
+            else:
+                source(lines, key=f"diff-{asked}-{name}")
+        if len(names) > most:
+            rest = len(names) - most
+            st.caption(f"The first {most} are shown; {words.count(rest, 'further policy', 'further policies')} differ.")
+        for one in difference.files if before is not None else ():
             st.markdown(f"**Data access: {words.name(one.path, 80)}**")
             source(policies.differing_text(str(one.was or ""), str(one.now or "")), key=f"file-{asked}-{one.path}")
 with right:

@@ -31,8 +31,8 @@ STAGE = {
 }
 NEW = "Only in the files"
 UNKNOWN = "Not measured"
+# Columns that are left out where all rows are empty, by width in pixels.
 OPTIONAL = {"Attention": 132, "Could not judge": 58, "Hours a week": 58}
-"""Columns that are left out where all rows are empty, by width in pixels."""
 
 
 def title() -> str:

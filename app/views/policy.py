@@ -30,6 +30,13 @@ ruling = current.get(asked) if current else None
 written = files.set.get(asked) if files.set else None
 policy_or_none: Policy | None = ruling or written
 file = files.names.get(asked, "")
+if policy_or_none is None and file:
+    wrong = files.of(asked)
+    with ui.header("This file is no policy yet", f"{words.name(file, 120)} · {policies.counted(wrong)}"):
+        st.page_link("views/policies.py", label="All policies", icon=":material/policy:")
+    with st.container(border=True):
+        source(policies.source(file, wrong), key=f"file-{asked}")
+    st.stop()
 if policy_or_none is None:
     with ui.header("There is no such policy"):
         pass
@@ -133,7 +140,7 @@ with st.grid(6, min_column_width=138, border=True, row_height=112):
     )
     st.metric(
         "Reviewer hours",
-        policies.hours(live.hours_a_week),
+        policies.hours(live.hours_a_week) if live.cases else "None",
         f"a week, {words.count(live.cases, 'case')}",
         delta_color="off",
         delta_arrow="off",

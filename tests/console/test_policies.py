@@ -291,6 +291,30 @@ def test_what_is_wrong_with_a_file_stands_at_its_place(folder: Path, page: Page)
     assert "undefined field 'scor'" in remark.label
 
 
+@pytest.mark.parametrize(
+    ("was", "now", "wrong"),
+    [("owner:", "ownr:", "unknown key 'ownr'"), ("applies_to:", "applies_to: [", "expected")],
+    ids=["schema", "syntax"],
+)
+def test_a_file_that_is_no_policy_for_now_stands_at_its_policy(
+    folder: Path, page: Page, was: str, now: str, wrong: str
+) -> None:
+    change(folder, was, now)
+    (folder / "new.yaml").write_text((folder / "direct.yaml").read_text().replace(DIRECT, "injection.new"))
+    row = rows(page("policies", "engineer"))["Instructions in the prompt"]
+    assert "mistake" in row["Attention"]
+    test = page("policy", "engineer", id=DIRECT)
+    assert title(test) == "Instructions in the prompt"
+    assert "direct.yaml · " in spoken(test)
+    remarks = [
+        remark for line in policies.source("direct.yaml", policies.files().of(DIRECT)) for remark in line.remarks
+    ]
+    assert any(wrong in remark.label for remark in remarks)
+    unknown = page("policy", "engineer", id="injection.new")
+    assert title(unknown) == "This file is no policy yet"
+    assert title(page("change", "engineer", id="files")) == "The policy files cannot be compared"
+
+
 def test_the_whole_way_on_the_pages(world: World, folder: Path, page: Page) -> None:
     change(folder)
     engineer = page("policies", "engineer")
@@ -441,6 +465,6 @@ def test_columns_with_nothing_to_read_are_left_out(world: World, spoke: Spoke, p
     assert hidden() == {"Hours a week"}
 
 
-@pytest.mark.parametrize(("hours", "said"), [(0.0, "None"), (0.01, "< 0.1"), (0.1, "0.1"), (12.34, "12.3")])
+@pytest.mark.parametrize(("hours", "said"), [(0.0, "< 0.1"), (0.01, "< 0.1"), (0.1, "0.1"), (12.34, "12.3")])
 def test_hours_are_said_as_they_are(hours: float, said: str) -> None:
     assert policies.hours(hours) == said
