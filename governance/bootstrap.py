@@ -7,6 +7,7 @@ database opens none.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from governance.privacy.redaction import Redactor
     from governance.review.permissions import CedarPermissions
     from governance.services.authorise import Authority
+    from governance.services.backtest import BacktestService, HandsFor
     from governance.services.explain import ExplainService
     from governance.services.export import ExportEvidence
     from governance.services.in_force import InForce, ReadySet
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from governance.store.decisions import SqlDecisions
     from governance.store.jobs import JobQueue
     from governance.store.queries.audit import AuditReader
+    from governance.store.traffic import SqlTraffic
 
 PACKAGE = Path(__file__).parent
 
@@ -287,6 +290,31 @@ class Application:
 
         return RolloutService(self.authority, PolicyGate(partial(self.build_runner, thorough=True)))
 
+    @cached_property
+    def backtest(self) -> BacktestService:
+        """Tries policy sets on recorded calls."""
+        from governance.services.backtest import BacktestService
+
+        return BacktestService(self.authority, self.new_traffic, self.build_runner, self._hands)
+
+    @cached_property
+    def _hands(self) -> HandsFor:
+        from governance.services.hands import hands
+
+        return partial(
+            hands,
+            record=self.new_traffic,
+            build=self.build_runner,
+            command=[sys.executable, "-m", "governance.cli.backtester"],
+            environment=lambda: {**os.environ, **self.settings.environment()},
+        )
+
+    def new_traffic(self) -> SqlTraffic:
+        """Where one thread reads recorded calls from, for a backtest: it keeps what it has read of sets and systems."""
+        from governance.store.traffic import SqlTraffic
+
+        return SqlTraffic(self.database, lambda: self.key_ring)
+
     # The audit log
 
     @cached_property
@@ -406,7 +434,7 @@ class Application:
                 advice="Roll back to another: governance policy history.",
             ) from None
         runner = self.build_runner(policy_set.detector_uses(), policy_set.access)
-        register(self.database, self.clock, digest=runner.digest, units=runner.units)
+        register(self.database, self.clock, digest=runner.digest, units=runner.units | runner.heeds)
         if self.prepares:
             runner.prepare()
         checker = Checker(runner, Engine(policy_set, clock=self.clock))

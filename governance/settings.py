@@ -78,6 +78,20 @@ class Settings(BaseSettings):
             groups[group] = role
         return groups
 
+    def environment(self) -> dict[str, str]:
+        """The settings as environment variables, secrets included: for processes of our own."""
+        found = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, SecretStr):
+                value = value.get_secret_value()
+            elif isinstance(value, dict):
+                value = ",".join(f"{group}={role}" for group, role in value.items())
+            elif isinstance(value, Path):
+                value = value.absolute()
+            found[f"GOVERNANCE_{name.upper()}"] = str(value)
+        return found
+
 
 def load(**overrides: object) -> Settings:
     """Reads the settings; a wrong value is a `Misconfigured` that names it and never shows a secret."""

@@ -104,8 +104,22 @@ def _plain_type(value: object) -> object:
 @contextmanager
 def progress(label: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
     """`with progress("Importing", 1000) as advance: advance(10)`. Draws nothing where stderr is no terminal."""
+    with progress_of(label, total) as heard:
+        done = 0
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            heard(done, total)
+
+        yield advance
+
+
+@contextmanager
+def progress_of(label: str, total: int | None = None) -> Iterator[Callable[[int, int | None], None]]:
+    """As `progress`, for work that says how many of how many are done, and may learn the total late."""
     if not sys.stderr.isatty():
-        yield lambda _: None
+        yield lambda _done, _of: None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -118,4 +132,4 @@ def progress(label: str, total: int | None = None) -> Iterator[Callable[[int], N
         transient=True,
     ) as bar:
         task = bar.add_task(label, total=total)
-        yield lambda count: bar.advance(task, count)
+        yield lambda done, of: bar.update(task, completed=done, total=of)

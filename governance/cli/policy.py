@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from governance.bootstrap import running
-from governance.cli import rollout
+from governance.cli import backtest, rollout
 from governance.cli.acting import acting
 from governance.cli.junit import junit
 from governance.cli.output import JsonFlag, emit, plain, table
@@ -344,4 +344,5 @@ def _policy(policy_set: PolicySet, identifier: str) -> Policy:
     return found
 
 
+backtest.add(app)
 rollout.add(app)

@@ -11,7 +11,7 @@ import typer
 
 from governance.bootstrap import Application, running
 from governance.cli.acting import acting
-from governance.cli.output import JsonFlag, emit, plain, progress, table
+from governance.cli.output import JsonFlag, emit, plain, progress_of, table
 from governance.domain.rollout import Rollout, RolloutState
 from governance.errors import BadInput, Conflict
 from governance.policy.difference import Difference, difference
@@ -49,22 +49,9 @@ def promote(
     if what.isdecimal():
         raise BadInput(f"Where to? governance policy promote {what} --to shadow|enforce.")
     candidate = load(Path(what)) if what else application.policy_files
-    with progress("Trying it on recorded calls") as advance:
-        made = application.rollout.propose(
-            acting(), candidate, note=note, despite=despite, progress=_advancing(advance)
-        )
+    with progress_of("Trying it on recorded calls") as progress:
+        made = application.rollout.propose(acting(), candidate, note=note, despite=despite, progress=progress)
     return _done(made, as_json)
-
-
-def _advancing(advance: Any) -> Any:
-    before = 0
-
-    def heard(done: int, of: int) -> None:
-        nonlocal before
-        advance(done - before)
-        before = done
-
-    return heard
 
 
 def approve(number: Number, note: Note = "", as_json: JsonFlag = False) -> int:

@@ -44,6 +44,8 @@ EVERYTHING = Attention()
 NO_ATTENTION: Mapping[str, Attention] = MappingProxyType({})
 UNAVAILABLE = "unavailable: "
 """How the reason of a failure begins where a detector is not there at all."""
+LATE = "late:"
+"""Begins the names in `Runner.heeds`, so that they can stand beside units where versions are written down."""
 _NOTHING = Examination()
 
 
@@ -118,6 +120,9 @@ class Runner:
         self.digest: str = hashlib.sha256(json.dumps(stated, separators=(",", ":")).encode()).hexdigest()[:16]
         """16 hex digits over names and versions, which cover options and packs: all that findings depend on."""
         self.versions: dict[str, str] = dict(versions)
+        self.heeds: dict[str, str] = {f"{LATE}{name}": f"{on} {sample:g}" for name, on, sample in late}
+        """What the late ones are to look at, by `LATE` and their name: what they skip depends on it."""
+        self.absent: frozenset[str] = frozenset(one.name for one in unavailable)
         self.health: dict[str, Health] = {name: Health() for name, _ in versions}
         for one in unavailable:
             self.health[one.name] = Health(failed=1, last_failure=f"{UNAVAILABLE}{one.reason}")

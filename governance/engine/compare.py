@@ -1,48 +1,49 @@
 """Two policy sets over a recorded call: what each would say, from what was found and said when it was checked.
 
 No detector runs. A policy that is the same in the set that decided then and in the one that is tried has said already
-what it says; only what differs is decided again. Exact, or not at all: `Recorded.units` tells whether the findings are
-those that the tried set's own detectors would give.
+what it says; only what differs is decided again. Exact, or not at all: `Side.stale` tells where what differs would
+need findings that are not those of the tried set's own detectors. What a policy said that is the same in all three
+stands as it was recorded: it is no difference, whatever its detectors have become since.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
 from governance.detectors.interface import DetectorUse
 from governance.detectors.registry import KINDS
+from governance.detectors.runner import LATE, Runner, unit_of
+from governance.domain import steps
 from governance.domain.calls import Call
 from governance.domain.content import Part
 from governance.domain.decisions import Action, Decision, Outcome, PolicyScope, PolicyStatus
 from governance.domain.findings import DetectorFailure, Finding
 from governance.engine.decide import Engine
-from governance.policy.context import READERS
 from governance.policy.policy import Policy, PolicySet, canonical_json
 
 _SAYS_NOTHING = ("tests", "budget", "description", "owner", "title", "controls", "severity")
 """What a policy file holds that changes neither whether it fires nor what happens then."""
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """One policy's outcome. `fired`: its condition held or it could not tell, whatever its status, unless an exception
-    kept it; `flags`: it made the decision one that acts or asks for a person; `queued`: for a person."""
+    kept it; `flags`: it made the decision one that acts or asks for a person; `queued`: for a person. `action` is the
+    rank of what it does (0 where it acts on nothing)."""
 
     policy: str
     fired: bool
     flags: bool
     queued: bool
+    action: int = 0
 
 
 def said_of(decision: Decision) -> list[Said]:
     """What each policy said in a decision."""
-    return [
-        _said(one.policy, one.outcome.value, one.status.value, one.action.value, one.queue) for one in decision.policies
-    ]
+    return [_said(one.policy, one.outcome, one.status, one.action, one.queue) for one in decision.policies]
 
 
 def said_in(policies: Iterable[Mapping[str, Any]]) -> list[Said]:
@@ -50,46 +51,115 @@ def said_in(policies: Iterable[Mapping[str, Any]]) -> list[Said]:
     return [_said(one["policy"], one["outcome"], one["status"], one["action"], one["queue"]) for one in policies]
 
 
+_RANKS = {action.value: action.rank for action in Action}
+
+
 def _said(policy: str, outcome: str, status: str, action: str, queue: str) -> Said:
     kept = outcome == Outcome.EXCEPTED
-    acts = status == PolicyStatus.ENFORCE and not kept
-    return Said(policy, not kept, acts and (action != Action.ALLOW or bool(queue)), acts and bool(queue))
+    rank = _RANKS[action] if status == PolicyStatus.ENFORCE and not kept else 0
+    queued = status == PolicyStatus.ENFORCE and not kept and bool(queue)
+    return Said(policy, not kept, rank > 0 or queued, queued, rank)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Installed:
+    """The detectors that a policy set gets here: the version of each unit, those that are absent, and what the late
+    ones are to look at. As `Runner` says it, and as it is written down with each detector set."""
+
+    units: Mapping[str, str]
+    absent: frozenset[str] = frozenset()
+    heeds: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, runner: Runner) -> Installed:
+        return cls(units=runner.units, absent=runner.absent, heeds=runner.heeds)
+
+    def document(self) -> dict[str, Any]:
+        """As JSON, for another process."""
+        return {"units": dict(self.units), "absent": sorted(self.absent), "heeds": dict(self.heeds)}
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any]) -> Installed:
+        """What `document` gave."""
+        return cls(units=document["units"], absent=frozenset(document["absent"]), heeds=document["heeds"])
 
 
 class Side:
     """One of the two sets, beside the set that decided then: `kept` are the policies that are the same in both, the
-    engine decides the rest. `stale` asks whether findings by these units are those that it would read."""
+    engine decides the rest, as on the day of `now`: an exception that has ended is one no more.
+
+    `decided` is None where this version cannot read the set that decided: then nothing is kept. `beside` is the other
+    side's set.
+    """
 
     def __init__(
-        self, policy_set: PolicySet, units: Mapping[str, str], decided: PolicySet | None, clock: Callable[[], datetime]
+        self,
+        policy_set: PolicySet,
+        installed: Installed,
+        decided: PolicySet | None,
+        *,
+        beside: PolicySet,
+        now: datetime,
     ) -> None:
         before = {policy.id: meaning(policy) for policy in decided.policies} if decided is not None else {}
         policies = [policy for policy in policy_set.policies if decides(policy)]
-        self.kept = frozenset(policy.id for policy in policies if before.get(policy.id) == meaning(policy))
+        today = now.astimezone(UTC).date()
+        self.kept = frozenset(
+            policy.id
+            for policy in policies
+            if before.get(policy.id) == meaning(policy) and all(one.expires >= today for one in policy.exceptions)
+        )
         changed = [policy for policy in policies if policy.id not in self.kept]
-        self.sequences = any(policy.scope is not PolicyScope.CALL for policy in changed)
-        self.engine = Engine(PolicySet(changed), clock=clock) if changed else None
-        self.needs = needs(changed)
-        self.needs_texts = needs_texts(changed)
-        self._read = {unit: units.get(unit) for policy in policies for unit in units_of(policy, units)}
+        others = {policy.id: meaning(policy) for policy in beside.policies}
+        differing = [
+            policy for policy in policies if policy.id not in self.kept or others.get(policy.id) != meaning(policy)
+        ]
+        self.scopes = frozenset(policy.scope for policy in changed) - {PolicyScope.CALL}
+        self.engine = Engine(PolicySet(changed), clock=lambda: now) if changed else None
+        self.reads = self.engine.language.reads if self.engine is not None else frozenset()
+        self.reads_lengths = "output_length" in self.reads or ("documents" in self.reads and _names_length(changed))
+        self._installed = installed
+        self._units = frozenset(unit for policy in differing for unit in units_of(policy, installed.units))
+        self._names = frozenset(unit.partition("/")[0] for unit in self._units)
+        self._asked = (
+            frozenset(use.name for use in decided.detector_uses()) if decided is not None else frozenset[str]()
+        )
 
     def stale(self, versions: Mapping[str, str]) -> bool:
-        """Whether a detector that the set's policies read has changed since: `versions` are those of then."""
-        return any(versions.get(unit) != version for unit, version in self._read.items())
+        """Whether a detector that differing policies read has changed since, or did not run then; `versions` are what
+        was written down of the detectors of then."""
+        units = self._installed.units
+        for unit in self._units:
+            version = units.get(unit)
+            if version is not None:
+                if versions.get(unit) != version:
+                    return True
+            elif unit not in self._asked or any(one == unit or one.startswith(f"{unit}/") for one in versions):
+                return True  # it is not there now, and that is not what was known of it then
+        return False
+
+    def looks_elsewhere(self, skipped: Iterable[str], versions: Mapping[str, str]) -> bool:
+        """Whether one of these detectors, which were not to look at a call, is to look at other calls now."""
+        heeds = self._installed.heeds
+        return any(
+            name in self._names and versions.get(f"{LATE}{name}") != heeds.get(f"{LATE}{name}") for name in skipped
+        )
+
+    def own(self, findings: Sequence[Finding], versions: Mapping[str, str]) -> Sequence[Finding]:
+        """Those of the findings that the set's detectors would make."""
+        units = self._installed.units
+        return [finding for finding in findings if unit_of(finding, versions) in units]
 
     def said(
         self,
-        recorded: Sequence[Said],
-        call: Call | None,
-        parts: Sequence[Part],
-        findings: Sequence[Finding],
-        failures: Sequence[DetectorFailure],
+        call: Call,
+        parts: Sequence[Part] = (),
+        findings: Sequence[Finding] = (),
+        failures: Sequence[DetectorFailure] = (),
+        sequence: steps.Sequence = steps.ALONE,
     ) -> list[Said]:
-        """What the set says of the call; `call` may be None where nothing has to be decided again."""
-        said = [one for one in recorded if one.policy in self.kept]
-        if self.engine is not None and call is not None:
-            said += said_of(self.engine.decide(call, parts, findings, failures))
-        return said
+        """What the policies that are not kept say of the call."""
+        return said_of(self.engine.decide(call, parts, findings, failures, sequence)) if self.engine is not None else []
 
 
 def meaning(policy: Policy) -> bytes:
@@ -99,27 +169,16 @@ def meaning(policy: Policy) -> bytes:
 
 
 def decides(policy: Policy) -> bool:
+    """Whether it has a say, if only in shadow."""
     return policy.status in (PolicyStatus.SHADOW, PolicyStatus.ENFORCE)
 
 
-def needs(policies: Iterable[Policy]) -> frozenset[str]:
-    """The fields of `call` that conditions and exceptions of these policies may read."""
-    words = _words(policies)
-    return frozenset(name for name in READERS if name in words)
-
-
-def needs_texts(policies: Iterable[Policy]) -> bool:
-    """Whether any of them reads how long texts are: then the calls' contents must be opened."""
-    words = _words(policies)
-    return "output_length" in words or {"documents", "length"} <= words
-
-
-def _words(policies: Iterable[Policy]) -> set[str]:
+def _names_length(policies: Iterable[Policy]) -> bool:
     texts = (text for policy in policies for text in (policy.when, *(one.when for one in policy.exceptions)))
-    return set(re.findall(r"\w+", " ".join(texts)))
+    return re.search(r"\blength\b", " ".join(texts)) is not None
 
 
-def units_of(policy: Policy, units: Mapping[str, str]) -> set[str]:
+def units_of(policy: Policy, units: Iterable[str]) -> set[str]:
     """The detectors' units whose findings the policy reads: of the packs that it names, or of the whole detector."""
     read: set[str] = set()
     for detect in policy.detectors.values():
@@ -129,7 +188,7 @@ def units_of(policy: Policy, units: Mapping[str, str]) -> set[str]:
         kind = KINDS.get(use.name)
         packs = kind.selected(use.options) if kind is not None and kind.selected is not None else None
         if parts and packs is not None:
-            read |= {f"{prefix}{pack}" for pack in packs}
+            read |= {unit if (unit := f"{prefix}{pack}") in parts else use.name for pack in packs}
         else:
             read |= parts or {use.name}
     return read

@@ -116,6 +116,11 @@ class Language:
             self._environments[message, sequence] = cel.NewEnv(self._pool, variables=variables)
         return self._environments[message, sequence]
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """The fields of `call` that conditions and exceptions of these policies may read."""
+        return frozenset(name for name, _ in self._read)
+
     def compile(self, policy: Policy, condition: str) -> Condition:
         """A condition of this policy; raises `IllTyped`."""
         sequence = policy.scope is not PolicyScope.CALL

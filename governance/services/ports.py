@@ -343,6 +343,16 @@ class Rollouts(Protocol):
         """The rollout that was in force last before now, of this set or of any other than the present one."""
 
 
+class Backtests(Protocol):
+    """Backtests of policy sets that were run."""
+
+    def add(self, *, digest: str, against: str, by_name: str, at: datetime, result: Mapping[str, Any]) -> int:
+        """Gives the id under which `result`, a JSON document, is kept."""
+
+    def latest(self, digest: str) -> Mapping[str, Any] | None:
+        """The document of the last backtest of the set with this digest, with its `id` and who ran it (`by`)."""
+
+
 class Originals(Protocol):
     """Decrypts what a call's content was."""
 
@@ -370,6 +380,9 @@ class Transaction(Protocol):
 
     @property
     def reveals(self) -> Reveals: ...
+
+    @property
+    def backtests(self) -> Backtests: ...
 
     @property
     def rollouts(self) -> Rollouts: ...

@@ -2,198 +2,237 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from math import sqrt
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple
 
 from governance.engine.compare import Said
 
 EXAMPLES = 8
-"""Calls named for a policy and direction."""
+"""Calls named for a policy, or for all of them, and direction."""
+
+
+class Key(NamedTuple):
+    """What calls are counted by: all that `applies_to` reads, and the day of their start (in days since 1970, UTC).
+    `system` and `release` are ids; the latter None where nothing is known."""
+
+    system: int
+    kind: str
+    role: str
+    release: int | None
+    day: int
 
 
 @dataclass(slots=True)
-class Side:
-    """Counts of one set over some calls. `right` and `wrong` are of calls that people judged."""
+class Counts:
+    """What the set before and the set after say of the same calls. A call is flagged where they act or ask for a
+    person, queued where they ask for one. `right` and `wrong` are flagged calls that people judged."""
 
-    flagged: int = 0
-    queued: int = 0
-    right: int = 0
-    wrong: int = 0
-
-    def add(self, flagged: bool, queued: bool, judged: bool | None) -> None:
-        self.flagged += flagged
-        self.queued += queued
-        if flagged and judged is not None:
-            self.right += judged
-            self.wrong += not judged
-
-
-@dataclass(slots=True)
-class Pair:
-    """What the set in force and the tried set say of the same calls."""
-
-    calls: int = 0
     newly: int = 0
     no_longer: int = 0
+    stricter: int = 0
+    milder: int = 0
     violations: int = 0
-    before: Side = field(default_factory=Side)
-    after: Side = field(default_factory=Side)
+    flagged_before: int = 0
+    flagged_after: int = 0
+    queued_before: int = 0
+    queued_after: int = 0
+    right_before: int = 0
+    right_after: int = 0
+    wrong_before: int = 0
+    wrong_after: int = 0
 
-    def add(self, before: tuple[bool, bool], after: tuple[bool, bool], judged: bool | None, *, count: int = 1) -> None:
-        self.calls += count
-        self.newly += after[0] and not before[0]
-        self.no_longer += before[0] and not after[0]
-        self.violations += judged is True
-        self.before.add(*before, judged)
-        self.after.add(*after, judged)
+    def add(self, before: _Sum, after: _Sum, judged: bool | None) -> None:
+        self.newly += after.flagged and not before.flagged
+        self.no_longer += before.flagged and not after.flagged
+        self.stricter += after.action > before.action
+        self.milder += after.action < before.action
+        self.flagged_before += before.flagged
+        self.flagged_after += after.flagged
+        self.queued_before += before.queued
+        self.queued_after += after.queued
+        if judged is not None:
+            self.violations += judged
+            if before.flagged:
+                self.right_before += judged
+                self.wrong_before += not judged
+            if after.flagged:
+                self.right_after += judged
+                self.wrong_after += not judged
+
+    def merge(self, other: Counts) -> None:
+        for name in _NAMES:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def plain(self) -> list[int]:
+        return [getattr(self, name) for name in _NAMES]
+
+
+_NAMES = tuple(one.name for one in fields(Counts))
+
+
+class _Sum(NamedTuple):
+    """What several policies, or one, say together."""
+
+    flagged: bool
+    queued: bool
+    action: int
+
+
+_SILENT = _Sum(False, False, 0)
 
 
 @dataclass(slots=True)
 class Tally:
-    """`stale` are calls that nobody can decide without examining them again; `unread` those whose check had failed.
-    `about` counts calls by what `applies_to` reads: (system, kind, role, release), the ids of system and release."""
+    """`stale` are calls that cannot be decided from what was found, `unchecked` those whose check had failed, `waiting`
+    those without a decision yet. `recorded_queued` counts the calls that asked for a person when they were decided.
 
-    whole: Pair = field(default_factory=Pair)
-    systems: dict[int, Pair] = field(default_factory=dict)
-    policies: dict[str, Pair] = field(default_factory=dict)
-    about: dict[tuple[int, str, str, int | None], int] = field(default_factory=dict)
+    `newly` and `no_longer` name calls by policy, "" for the set as a whole. `sample` holds up to `most` stale calls as
+    (order, call): an even choice of all, the same each time.
+    """
+
+    most: int = 0
+    whole: Counts = field(default_factory=Counts)
+    systems: dict[int, Counts] = field(default_factory=dict)
+    policies: dict[str, Counts] = field(default_factory=dict)
+    days: dict[int, list[int]] = field(default_factory=dict)
+    about: dict[Key, int] = field(default_factory=dict)
     newly: dict[str, list[int]] = field(default_factory=dict)
     no_longer: dict[str, list[int]] = field(default_factory=dict)
+    recorded_queued: int = 0
     stale: int = 0
-    unread: int = 0
-    stale_calls: list[int] = field(default_factory=list)
+    unchecked: int = 0
+    waiting: int = 0
+    sample: list[tuple[int, int]] = field(default_factory=list)
 
-    def quiet(self, key: tuple[int, str, str, int | None]) -> None:
+    def quiet(self, key: Key) -> None:
         """A call, not judged, of which neither set says anything: the most frequent case, made cheap."""
         self.about[key] = self.about.get(key, 0) + 1
 
     def add(
-        self,
-        call: int,
-        key: tuple[int, str, str, int | None],
-        before: Sequence[Said],
-        after: Sequence[Said],
-        judged: bool | None,
+        self, call: int, key: Key, before: Sequence[Said], after: Sequence[Said], judged: bool | None = None
     ) -> None:
         """A call, with what the two sets say of it; `judged`: it was a violation (True) or a false alarm."""
         self.about[key] = self.about.get(key, 0) + 1
-        was, now = _sums(before), _sums(after)
-        self.whole.add(was, now, judged, count=0)
-        self.systems.setdefault(key[0], Pair()).add(was, now, judged, count=0)
+        was, now = _sum(before), _sum(after)
+        self.whole.add(was, now, judged)
+        self.systems.setdefault(key.system, Counts()).add(was, now, judged)
+        if was.flagged or now.flagged:
+            day = self.days.setdefault(key.day, [0, 0])
+            day[0] += was.flagged
+            day[1] += now.flagged
+            self._name("", call, was.flagged, now.flagged)
+        if not before and not after:
+            return
         spoke_before = {one.policy: one for one in before if one.fired}
         spoke_after = {one.policy: one for one in after if one.fired}
         for policy in spoke_before.keys() | spoke_after.keys():
             old, new = spoke_before.get(policy), spoke_after.get(policy)
-            self.policies.setdefault(policy, Pair()).add(
-                (old is not None, old is not None and old.queued),
-                (new is not None, new is not None and new.queued),
-                judged,
-                count=0,
-            )
-            if (old is None) is not (new is None):
-                named = (self.newly if old is None else self.no_longer).setdefault(policy, [])
-                if len(named) < EXAMPLES:
-                    named.append(call)
+            counts = self.policies.setdefault(policy, Counts())
+            counts.add(_one(old), _one(new), judged)
+            self._name(policy, call, old is not None, new is not None)
+
+    def _name(self, policy: str, call: int, was: bool, now: bool) -> None:
+        if was is not now:
+            named = (self.newly if now else self.no_longer).setdefault(policy, [])
+            if len(named) < EXAMPLES:
+                named.append(call)
+
+    def undecidable(self, call: int) -> None:
+        """A stale call."""
+        self.stale += 1
+        if self.most:
+            heapq.heappush(self.sample, (-_order(call), call))
+            if len(self.sample) > self.most:
+                heapq.heappop(self.sample)
 
     def merge(self, other: Tally) -> None:
-        _merge(self.whole, other.whole)
-        for number, pair in other.systems.items():
-            _merge(self.systems.setdefault(number, Pair()), pair)
-        for policy, pair in other.policies.items():
-            _merge(self.policies.setdefault(policy, Pair()), pair)
+        """Adds what another process counted of other calls."""
+        self.whole.merge(other.whole)
+        for number, counts in other.systems.items():
+            self.systems.setdefault(number, Counts()).merge(counts)
+        for policy, counts in other.policies.items():
+            self.policies.setdefault(policy, Counts()).merge(counts)
+        for day, (before, after) in other.days.items():
+            mine = self.days.setdefault(day, [0, 0])
+            mine[0] += before
+            mine[1] += after
         for key, count in other.about.items():
             self.about[key] = self.about.get(key, 0) + count
-        for mine, theirs in ((self.newly, other.newly), (self.no_longer, other.no_longer)):
-            for policy, calls in theirs.items():
-                mine[policy] = [*mine.get(policy, ()), *calls][:EXAMPLES]
+        for named, others in ((self.newly, other.newly), (self.no_longer, other.no_longer)):
+            for policy, calls in others.items():
+                named[policy] = sorted({*named.get(policy, ()), *calls}, reverse=True)[:EXAMPLES]
+        self.recorded_queued += other.recorded_queued
         self.stale += other.stale
-        self.unread += other.unread
-        self.stale_calls += other.stale_calls
+        self.unchecked += other.unchecked
+        self.waiting += other.waiting
+        for one in other.sample:
+            heapq.heappush(self.sample, one)
+            if len(self.sample) > self.most:
+                heapq.heappop(self.sample)
 
     @property
     def calls(self) -> int:
         """How many calls both sets were asked about."""
         return sum(self.about.values())
 
+    @property
+    def seen(self) -> int:
+        """How many calls were looked at at all."""
+        return self.calls + self.stale + self.unchecked + self.waiting
+
     def document(self) -> dict[str, Any]:
         """As JSON, for another process."""
         return {
-            "whole": _plain(self.whole),
-            "systems": [[number, _plain(pair)] for number, pair in self.systems.items()],
-            "policies": {policy: _plain(pair) for policy, pair in self.policies.items()},
-            "about": [[list(key), count] for key, count in self.about.items()],
+            "most": self.most,
+            "whole": self.whole.plain(),
+            "systems": [[number, counts.plain()] for number, counts in self.systems.items()],
+            "policies": {policy: counts.plain() for policy, counts in self.policies.items()},
+            "days": list(self.days.items()),
+            "about": [[*key, count] for key, count in self.about.items()],
             "newly": self.newly,
             "no_longer": self.no_longer,
-            "stale": self.stale,
-            "unread": self.unread,
-            "stale_calls": self.stale_calls,
+            "counts": [self.recorded_queued, self.stale, self.unchecked, self.waiting],
+            "sample": self.sample,
         }
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Tally:
         """What `document` gave."""
+        recorded_queued, stale, unchecked, waiting = document["counts"]
         return cls(
-            whole=_pair(document["whole"]),
-            systems={number: _pair(pair) for number, pair in document["systems"]},
-            policies={policy: _pair(pair) for policy, pair in document["policies"].items()},
-            about={(key[0], key[1], key[2], key[3]): count for key, count in document["about"]},
+            most=document["most"],
+            whole=Counts(*document["whole"]),
+            systems={number: Counts(*counts) for number, counts in document["systems"]},
+            policies={policy: Counts(*counts) for policy, counts in document["policies"].items()},
+            days={day: list(counts) for day, counts in document["days"]},
+            about={Key(*key): count for *key, count in document["about"]},
             newly=dict(document["newly"]),
             no_longer=dict(document["no_longer"]),
-            stale=document["stale"],
-            unread=document["unread"],
-            stale_calls=list(document["stale_calls"]),
+            recorded_queued=recorded_queued,
+            stale=stale,
+            unchecked=unchecked,
+            waiting=waiting,
+            sample=[(order, call) for order, call in document["sample"]],
         )
 
 
-def _sums(said: Iterable[Said]) -> tuple[bool, bool]:
+def _sum(said: Iterable[Said]) -> _Sum:
     flags = queued = False
+    action = 0
     for one in said:
         flags = flags or one.flags
         queued = queued or one.queued
-    return flags, queued
+        action = max(action, one.action)
+    return _Sum(flags, queued, action)
 
 
-def _merge(mine: Pair, theirs: Pair) -> None:
-    mine.calls += theirs.calls
-    mine.newly += theirs.newly
-    mine.no_longer += theirs.no_longer
-    mine.violations += theirs.violations
-    for one, other in ((mine.before, theirs.before), (mine.after, theirs.after)):
-        one.flagged += other.flagged
-        one.queued += other.queued
-        one.right += other.right
-        one.wrong += other.wrong
+def _one(said: Said | None) -> _Sum:
+    """A policy counts where it fired, also in shadow: what it would do is what a backtest is asked for."""
+    return _SILENT if said is None else _Sum(True, said.queued, said.action)
 
 
-def _plain(pair: Pair) -> list[int]:
-    sides = [(side.flagged, side.queued, side.right, side.wrong) for side in (pair.before, pair.after)]
-    return [pair.calls, pair.newly, pair.no_longer, pair.violations, *sides[0], *sides[1]]
-
-
-def _pair(values: Sequence[int]) -> Pair:
-    calls, newly, no_longer, violations = values[:4]
-    return Pair(
-        calls=calls,
-        newly=newly,
-        no_longer=no_longer,
-        violations=violations,
-        before=Side(*values[4:8]),
-        after=Side(*values[8:12]),
-    )
-
-
-def interval(hits: int, of: int, *, z: float = 1.96) -> dict[str, Any]:
-    """A share with its 95 % interval (Wilson 1927, without continuity correction); all None where `of` is 0."""
-    if not of:
-        return {"value": None, "low": None, "high": None, "of": 0}
-    share = hits / of
-    middle = (share + z * z / (2 * of)) / (1 + z * z / of)
-    half = z * sqrt(share * (1 - share) / of + z * z / (4 * of * of)) / (1 + z * z / of)
-    return {
-        "value": round(share, 6),
-        "low": round(max(0.0, middle - half), 6),
-        "high": round(min(1.0, middle + half), 6),
-        "of": of,
-    }
+def _order(call: int) -> int:
+    """Scatters calls evenly, the same each time (Fibonacci hashing)."""
+    return call * 11_400_714_819_323_198_485 % 2**64

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -23,7 +23,7 @@ from governance.services.check import Beside, CheckedCall, Deciding, DecidingSet
 from governance.store import bulk, facts, figures, parts, policy_figures, search
 from governance.store import tables as t
 from governance.store.database import Database, Transaction
-from governance.store.sequences import around_of
+from governance.store.sequences import with_around
 from governance.store.times import micros, moment
 
 _KEYS = 5_000
@@ -262,8 +262,7 @@ class SqlCheckStore:
             loaded = self._opener.open(connection, call_ids, sets=sets, waiting=not decided)
             if not scopes - {PolicyScope.CALL} or not loaded:
                 return loaded
-            around = around_of(connection, self._opener, loaded, sets=sets, scopes=scopes)
-        return [replace(item, around=around[item.id]) if item.id in around else item for item in loaded]
+            return with_around(connection, self._opener, loaded, sets=sets, scopes=scopes)
 
     def save(self, checked: Sequence[CheckedCall], sets: Deciding, *, job: int | None = None) -> list[Written]:
         """Writes what nobody has decided meanwhile, and gives it."""

@@ -22,6 +22,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from governance.domain.events import Event
 from governance.errors import Misconfigured, Overloaded
+from governance.store.backtests import SqlBacktests
 from governance.store.cases import SqlCases
 from governance.store.ids import IdAllocator
 from governance.store.people import SqlKeys, SqlPeople, SqlSessions
@@ -75,6 +76,10 @@ class Transaction:
     @cached_property
     def reveals(self) -> SqlReveals:
         return SqlReveals(self)
+
+    @cached_property
+    def backtests(self) -> SqlBacktests:
+        return SqlBacktests(self)
 
     @cached_property
     def rollouts(self) -> SqlRollouts:

@@ -8,7 +8,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
 
@@ -55,33 +55,80 @@ def around_of(
     *,
     sets: Deciding,
     scopes: frozenset[PolicyScope],
+    then: Mapping[int, int] | None = None,
 ) -> dict[int, Around]:
-    """For each call that has any: the other calls of its trace and session."""
-    groups, cut = _groups(connection, [item.id for item in loaded], scopes)
-    chosen = {key: _chosen(rows) for key, rows in groups.items() if len(rows) > 1}
-    wanted = {number for kept in chosen.values() for number in kept}
+    """For each call that has any: the other calls of its trace and session; `then` as `near` has it."""
+    chosen = near(connection, [item.id for item in loaded], scopes, then=then)
+    wanted = {number for numbers, _ in chosen.values() for number in numbers}
     here = {item.id: _of_loaded(item, waiting=True) for item in loaded if item.id in wanted and item.call is not None}
     known = here | _read(connection, opener, sorted(wanted - {item.id for item in loaded}), sets)
-    found: dict[int, Around] = {}
+    return {
+        item.id: Around(
+            others=tuple(known[number] for number in sorted(chosen[item.id][0]) if number in known),
+            left_out=chosen[item.id][1],
+            content=tuple(item.message_ids),
+        )
+        for item in loaded
+        if item.id in chosen
+    }
+
+
+def with_around(
+    connection: sa.Connection,
+    opener: Opener,
+    loaded: Sequence[LoadedCall],
+    *,
+    sets: Deciding,
+    scopes: frozenset[PolicyScope],
+    then: Mapping[int, int] | None = None,
+) -> list[LoadedCall]:
+    """The calls, each with the others around it."""
+    around = around_of(connection, opener, loaded, sets=sets, scopes=scopes, then=then)
+    return [replace(item, around=around[item.id]) if item.id in around else item for item in loaded]
+
+
+def near(
+    connection: sa.Connection,
+    call_ids: Sequence[int],
+    scopes: frozenset[PolicyScope],
+    *,
+    then: Mapping[int, int] | None = None,
+) -> dict[int, tuple[frozenset[int], int]]:
+    """For each call that has any: the other calls of its trace and session that a decision reads, and how many were
+    left out. `then` says for each call up to when (microseconds since 1970) the others had to be received to count."""
+    groups, cut = _groups(connection, call_ids, scopes)
     keys_of: dict[int, list[Any]] = defaultdict(list)
     for key, rows in groups.items():
-        for number, *_ in rows:
-            keys_of[number].append(key)
-    for item in loaded:
-        keys = [key for key in keys_of[item.id] if key in chosen]
-        numbers = {number for key in keys for number in chosen[key]} - {item.id}
-        left_out = sum(len(groups[key]) - len(chosen[key]) for key in keys) + cut
+        for row in rows:
+            keys_of[row.id].append(key)
+    chosen: dict[Any, frozenset[int]] = {}
+    found: dict[int, tuple[frozenset[int], int]] = {}
+    for number in call_ids:
+        numbers: set[int] = set()
+        left_out = cut
+        for key in keys_of[number]:
+            rows = groups[key]
+            if then is not None:
+                rows = [row for row in rows if row.received_at <= then[number] or row.id == number]
+            if len(rows) < 2:
+                continue
+            if len(rows) < len(groups[key]):
+                kept = _chosen(rows)
+            else:
+                kept = chosen.get(key) or chosen.setdefault(key, _chosen(rows))
+            numbers |= kept
+            left_out += len(rows) - len(kept)
+        numbers.discard(number)
         if numbers or left_out:
-            found[item.id] = Around(
-                others=tuple(known[number] for number in sorted(numbers) if number in known),
-                left_out=left_out,
-                content=tuple(item.message_ids),
-            )
+            found[number] = (frozenset(numbers), left_out)
     return found
 
 
-_Row = tuple[int, int, bool]
-"""id, started_at, flagged"""
+class _Row(NamedTuple):
+    id: int
+    started_at: int
+    received_at: int
+    flagged: bool
 
 
 def _groups(
@@ -96,7 +143,9 @@ def _groups(
     looked = 0
     if PolicyScope.TRACE in scopes or any(not row.session_id for row in own):
         traces = list(dict.fromkeys(bytes(row.trace_id) for row in own))
-        statement = f"SELECT trace_id, id, started_at, action, queue FROM call WHERE trace_id IN {{in}} {limit}"  # noqa: S608
+        statement = (
+            f"SELECT trace_id, id, started_at, received_at, action, queue FROM call WHERE trace_id IN {{in}} {limit}"  # noqa: S608
+        )
         for trace, *row in bulk.select_in(connection, statement, traces):
             groups["trace", bytes(trace)].append(_light(*row))
             looked += 1
@@ -106,7 +155,7 @@ def _groups(
         statement = f"SELECT conversation_id, call_id FROM message WHERE conversation_id IN {{in}} {limit}"  # noqa: S608
         pairs = dict.fromkeys(tuple(row) for row in bulk.select_in(connection, statement, sessions))
         pairs.update(dict.fromkeys((row.conversation_id, row.id) for row in own if row.session_id))
-        statement = "SELECT id, started_at, action, queue FROM call WHERE id IN {in}"
+        statement = "SELECT id, started_at, received_at, action, queue FROM call WHERE id IN {in}"
         rows = {row[0]: _light(*row) for row in bulk.select_in(connection, statement, [call for _, call in pairs])}
         for conversation, number in pairs:
             if number in rows:
@@ -115,20 +164,20 @@ def _groups(
     return groups, int(looked >= MOST_CANDIDATES)
 
 
-def _light(number: int, started_at: int, action: str, queue: str) -> _Row:
-    return number, started_at, bool(queue) or action not in ("", "allow")
+def _light(number: int, started_at: int, received_at: int, action: str, queue: str) -> _Row:
+    return _Row(number, started_at, received_at, bool(queue) or action not in ("", "allow"))
 
 
 def _chosen(rows: Sequence[_Row]) -> frozenset[int]:
     """The calls of a group that are read: the oldest flagged ones, and the latest."""
     if len(rows) <= MOST_STEPS:
-        return frozenset(number for number, *_ in rows)
-    ordered = sorted(rows, key=lambda row: (row[1], row[0]))
-    kept = dict.fromkeys([number for number, _, flagged in ordered if flagged][:_FLAGGED_KEPT])
-    for number, *_ in reversed(ordered):
+        return frozenset(row.id for row in rows)
+    ordered = sorted(rows, key=lambda row: (row.started_at, row.id))
+    kept = dict.fromkeys([row.id for row in ordered if row.flagged][:_FLAGGED_KEPT])
+    for row in reversed(ordered):
         if len(kept) >= MOST_STEPS:
             break
-        kept[number] = None
+        kept[row.id] = None
     return frozenset(kept)
 
 

@@ -1,0 +1,37 @@
+"""A counting process of a backtest: `python -m governance.cli.backtester`, started by a backtest alone.
+
+It takes its order and its jobs from standard input, a line each, and ends when that closes, whatever ended the other.
+"""
+
+from __future__ import annotations
+
+import gc
+import signal
+import sys
+
+from governance.bootstrap import open_application
+from governance.cli import logs
+from governance.services.hands import Here, serve
+
+
+def main() -> None:
+    """Signals are the business of who started it, who ends it too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logs.configure()
+    application = open_application()
+    gc.collect()
+    gc.freeze()  # what was imported stays, and a part is thousands of short-lived objects
+    gc.set_threshold(50_000, 20, 50)
+
+    def answer(line: str) -> None:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+    try:
+        serve(sys.stdin, answer, lambda order: Here(order, application.new_traffic(), application.build_runner))
+    finally:
+        application.close()
+
+
+if __name__ == "__main__":
+    main()

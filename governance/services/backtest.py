@@ -1,0 +1,643 @@
+"""A policy set tried on recorded traffic: what it would flag beside what the set in force flags, how sure that is, what
+it would cost reviewers, and whether its budgets hold.
+
+Calls are decided from what was found when they were checked. Where a detector has changed since, a call is counted as
+undecided, unless it is asked to look at some of them again (`examine`). Nothing but the report is written.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from governance.detectors.interface import DetectorUse
+from governance.detectors.runner import Runner
+from governance.domain.calls import Call, CallKind, EndUser, Release
+from governance.domain.decisions import PolicyStatus
+from governance.domain.people import Actor, Permission
+from governance.engine.compare import Installed, decides, meaning
+from governance.errors import BadInput, NotFound
+from governance.policy.policy import Policy, PolicySet
+from governance.services.authorise import Authority
+from governance.services.golden import Golden, GoldenReport, Judge
+from governance.services.replay import Span, Traffic, Tried
+from governance.services.share import Share, share
+from governance.services.tally import Counts, Key, Tally
+
+DAYS = 30
+SLICE = 10_000
+"""Calls that are decided between two words of progress."""
+EXAMINED_AT_ONCE = 200
+ALONE = 3
+"""Of so few slices, this process counts alone: to start others takes a second or two."""
+LEAST_VERDICTS = 10
+"""Fewer verdicts than these say nothing about how often a policy is right."""
+MEASURED = timedelta(days=90)
+"""Handling time is that of verdicts that are not older."""
+_WEEK = timedelta(days=7)
+_SHORTEST = timedelta(days=1)
+
+Progress = Callable[[int, int], None]
+"""Hears how many of how many calls are done. What it raises ends the backtest, and nothing is kept."""
+
+
+def unheard(done: int, of: int) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Handling:
+    """`verdicts` took `seconds` together, from claim to verdict; `cases` were opened about the calls of the span."""
+
+    verdicts: int
+    seconds: int
+    cases: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Side:
+    """What one of the two sets says. `flagged`: it acts, or asks for a person (`queued`); a policy counts where it
+    fires, also in shadow. `precision` is of flagged calls that people judged, `recall` of calls that people found to be
+    violations; `hours` are reviewers' a week, None where nobody has measured how long a case takes."""
+
+    flagged: int
+    queued: int
+    rate: Share
+    precision: Share
+    recall: Share
+    hours: float | None
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "flagged": self.flagged,
+            "queued": self.queued,
+            "alert_rate": self.rate.document(),
+            "precision": self.precision.document(),
+            "recall": self.recall.document(),
+            "hours_a_week": self.hours,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """What changes for all calls (`name` ""), a system's, or those that a policy is about. `stricter` and `milder` are
+    calls that are acted on more or less strictly, also where both sets flag them. `newly` and `no_longer` count
+    flagged calls; the examples are ids of some of them."""
+
+    name: str
+    calls: int
+    newly: int
+    no_longer: int
+    stricter: int
+    milder: int
+    before: Side
+    after: Side
+    newly_examples: tuple[int, ...] = ()
+    no_longer_examples: tuple[int, ...] = ()
+
+    @property
+    def added_hours(self) -> float | None:
+        """Reviewers' hours a week that come on top (or fall away); None where handling time is not known."""
+        if self.before.hours is None or self.after.hours is None:
+            return None
+        return round(self.after.hours - self.before.hours, 2)
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "calls": self.calls,
+            "newly_flagged": self.newly,
+            "no_longer_flagged": self.no_longer,
+            "stricter": self.stricter,
+            "milder": self.milder,
+            "before": self.before.document(),
+            "after": self.after.document(),
+            "added_hours_a_week": self.added_hours,
+            "newly_examples": [str(one) for one in self.newly_examples],
+            "no_longer_examples": [str(one) for one in self.no_longer_examples],
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PolicyChange:
+    """A policy's part. `was` and `now` are its status in either set, "" where it is not in it."""
+
+    change: Change
+    was: str
+    now: str
+
+    def document(self) -> dict[str, Any]:
+        return {"status_before": self.was, "status_after": self.now, **self.change.document()}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OverBudget:
+    """A policy over its `budget:`. `standing`: it is so already with the set in force, and no worse: no gate.
+    `measured` and `allowed` are shares; `what` is "max_alert_rate" or "min_precision"."""
+
+    policy: str
+    what: str
+    measured: float
+    allowed: float
+    of: int
+    standing: bool
+
+    @property
+    def words(self) -> str:
+        """`injection.direct: flags 3.1 % of 4,000 calls, at most 2 % are agreed`."""
+        measured, allowed = percent(self.measured), percent(self.allowed)
+        if self.what == "max_alert_rate":
+            return f"{self.policy}: flags {measured} of {self.of:,} calls, at most {allowed} are agreed"
+        return f"{self.policy}: {measured} of {self.of:,} judged alerts were right, at least {allowed} are agreed"
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "policy": self.policy,
+            "budget": self.what,
+            "measured": round(self.measured, 6),
+            "allowed": self.allowed,
+            "of": self.of,
+            "already_in_force": self.standing,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Day:
+    """`day` in UTC, of the calls' start; how many of its calls either set flags."""
+
+    day: str
+    calls: int
+    before: int
+    after: int
+
+    def document(self) -> dict[str, Any]:
+        return {"day": self.day, "calls": self.calls, "flagged_before": self.before, "flagged_after": self.after}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """What a backtest came to.
+
+    `calls` were decided by both sets, `examined` of them by looking at them again. Undecided are `stale` calls (a
+    detector has changed since), those whose own check had failed (`unchecked`), and those without a decision yet
+    (`waiting`). `seconds_a_case` is the measured handling time of `verdicts`; `cases_a_queued_call` below 1 where
+    several calls show one incident.
+    """
+
+    candidate: str
+    against: str
+    span: Span
+    at: datetime
+    seconds: float
+    calls: int
+    examined: int
+    stale: int
+    unchecked: int
+    waiting: int
+    whole: Change
+    systems: tuple[Change, ...]
+    policies: tuple[PolicyChange, ...]
+    days: tuple[Day, ...]
+    verdicts: int
+    seconds_a_case: float | None
+    cases_a_queued_call: float
+    over: tuple[OverBudget, ...]
+    golden: GoldenReport | None = None
+    id: int | None = None
+
+    @property
+    def broken(self) -> tuple[OverBudget, ...]:
+        """The budgets that close the gate."""
+        return tuple(one for one in self.over if not one.standing)
+
+    @property
+    def passes(self) -> bool:
+        """Whether no budget is broken, and no golden call that is answered rightly today would be answered wrongly."""
+        return not self.broken and (self.golden is None or not self.golden.lost)
+
+    def document(self) -> dict[str, Any]:
+        """As JSON: what `policy backtest --json` prints and what is stored."""
+        return {
+            "id": None if self.id is None else str(self.id),
+            "candidate": self.candidate,
+            "against": self.against,
+            "since": _rfc3339(self.span.since),
+            "until": _rfc3339(self.span.until),
+            "system": self.span.system,
+            "at": _rfc3339(self.at),
+            "seconds": round(self.seconds, 2),
+            "passes": self.passes,
+            "calls": self.calls,
+            "examined": self.examined,
+            "undecided": {"stale": self.stale, "unchecked": self.unchecked, "waiting": self.waiting},
+            "whole": self.whole.document(),
+            "systems": [one.document() for one in self.systems],
+            "policies": [one.document() for one in self.policies],
+            "days": [one.document() for one in self.days],
+            "handling": {
+                "verdicts": self.verdicts,
+                "seconds_a_case": self.seconds_a_case,
+                "cases_a_queued_call": self.cases_a_queued_call,
+            },
+            "over_budget": [one.document() for one in self.over],
+            "golden": None if self.golden is None else self.golden.document(),
+        }
+
+
+class Record(Traffic, Protocol):
+    """Where recorded calls, verdicts and handling times come from."""
+
+    def systems_named(self) -> Mapping[int, str]:
+        """All systems, by id."""
+
+    def release(self, number: int) -> Release: ...
+
+    def first(self, span: Span) -> int | None:
+        """When the first call of the span began, in microseconds since 1970."""
+
+    def handling(self, span: Span, since: int) -> Handling: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """What processes need to know to count."""
+
+    before: Tried
+    after: Tried
+    now: datetime
+    span: Span
+    most: int = 0
+
+    def document(self) -> dict[str, Any]:
+        """As JSON, for another process."""
+        return {
+            "sets": [one.policy_set.document() for one in (self.before, self.after)],
+            "installed": [one.installed.document() for one in (self.before, self.after)],
+            "now": self.now.isoformat(),
+            "span": [self.span.since.isoformat(), self.span.until.isoformat(), self.span.system],
+            "most": self.most,
+        }
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Order:
+        """What `document` gave."""
+        before, after = (
+            Tried(policy_set=PolicySet.from_document(one), installed=Installed.of_document(installed))
+            for one, installed in zip(document["sets"], document["installed"], strict=True)
+        )
+        since, until, system = document["span"]
+        span = Span(since=datetime.fromisoformat(since), until=datetime.fromisoformat(until), system=system)
+        now = datetime.fromisoformat(document["now"])
+        return cls(before=before, after=after, now=now, span=span, most=document["most"])
+
+
+class Hands(Protocol):
+    """Whoever counts: this process, or several."""
+
+    def all(self, kind: str, jobs: Iterable[Any], heard: Callable[[Tally], None]) -> None:
+        """Asks what both sets say of all jobs, in any order: `count` of calls by slices, from what was found; `examine`
+        of calls by lists of ids, looked at again. `heard` takes each outcome, one at a time."""
+
+
+HandsFor = Callable[[Order, int], AbstractContextManager[Hands]]
+"""Makes hands for an order, of so many processes; ends them at the end of the context."""
+BuildRunner = Callable[[Iterable[DetectorUse], Mapping[str, str]], Runner]
+
+
+class BacktestService:
+    """`build` makes a set's detectors, as they are at work here; `hands` those who count."""
+
+    def __init__(
+        self,
+        authority: Authority,
+        record: Callable[[], Record],
+        build: BuildRunner,
+        hands: HandsFor,
+    ) -> None:
+        self._authority = authority
+        self._record = record
+        self._build = build
+        self._hands = hands
+
+    def span(
+        self, *, since: datetime | None = None, until: datetime | None = None, days: int = DAYS, system: str = ""
+    ) -> Span:
+        """From `since`, or `days` before `until`, up to `until`, or now. Raises `BadInput`, or `NotFound` for a system
+        that nobody has heard of."""
+        until = until or self._authority.clock()
+        since = since or until - timedelta(days=days)
+        if since >= until:
+            raise BadInput(
+                "The range is empty: its begin is not before its end.", advice="Look at --since and --until."
+            )
+        if system:
+            known = sorted(self._record().systems_named().values())
+            if system not in known:
+                named = ", ".join(known[:10]) or "none yet"
+                raise NotFound(f"There is no system {system[:80]!r}.", advice=f"There are: {named}.")
+        return Span(since=since, until=until, system=system)
+
+    def run(
+        self,
+        actor: Actor,
+        candidate: PolicySet,
+        *,
+        against: PolicySet | None = None,
+        span: Span | None = None,
+        examine: int = 0,
+        processes: int = 1,
+        golden: Sequence[Golden] = (),
+        progress: Progress = unheard,
+    ) -> Report:
+        """Tries `candidate` on the calls of `span` (default: the last 30 days) and on `golden` calls, beside `against`
+        (default: the set in force; where there is none, an empty one). `examine` is how many stale calls are looked at
+        again, chosen evenly. Blocks; give it a thread of its own where somebody waits.
+
+        Raises `Denied` unless the actor may propose or approve policies.
+        """
+        began = time.monotonic()
+        span = span or self.span()
+        self._require(actor, span)
+        if against is None:
+            against = self._in_force() or PolicySet([])
+        runners = [self._build(one.detector_uses(), one.access) for one in (against, candidate)]
+        try:
+            before, after = (
+                Tried(policy_set=one, installed=Installed.of(runner))
+                for one, runner in zip((against, candidate), runners, strict=True)
+            )
+            now = self._authority.clock()
+            order = Order(before=before, after=after, now=now, span=span, most=examine)
+            record = self._record()
+            size, slices = record.slices(span, SLICE)
+            heard = _Heard(progress, size + min(size, examine) + len(golden))
+            tally = Tally(most=examine)
+            again: list[int] = []
+            if slices:
+                with self._hands(order, processes if len(slices) > ALONE else 1) as hands:
+                    hands.all("count", slices, lambda one: heard.merge(tally, one))
+                    again = sorted(call for _, call in tally.sample)
+                    heard.expect(tally.seen + len(again) + len(golden))
+                    parts = [again[at : at + EXAMINED_AT_ONCE] for at in range(0, len(again), EXAMINED_AT_ONCE)]
+                    examined = Tally()
+                    hands.all("examine", parts, lambda one: heard.merge(examined, one))
+                    tally.stale -= examined.calls
+                    looked = examined.calls
+                    tally.merge(replace(examined, stale=0, unchecked=0))
+            else:
+                looked = 0
+            told = Judge((runners[0], against), (runners[1], candidate)).report(golden, heard.one) if golden else None
+        finally:
+            for runner in runners:
+                runner.close()
+        maker = _Maker(record, tally, order, first=record.first(span), since=now - MEASURED)
+        report = replace(maker.report(at=now, examined=looked, golden=told), seconds=time.monotonic() - began)
+        with self._authority.database.write() as tx:
+            number = tx.backtests.add(
+                digest=candidate.digest,
+                against=against.digest,
+                by_name=actor.name,
+                at=now,
+                result=report.document(),
+            )
+        return replace(report, id=number)
+
+    def latest(self, actor: Actor, digest: str) -> Mapping[str, Any] | None:
+        """The document of the last backtest of a set, with `by` and `id`; None where it was never tried."""
+        self._authority.require(actor, Permission.READ_CALLS)
+        with self._authority.database.look() as tx:
+            return tx.backtests.latest(digest)
+
+    def _require(self, actor: Actor, span: Span) -> None:
+        if not self._authority.may(actor, Permission.APPROVE_POLICY, system=span.system):
+            self._authority.require(actor, Permission.PROPOSE_POLICY, subject="policy", system=span.system)
+
+    def _in_force(self) -> PolicySet | None:
+        with self._authority.database.look() as tx:
+            found = tx.rollouts.standing().enforce
+            return None if found is None else tx.rollouts.policy_set(found.policy_set_id)
+
+
+class _Heard:
+    """Adds up what is done, and says so."""
+
+    def __init__(self, progress: Progress, of: int) -> None:
+        self._progress, self._of, self._done = progress, of, 0
+        progress(0, of)
+
+    def expect(self, of: int) -> None:
+        self._of = max(of, self._done)
+
+    def merge(self, into: Tally, one: Tally) -> None:
+        into.merge(one)
+        self._say(one.seen)
+
+    def one(self) -> None:
+        self._say(1)
+
+    def _say(self, done: int) -> None:
+        self._done += done
+        self._progress(self._done, max(self._of, self._done))
+
+
+class _Maker:
+    """Turns counts into a report."""
+
+    def __init__(self, record: Record, tally: Tally, order: Order, *, first: int | None, since: datetime) -> None:
+        self._record, self._tally, self._order = record, tally, order
+        span = order.span
+        began = span.since if first is None else max(span.since, _EPOCH + timedelta(microseconds=first))
+        self._weeks = max(_SHORTEST, min(span.until, order.now) - began) / _WEEK
+        handling = record.handling(span, (since - _EPOCH) // timedelta(microseconds=1))
+        self._handling = handling
+        self._seconds = handling.seconds / handling.verdicts if handling.verdicts else None
+        queued = tally.recorded_queued
+        self._cases = min(1.0, handling.cases / queued) if queued and handling.cases else 1.0
+
+    def report(self, *, at: datetime, examined: int, golden: GoldenReport | None) -> Report:
+        tally, order = self._tally, self._order
+        systems = self._record.systems_named()
+        by_system: dict[int, int] = {}
+        by_day: dict[int, int] = {}
+        for key, count in tally.about.items():
+            by_system[key.system] = by_system.get(key.system, 0) + count
+            by_day[key.day] = by_day.get(key.day, 0) + count
+        policies = self._policies(systems)
+        return Report(
+            candidate=order.after.policy_set.digest,
+            against=order.before.policy_set.digest,
+            span=order.span,
+            at=at,
+            seconds=0.0,
+            calls=tally.calls,
+            examined=examined,
+            stale=tally.stale,
+            unchecked=tally.unchecked,
+            waiting=tally.waiting,
+            whole=self._change("", tally.calls, tally.whole, tally.newly.get("", ()), tally.no_longer.get("", ())),
+            systems=tuple(
+                sorted(
+                    (
+                        self._change(systems[number], count, tally.systems.get(number, Counts()))
+                        for number, count in by_system.items()
+                    ),
+                    key=lambda one: one.name,
+                )
+            ),
+            policies=policies,
+            days=tuple(
+                Day(
+                    day=str((_EPOCH + timedelta(days=day)).date()),
+                    calls=count,
+                    before=tally.days.get(day, (0, 0))[0],
+                    after=tally.days.get(day, (0, 0))[1],
+                )
+                for day, count in sorted(by_day.items())
+            ),
+            verdicts=self._handling.verdicts,
+            seconds_a_case=None if self._seconds is None else round(self._seconds, 1),
+            cases_a_queued_call=round(self._cases, 3),
+            over=tuple(self._over(policies)),
+            golden=golden,
+        )
+
+    def _policies(self, systems: Mapping[int, str]) -> tuple[PolicyChange, ...]:
+        """All policies that spoke, and all that differ between the sets."""
+        before, after = self._order.before.policy_set, self._order.after.policy_set
+        old = {policy.id: policy for policy in before.policies}
+        new = {policy.id: policy for policy in after.policies}
+        differing = {
+            name
+            for name in old.keys() | new.keys()
+            if name not in old or name not in new or meaning(old[name]) != meaning(new[name])
+        }
+        stand_ins = {key[:4]: self._stand_in(key, systems) for key in self._tally.about}
+        found = []
+        for name in sorted(self._tally.policies.keys() | {one for one in differing if _speaks(one, old, new)}):
+            counts = self._tally.policies.get(name, Counts())
+            covered = [
+                frozenset(key for key, call in stand_ins.items() if policy.applies_to.covers(call))
+                if policy is not None
+                else frozenset[Any]()
+                for policy in (old.get(name), new.get(name))
+            ]
+            calls, *each = (self._counted(keys) for keys in (covered[0] | covered[1], *covered))
+            found.append(
+                PolicyChange(
+                    change=self._change(
+                        name,
+                        calls,
+                        counts,
+                        self._tally.newly.get(name, ()),
+                        self._tally.no_longer.get(name, ()),
+                        each=(each[0], each[1]),
+                    ),
+                    was=old[name].status.value if name in old else "",
+                    now=new[name].status.value if name in new else "",
+                )
+            )
+        return tuple(found)
+
+    def _counted(self, keys: Collection[Any]) -> int:
+        """How many of the decided calls are counted by these keys."""
+        return sum(count for key, count in self._tally.about.items() if key[:4] in keys)
+
+    def _stand_in(self, key: Key, systems: Mapping[int, str]) -> Call:
+        """A call that is like those that are counted by this key, as far as `applies_to` reads it."""
+        return Call(
+            trace_id="",
+            span_id="",
+            kind=CallKind(key.kind),
+            system=systems[key.system],
+            user=EndUser(role=key.role),
+            release=Release() if key.release is None else self._record.release(key.release),
+            started_at=_EPOCH,
+        )
+
+    def _change(
+        self,
+        name: str,
+        calls: int,
+        counts: Counts,
+        newly: Sequence[int] = (),
+        no_longer: Sequence[int] = (),
+        *,
+        each: tuple[int, int] | None = None,
+    ) -> Change:
+        """`each` says of how many calls a policy is before and after, where that may differ."""
+        of_before, of_after = each or (calls, calls)
+        return Change(
+            name=name,
+            calls=calls,
+            newly=counts.newly,
+            no_longer=counts.no_longer,
+            stricter=counts.stricter,
+            milder=counts.milder,
+            before=self._side(
+                of_before, counts.flagged_before, counts.queued_before, counts.right_before, counts.wrong_before, counts
+            ),
+            after=self._side(
+                of_after, counts.flagged_after, counts.queued_after, counts.right_after, counts.wrong_after, counts
+            ),
+            newly_examples=tuple(newly),
+            no_longer_examples=tuple(no_longer),
+        )
+
+    def _side(self, calls: int, flagged: int, queued: int, right: int, wrong: int, counts: Counts) -> Side:
+        hours = None
+        if self._seconds is not None:
+            hours = round(queued * self._cases * self._seconds / 3600 / self._weeks, 2)
+        return Side(
+            flagged=flagged,
+            queued=queued,
+            rate=share(flagged, calls),
+            precision=share(right, right + wrong),
+            recall=share(right, counts.violations),
+            hours=hours,
+        )
+
+    def _over(self, policies: Sequence[PolicyChange]) -> Iterable[OverBudget]:
+        """Budgets that enforced policies of the candidate are over."""
+        candidate = self._order.after.policy_set
+        for one in policies:
+            policy = candidate.get(one.change.name)
+            if policy is None or policy.status is not PolicyStatus.ENFORCE:
+                continue
+            stood = one.was == PolicyStatus.ENFORCE
+            before, after, budget = one.change.before, one.change.after, policy.budget
+            rate, precision = after.rate.value, after.precision.value
+            if rate is not None and rate > budget.max_alert_rate:
+                standing = stood and before.rate.value is not None and before.rate.value >= rate
+                yield OverBudget(
+                    policy=policy.id, what="max_alert_rate", measured=rate, allowed=budget.max_alert_rate,
+                    of=after.rate.of, standing=standing,
+                )  # fmt: skip
+            enough = after.precision.of >= LEAST_VERDICTS
+            if enough and precision is not None and precision < budget.min_precision:
+                standing = stood and before.precision.value is not None and before.precision.value <= precision
+                yield OverBudget(
+                    policy=policy.id, what="min_precision", measured=precision, allowed=budget.min_precision,
+                    of=after.precision.of, standing=standing,
+                )  # fmt: skip
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _speaks(name: str, old: Mapping[str, Policy], new: Mapping[str, Policy]) -> bool:
+    return any(name in policies and decides(policies[name]) for policies in (old, new))
+
+
+def percent(value: float) -> str:
+    """A share as people read it: `3.1 %`, `0.04 %`, `2 %`."""
+    digits = 0 if value in (0, 1) else 1 if value >= 0.01 else 2
+    text = f"{100 * value:.{digits}f}"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
+
+
+def _rfc3339(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

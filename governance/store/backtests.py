@@ -1,0 +1,44 @@
+"""Backtests that were run: whoever approves a set sees what it would do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from governance.store import tables as t
+from governance.store.times import micros
+
+if TYPE_CHECKING:
+    from governance.store.database import Transaction
+
+
+class SqlBacktests:
+    """Implements `services.backtest.Backtests`."""
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+
+    def add(self, *, digest: str, against: str, by_name: str, at: datetime, result: Mapping[str, Any]) -> int:
+        number = self._tx.take()
+        self._tx.connection.execute(
+            t.policy_backtest.insert().values(
+                id=number,
+                digest=digest,
+                against=against,
+                by_name=by_name[:200],
+                at=micros(at),
+                result=json.dumps(result, separators=(",", ":")),
+            )
+        )
+        return number
+
+    def latest(self, digest: str) -> Mapping[str, Any] | None:
+        c = t.policy_backtest.c
+        row = self._tx.connection.execute(
+            sa.select(c.id, c.by_name, c.result).where(c.digest == digest).order_by(c.at.desc(), c.id.desc()).limit(1)
+        ).first()
+        return None if row is None else {**json.loads(row.result), "id": str(row.id), "by": row.by_name}
