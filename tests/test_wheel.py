@@ -62,6 +62,14 @@ def test_the_scanners_lock_and_program_travel_in_the_wheel(wheel: Path) -> None:
     }
 
 
+def test_the_weights_of_the_models_travel_in_the_wheel(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        sizes = {one.filename: one.file_size for one in archive.infolist()}
+    folder = ROOT / "governance" / "detectors" / "linear"
+    for name in ("injection.weights", "toxicity.weights", "words.yaml"):
+        assert sizes[f"governance/detectors/linear/{name}"] == (folder / name).stat().st_size
+
+
 def run(governance: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [str(governance), *arguments], cwd=folder, env=_environment(folder), capture_output=True, text=True, check=False

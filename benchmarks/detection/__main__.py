@@ -14,6 +14,7 @@ from pathlib import Path
 from benchmarks.detection import beside, decisions, ours
 from benchmarks.detection.counts import Counts, figure, markdown, milliseconds
 from benchmarks.detection.sets import sources
+from governance.detectors.linear.weights import load, packaged
 from governance.detectors.patterns import PatternDetector
 
 HERE = Path(__file__).parents[2] / "docs"
@@ -59,10 +60,22 @@ def redaction(folder: Path) -> str:
     return decisions.left_in_redacted(folder, decisions.checker())
 
 
+def classifier(folder: Path) -> str:
+    return "\n\n".join(ours.classifier(folder, head) for head in ("direct", "indirect", "toxicity"))
+
+
+def left_out(folder: Path) -> str:
+    """What the packaged models' training wrote down: each source judged by models that never saw it."""
+    del folder
+    return "\n\n".join(load(packaged(name)).notes["figures"] for name in ("injection", "toxicity"))
+
+
 SECTIONS: dict[str, Callable[[Path], str]] = {
     "policies": policies,
     "redaction": redaction,
     "instructions": instructions,
+    "left-out": left_out,
+    "classifier": classifier,
     "personal": personal,
     "secrets": secrets,
     "lexical": lexical,

@@ -11,13 +11,17 @@ from typing import Any
 
 from benchmarks.detection.counts import Counts, figure, markdown, milliseconds, percent
 from benchmarks.detection.sets import Text, call, sources
+from governance.detectors import classifier as classifiers
 from governance.detectors import grounding
+from governance.detectors.classifier import ClassifierDetector
 from governance.detectors.interface import CallDetector, Surroundings
 from governance.detectors.patterns import PatternDetector
 from governance.domain.content import Content, ContentKind, PartKind, parts_of
 
 FLAG, SURE = 0.5, 0.8
 """Scores to count from: a finding worth a look, and one that most default policies act on (`min_score`)."""
+CLASSIFIER_SURE = 0.9
+"""Where default policies act on what the classifier says."""
 
 PERSONAL = {
     "CREDIT_CARD": "payment_card",
@@ -48,6 +52,39 @@ def patterns(folder: Path, task: str, packs: Sequence[str], *, title: str, there
         )
     head = (title, there, f"found at {FLAG}", f"at {SURE}", "harmless", f"wrongly at {FLAG}", f"at {SURE}", "ms a text")
     return markdown(head, rows)
+
+
+def classifier(folder: Path, head: str) -> str:
+    """Texts that a head of the classifier gives at least a score, by source; asked are those that it is for."""
+    detector = ClassifierDetector.of([head])
+    rows = []
+    for name, texts in sources(folder, classifiers.HEADS[head]).items():
+        asked = [one for one in texts if one.is_document is (head == "indirect")]
+        if not asked:
+            continue
+        low, high = scored(asked, lambda text: _probability(detector, head, text), (FLAG, CLASSIFIER_SURE))
+        rows.append(
+            (
+                *(name, f"{low.there:,}", percent(low.recall), percent(high.recall), f"{low.harmless:,}"),
+                *(percent(low.false_share), percent(high.false_share), milliseconds(low.milliseconds)),
+            )
+        )
+    least = (f"found at {FLAG}", f"at {CLASSIFIER_SURE}", f"wrongly at {FLAG}", f"at {CLASSIFIER_SURE}")
+    title, there = _HEADS[head]
+    return markdown((title, there, *least[:2], "harmless", *least[2:], "ms a text"), rows)
+
+
+_HEADS = {
+    "direct": ("Prompts, `direct`", "attacks"),
+    "indirect": ("Documents and results, `indirect`", "planted"),
+    "toxicity": ("Messages, `toxicity`", "toxic"),
+}
+
+
+def _probability(detector: ClassifierDetector, head: str, text: str) -> float:
+    kind = ContentKind.DOCUMENT if head == "indirect" else ContentKind.MESSAGE
+    findings = detector.examine(Content(kind=kind, text=text, role="" if head == "indirect" else "user"))
+    return max((finding.score for finding in findings if finding.pack == head), default=0.0)
 
 
 def scored(texts: Sequence[Text], score: Callable[[str], float], least: Iterable[float]) -> list[Counts]:

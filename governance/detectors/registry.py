@@ -10,6 +10,7 @@ from pathlib import Path
 from governance.detectors import (
     access,
     behaviour,
+    classifier,
     grounding,
     judge,
     llm_guard,
@@ -39,6 +40,7 @@ from governance.errors import GovernanceError
 
 KINDS: dict[str, DetectorKind] = {
     "behaviour": behaviour.KIND,
+    "classifier": classifier.KIND,
     "grounding": grounding.KIND,
     "patterns": patterns.KIND,
     "pii": pii.KIND,

@@ -149,6 +149,7 @@ def test_what_cannot_be_built_is_said(use: DetectorUse, said: str) -> None:
 
 
 ASKED = {
+    "classifier": {"heads": ["direct", "indirect", "toxicity"]},
     "patterns": {"packs": ["pii"]},
     "judge": {
         "rubrics": [{"name": "r", "category": "c", "rubric": "Is it about parcels?", "judges": "text"}],
