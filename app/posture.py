@@ -77,12 +77,12 @@ def answered(detector: Detector) -> float:
 
 
 def absent(detector: Detector) -> bool:
-    """Whether policies ask for a detector that does not work here at all: then it has no version either."""
-    return not detector.version and detector.failed > 0
+    """Whether policies ask for a detector that is not there: not installed, not running, not reachable."""
+    return detector.absent_since is not None
 
 
 def fails(detector: Detector) -> bool:
-    return 1 - answered(detector) > FAILING
+    return absent(detector) or 1 - answered(detector) > FAILING
 
 
 def trends(days: Sequence[Day], today: int, shown: int = 28) -> list[Trend]:
@@ -222,8 +222,8 @@ def deviations(
             found.append(
                 Deviation(
                     what=f"The detector for {words.detector(detector.name).lower()} does not work here.",
-                    detail="What it cannot examine goes to a person; nothing passes unchecked.",
-                    note="Detectors",
+                    detail="Its policies do what they say for that case; nothing passes unchecked.",
+                    note=f"Since {words.moment(detector.absent_since or detector.since, now)}",
                     page="policies",
                     query=(("show", "Needs attention"),),
                     link="See its policies",

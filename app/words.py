@@ -122,6 +122,9 @@ DETECTOR = {
     "behaviour": "Errors and speed",
     "access": "Data access",
     "grounding": "Answer against its sources",
+    "llm_guard": "LLM Guard",
+    "transformers": "Models of your own",
+    "judge": "A model as judge",
 }
 CASE_STATE = {
     "open": "Open",

@@ -299,14 +299,18 @@ with working_tab:
                     {
                         "Detector": words.detector(d.name),
                         "Answered": f"{posture.answered(d):.2%} of {d.answered + d.failed:,}",
-                        "State": ":orange-badge[Fails]" if posture.fails(d) else ":gray[Working]",
-                        "Since": words.moment(session.local(d.since), now),
+                        "State": ":orange-badge[Unavailable]"
+                        if posture.absent(d)
+                        else ":orange-badge[Fails]"
+                        if posture.fails(d)
+                        else ":gray[Working]",
+                        "Since": words.moment(session.local(d.absent_since or d.since), now),
                     }
                     for d in detectors
                 ]
             )
             for d in detectors:
-                if d.failed and d.last_failure:
+                if d.last_failure and (d.failed or posture.absent(d)):
                     st.caption(f"The last failure of {words.detector(d.name).lower()}")
                     st.code(d.last_failure, language=None, wrap_lines=True)
             st.caption("What a detector can't answer goes to a person; it never counts as passed.")

@@ -33,11 +33,13 @@ _LOG = structlog.get_logger("governance.health")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
-    """One thing that must be well. `detail` is a sentence of ours, never a driver's."""
+    """One thing that must be well. `detail` is a sentence of ours, never a driver's. Without what is not `vital` the
+    server works on, and says so."""
 
     name: str
     ok: bool
     detail: str
+    vital: bool = True
 
 
 def readiness(application: Application) -> list[Check]:
@@ -75,9 +77,14 @@ def _sealing(application: Application, connection: sa.Connection) -> Check:
 
 
 def _detectors(connection: sa.Connection) -> Check:
-    """A detector that has never answered, only failed, is not there: its policies answer `on_error`."""
-    dead = [one.name for one in health.detectors(connection) if one.failed and not one.answered - one.failed > 0]
-    return Check(name="detectors", ok=not dead, detail=f"failing: {', '.join(dead)}" if dead else "answer")
+    """Those that are not there, or have only failed: their policies answer `on_error`, so calls are still taken."""
+    known = health.detectors(connection)
+    absent = [
+        f"{one.name} unavailable since {one.absent_since:%Y-%m-%d %H:%M} UTC" for one in known if one.absent_since
+    ]
+    dead = [f"{one.name} fails" for one in known if not one.absent_since and one.failed and not one.answered]
+    said = "; ".join((*absent, *dead))
+    return Check(name="detectors", ok=not said, detail=said or "answer", vital=False)
 
 
 class _Gauges(Collector):
@@ -109,9 +116,14 @@ class _Gauges(Collector):
             )
             workers = health.workers(connection)
             failures = GaugeMetricFamily("governance_detector_failures", "Texts not examined.", labels=["detector"])
+            there = GaugeMetricFamily(
+                "governance_detector_available", "0 where a detector is not there.", labels=["detector"]
+            )
             for detector in health.detectors(connection):
                 failures.add_metric([detector.name], detector.failed)
+                there.add_metric([detector.name], float(detector.absent_since is None))
             yield failures
+            yield there
         if workers:
             yield GaugeMetricFamily(
                 "governance_worker_silent_seconds",
@@ -129,9 +141,10 @@ def health_routes(application: Application, metrics: Metrics) -> list[Route]:
 
     async def readyz(_: Request) -> Response:
         checks = await anyio.to_thread.run_sync(readiness, application)
-        ready = all(check.ok for check in checks)
+        ready = all(check.ok for check in checks if check.vital)
+        well = all(check.ok for check in checks)
         body = {
-            "status": "ready" if ready else "not ready",
+            "status": "ready" if well else "degraded" if ready else "not ready",
             "checks": {check.name: {"ok": check.ok, "detail": check.detail} for check in checks},
         }
         return JSONResponse(body, 200 if ready else 503, {"Cache-Control": "no-store"})

@@ -125,7 +125,7 @@ class Runner:
         self.absent: frozenset[str] = frozenset(one.name for one in unavailable)
         self.health: dict[str, Health] = {name: Health() for name, _ in versions}
         for one in unavailable:
-            self.health[one.name] = Health(failed=1, last_failure=f"{UNAVAILABLE}{one.reason}")
+            self.health[one.name] = Health(last_failure=f"{UNAVAILABLE}{one.reason}")
         self._detectors = tuple({id(one): one for one in detectors}.values())
         deadlines = {name: Deadline(one.deadline) for name, one in attention.items() if one.deadline}
 
@@ -273,10 +273,13 @@ class Runner:
                 skipped[number].append(task.name)
             self.health[task.name].skipped += len(open_) - len(chosen)
             self._run(task, subjects, chosen, findings, failures)
+        for absent in self._missing:
+            self._absent(absent, len(subjects))
         for attention, failure in self._missing_late:
             for number, subject in enumerate(subjects):
                 if attention.takes(partial(digest, subject), flagged=flagged[number]):
                     failures[number].append(failure)
+                    self._absent(failure, 1)
                 else:
                     skipped[number].append(failure.detector)
         examinations: list[Examination] = []
@@ -293,6 +296,12 @@ class Runner:
             else:
                 examinations.append(_NOTHING)
         return examinations
+
+    def _absent(self, failure: DetectorFailure, count: int) -> None:
+        """Counts what a detector that is not there was to look at."""
+        health = self.health[failure.detector]
+        health.examined += count
+        health.failed += count
 
     def _bounded(self, findings: Sequence[Finding]) -> tuple[Finding, ...]:
         """Bounded unit by unit, so that what one found does not depend on what others did."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
 from governance.store import tables as t
 from governance.store.database import Database
+from governance.store.queries.health import ABSENT, ABSENT_SINCE
 
 _GONE = 3_600_000_000
 
@@ -52,8 +54,14 @@ class Heartbeat:
     @staticmethod
     def _add(connection: sa.Connection, detector: str, count: DetectorCount, now: int) -> None:
         table = t.detector_health
-        values = {"version": count.version, "updated_at": now}
-        values["last_failure"] = count.last_failure[:300]
+        failure = count.last_failure
+        if failure.startswith(ABSENT):
+            # Since when is kept with the reason, from the first heartbeat that said so to the last.
+            said = connection.execute(sa.select(table.c.last_failure).where(table.c.detector == detector)).scalar()
+            known_since = ABSENT_SINCE.match(said or "")
+            since = known_since[1] if known_since else datetime.fromtimestamp(now // 10**6, UTC).isoformat()
+            failure = f"unavailable since {since}: {failure.removeprefix(ABSENT)}"
+        values = {"version": count.version, "updated_at": now, "last_failure": failure[:300]}
         known = connection.execute(
             table.update()
             .where(table.c.detector == detector, table.c.version == count.version)
@@ -64,11 +72,9 @@ class Heartbeat:
             connection.execute(
                 table.insert().values(
                     detector=detector,
-                    version=count.version,
                     answered=count.answered,
                     failed=count.failed,
-                    last_failure=count.last_failure[:300],
                     since=now,
-                    updated_at=now,
+                    **values,
                 )
             )

@@ -43,10 +43,10 @@ class HealthCounter:
             condition = conditions.get(name)
             failing = condition is not None and condition.state == "failed"
             answered, failed = self._told.get(name, (0, 0))
-            self._told[name] = (health.examined, health.failed)
+            self._told[name] = (health.examined - health.failed, health.failed)
             counts[name] = DetectorCount(
                 version=runner.versions.get(name, ""),
-                answered=health.examined - answered,
+                answered=health.examined - health.failed - answered,
                 failed=health.failed - failed,
                 last_failure=f"{UNAVAILABLE}{condition.detail}" if failing and condition else health.last_failure,
             )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -12,9 +14,17 @@ from governance.domain.events import EventKind
 from governance.store import tables as t
 from governance.store.queries import micros, moment
 
+ABSENT = "unavailable: "
+"""How a failure begins where a detector is not there at all."""
+ABSENT_SINCE = re.compile(r"unavailable since (\S+): ")
+"""The same as it is stored, with the moment (RFC 3339)."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Detector:
+    """What a detector did since `since`: texts that it `answered`, and on which it `failed`. `absent_since` is from
+    when on it is not there (not installed, not running, not reachable), None while it is."""
+
     name: str
     version: str
     answered: int
@@ -22,6 +32,7 @@ class Detector:
     last_failure: str
     since: datetime
     updated_at: datetime
+    absent_since: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,21 +113,26 @@ def revealers(connection: sa.Connection, since: datetime) -> list[Revealer]:
 
 
 def detectors(connection: sa.Connection) -> list[Detector]:
-    """Each detector's answers and failures, those that failed first."""
+    """Each detector's answers and failures: those that are not there first, then those that failed most."""
     d = t.detector_health.c
     rows = connection.execute(sa.select(t.detector_health).order_by(d.failed.desc(), d.detector))
-    return [
-        Detector(
-            name=row.detector,
-            version=row.version,
-            answered=row.answered,
-            failed=row.failed,
-            last_failure=row.last_failure,
-            since=moment(row.since),
-            updated_at=moment(row.updated_at),
-        )
-        for row in rows
-    ]
+    return sorted(map(_detector, rows), key=lambda one: one.absent_since is None)
+
+
+def _detector(row: sa.Row[Any]) -> Detector:
+    stated = ABSENT_SINCE.match(row.last_failure)
+    failure = f"{ABSENT}{row.last_failure[stated.end() :]}" if stated else row.last_failure
+    since = moment(row.since)
+    return Detector(
+        name=row.detector,
+        version=row.version,
+        answered=row.answered,
+        failed=row.failed,
+        last_failure=failure,
+        since=since,
+        updated_at=moment(row.updated_at),
+        absent_since=datetime.fromisoformat(stated[1]) if stated else since if failure.startswith(ABSENT) else None,
+    )
 
 
 def workers(connection: sa.Connection) -> list[Worker]:
