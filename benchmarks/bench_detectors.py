@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import random
+import string
 import time
 
 from benchmarks.bench_check import text
@@ -36,6 +37,7 @@ def run() -> Table:
             [base64.b64encode(base64.b64encode(one.encode())).decode() for one in plain],
             None,
         ),
+        "100 KB of random letters and digits": ([_random(chance) for _ in range(5)], None),
         "1 MB of zero-width characters": (["\u200b" * 1_000_000], None),
         "10 MB, ASCII": (["".join(plain) * 10], None),
     }
@@ -63,6 +65,10 @@ def run() -> Table:
 
 
 _SENTENCE = "уважаемые коллеги спасибо за отчёт о квартальных показателях мы проверили цифры"
+
+
+def _random(chance: random.Random) -> str:
+    return "".join(chance.choices(string.ascii_letters + string.digits + "+/", k=100_000))
 
 
 def _cyrillic(chance: random.Random) -> str:

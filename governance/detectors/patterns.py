@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import re
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
@@ -45,6 +46,7 @@ DEPTH = 2
 SPANS_A_RULE = 2_000
 DEADLINE_SECONDS = 60.0
 SET_MEMORY = 128 << 20
+COUNTED = 16
 
 # Of places that overlap, the surest one is kept: a card number is not also a phone number.
 _EXCLUSIVE = frozenset({"pii", "secret"})
@@ -150,12 +152,12 @@ class PatternDetector:
                 regex=regex,
                 groups=regex.groups,
                 validate=VALIDATORS[rule.validate] if rule.validate else rule.check,
-                needs=tuple(frozenset(add(part) for part in parts) for parts in rule.segments),
+                needs=tuple(frozenset(add(_loosened(part)) for part in parts) for parts in rule.segments),
             )
             self._rules.append(compiled)
             for parts in rule.segments:
                 # One part is enough to look the rule up by: the last, which is often the rarest.
-                known = self._by_segment.setdefault(index[parts[-1]], [])
+                known = self._by_segment.setdefault(index[_loosened(parts[-1])], [])
                 if compiled not in known:
                     known.append(compiled)
         try:
@@ -320,6 +322,22 @@ class PatternDetector:
                 self._search(content, inner, inner_data, inner_hits, found)
                 if depth < DEPTH:
                     self._decode(content, inner, inner_data, inner_hits, found, budget, depth + 1)
+
+
+def _loosened(pattern: str) -> str:
+    """A pattern that matches wherever `pattern` does, for the set: it counts repeats to `COUNTED` only. Counts of all
+    rules multiply in the set's automaton, so that every character of a random text would make it a state of its own.
+    """
+    return _REPEAT.sub(_at_least, pattern)
+
+
+def _at_least(repeat: re.Match[str]) -> str:
+    low, high = int(repeat["low"]), repeat["high"]
+    most = low if high is None else int(high) if high else COUNTED + 1
+    return repeat[0] if most <= COUNTED else f"{{{min(low, COUNTED)},}}"
+
+
+_REPEAT = re.compile(r"(?<!\\)(?<!\\x)\{(?P<low>\d+)(?:,(?P<high>\d*))?\}")
 
 
 @dataclass(slots=True)

@@ -159,6 +159,37 @@ def test_hostile_texts_are_examined_within_bounds(text: str) -> None:
     assert len(hits) <= len(rules) * patterns.SPANS_A_RULE
 
 
+@pytest.mark.parametrize(
+    ("pattern", "looser"),
+    [
+        ("[a-z]{40}", "[a-z]{16,}"),
+        ("[a-z]{3,40}x", "[a-z]{3,}x"),
+        ("[a-z]{20,}", "[a-z]{16,}"),
+        ("(?:[a-z]{2,8} ){1,16}", "(?:[a-z]{2,8} ){1,16}"),
+        (r"\x{200b}{2}\{40}", r"\x{200b}{2}\{40}"),
+    ],
+)
+def test_the_set_counts_repeats_to_a_bound(pattern: str, looser: str) -> None:
+    assert patterns._loosened(pattern) == looser
+
+
+@given(st.data())
+@settings(max_examples=60)
+def test_a_looser_pattern_matches_wherever_the_rule_s_own_does(data: st.DataObject) -> None:
+    pattern = data.draw(st.sampled_from(LONG))
+    text = data.draw(st.from_regex(pattern, fullmatch=True))
+    assert re2.search(patterns._loosened(pattern), text)
+
+
+LONG = (
+    r"[A-Za-z0-9+/]{60,76}\n",
+    r"(?:[a-f0-9]{2}[:-]){19}[a-f0-9]{2}",
+    r"\bsk-[A-Za-z0-9]{20,48}\b",
+    r"-{5}BEGIN[A-Z ]{0,40}-{5}",
+    r"[0-9]{1,3}(?:[ .][0-9]{3}){0,20}",
+)
+
+
 def test_more_payloads_than_are_decoded_are_stated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(views, "DECODED_LIMIT", 100)
     text = (base64.b64encode(b"hello there, general reader of this") + b" ").decode() * 7
