@@ -288,7 +288,10 @@ class Application:
         from governance.services.gate import PolicyGate
         from governance.services.rollout import RolloutService
 
-        return RolloutService(self.authority, PolicyGate(partial(self.build_runner, thorough=True)))
+        gate = PolicyGate(
+            partial(self.build_runner, thorough=True), self.backtest, processes=min(2, os.cpu_count() or 1)
+        )
+        return RolloutService(self.authority, gate)
 
     @cached_property
     def backtest(self) -> BacktestService:

@@ -359,9 +359,33 @@ class BacktestService:
 
         Raises `Denied` unless the actor may propose or approve policies.
         """
-        began = time.monotonic()
         span = span or self.span()
         self._require(actor, span)
+        return self.tried(
+            actor.name,
+            candidate,
+            against=against,
+            span=span,
+            examine=examine,
+            processes=processes,
+            golden=golden,
+            progress=progress,
+        )
+
+    def tried(
+        self,
+        by: str,
+        candidate: PolicySet,
+        *,
+        against: PolicySet | None = None,
+        span: Span,
+        examine: int = 0,
+        processes: int = 1,
+        golden: Sequence[Golden] = (),
+        progress: Progress = unheard,
+    ) -> Report:
+        """As `run`, for a use case that has asked already whether it may; `by` names who wanted it."""
+        began = time.monotonic()
         if against is None:
             against = self._in_force() or PolicySet([])
         runners = [self._build(one.detector_uses(), one.access) for one in (against, candidate)]
@@ -400,7 +424,7 @@ class BacktestService:
             number = tx.backtests.add(
                 digest=candidate.digest,
                 against=against.digest,
-                by_name=actor.name,
+                by_name=by,
                 at=now,
                 result=report.document(),
             )

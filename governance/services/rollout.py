@@ -36,12 +36,14 @@ class GateClosed(CheckFailed):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GateReport:
-    """`failed` tests and broken `budgets` in words, and figures to show; a closed gate has either."""
+    """`failed` tests and broken `budgets` in words, and figures to show; a closed gate has either. `calls` were tried,
+    `undecided` could not be; `backtest` is the id of the whole report."""
 
     tests: int
     failed: tuple[str, ...] = ()
     budgets: tuple[str, ...] = ()
     calls: int = 0
+    undecided: int = 0
     backtest: int | None = None
 
     def document(self) -> dict[str, Any]:
@@ -50,6 +52,7 @@ class GateReport:
             "failed": list(self.failed),
             "budgets": list(self.budgets),
             "calls": self.calls,
+            "undecided": self.undecided,
             "backtest": self.backtest,
         }
 

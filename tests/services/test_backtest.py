@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,16 +16,23 @@ from hypothesis import strategies as st
 from governance.domain.calls import Call
 from governance.domain.decisions import Decision, Outcome
 from governance.domain.people import Role, operator
+from governance.domain.review import ReasonCode, VerdictOutcome
 from governance.engine.check import Checker, around_of
 from governance.engine.decide import Engine
 from governance.errors import BadInput, NotFound
 from governance.policy.policy import Policy, PolicySet
+from governance.services import backtest
 from governance.services.authorise import Denied
 from governance.services.backtest import Report
+from governance.services.gate import PolicyGate
+from governance.services.hands import Broken
+from governance.services.rollout import GateClosed, RolloutService
+from governance.services.share import share
 from governance.store import tables as t
 from tests.conftest import Clock
 from tests.review.conftest import House
 from tests.services.backtesting import Place, using, varied
+from tests.store.conftest import NOON
 
 OPERATOR = operator("tests")
 
@@ -275,3 +283,112 @@ def test_what_progress_raises_ends_it_and_nothing_is_kept(place: Place, house: H
     with pytest.raises(KeyboardInterrupt):
         place.service().run(OPERATOR, PolicySet([variant("words", 1)]), against=DECIDED, progress=stop)
     assert house.count(t.policy_backtest) == 0
+
+
+def test_a_counting_process_that_ends_is_an_error_and_nothing_is_kept(
+    place: Place, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.record(DECIDED, *varied(place))
+    monkeypatch.setattr(backtest, "SLICE", 1)
+    with pytest.raises(Broken, match="ended"):  # what `Place` starts does nothing, and ends
+        place.service().run(OPERATOR, DECIDED, processes=2)
+    assert house.count(t.policy_backtest) == 0
+
+
+# What people decided, what it costs, and budgets
+
+
+def judged(place: Place, house: House, clock: Clock, violations: int, false_alarms: int) -> list[int]:
+    """Calls that were flagged and decided, of two minutes each; and one more that was flagged, which nobody decided."""
+    calls = [
+        place.call(f"attack {n}, sure" if n < violations else f"attack {n}") for n in range(violations + false_alarms)
+    ]
+    ids = place.record(STRICT, *calls, place.call("attack, undecided"))
+    reviewer = house.person(Role.REVIEWER)
+    with house.database.read() as connection:
+        cases = {row.call_id: row.id for row in connection.execute(sa.select(t.case.c.id, t.case.c.call_id))}
+    for n, number in enumerate(ids[:-1]):
+        claim = house.review.claim(reviewer, cases[number])
+        clock.forward(minutes=2)
+        good = n < violations
+        house.review.decide(
+            reviewer,
+            cases[number],
+            claim.lease_token,
+            outcome=VerdictOutcome.VIOLATION if good else VerdictOutcome.FALSE_ALARM,
+            reason=ReasonCode.ATTACK if good else ReasonCode.HARMLESS,
+        )
+    return ids
+
+
+STRICT = PolicySet([using("words", severity="medium")])
+CALM = PolicySet([using("words", severity="medium", params={"min_score": 0.8})])
+
+
+def test_precision_recall_and_hours_come_from_verdicts(place: Place, house: House, clock: Clock) -> None:
+    judged(place, house, clock, 6, 4)
+    report = place.service().run(OPERATOR, CALM, against=STRICT)
+    before, after = report.whole.before, report.whole.after
+    assert (before.precision, before.recall) == (share(6, 10), share(6, 6))
+    assert (after.precision, after.recall) == (share(6, 6), share(6, 6))
+    assert (report.verdicts, report.seconds_a_case, report.cases_a_queued_call) == (10, 120.0, 1.0)
+    # 11 and 6 calls in the day or so since the first of them
+    span = clock() - report.span.since
+    assert span == timedelta(days=30)
+    weeks = (clock() - (NOON - timedelta(days=1))) / timedelta(weeks=1)
+    assert before.hours == pytest.approx(11 * 120 / 3600 / weeks, abs=0.01)
+    assert after.hours == pytest.approx(6 * 120 / 3600 / weeks, abs=0.01)
+    assert report.whole.added_hours == pytest.approx(-5 * 120 / 3600 / weeks, abs=0.02)
+
+
+def test_without_verdicts_hours_and_precision_are_not_known(place: Place) -> None:
+    place.record(STRICT, place.call("attack"))
+    report = place.service().run(OPERATOR, CALM, against=STRICT)
+    assert (report.verdicts, report.seconds_a_case, report.whole.added_hours) == (0, None, None)
+    assert (report.whole.before.precision.value, report.whole.before.recall.value) == (None, None)
+    assert (report.whole.before.flagged, report.whole.after.flagged) == (1, 0)
+
+
+def test_a_budget_that_a_change_exceeds_is_broken_and_one_that_stood_so_is_not(
+    place: Place, house: House, clock: Clock
+) -> None:
+    judged(place, house, clock, 6, 4)
+    place.record(STRICT, *(place.call("calm") for _ in range(9)))
+    service = place.service()
+
+    def tight(score: float, **budget: float) -> PolicySet:
+        return PolicySet([using("words", severity="medium", params={"min_score": score}, budget=budget)])
+
+    rate = service.run(OPERATOR, tight(0.5, max_alert_rate=0.5), against=CALM)
+    assert [(one.what, one.measured, one.of, one.standing) for one in rate.over] == [
+        ("max_alert_rate", 0.55, 20, False)
+    ]
+    assert rate.broken[0].words == "test.words: flags 55 % of 20 calls, at most 50 % are agreed"
+    assert not rate.passes
+    assert service.run(OPERATOR, tight(0.8, max_alert_rate=0.5), against=CALM).passes
+
+    precision = service.run(OPERATOR, tight(0.5, min_precision=0.7), against=CALM)
+    assert [(one.what, one.measured, one.of) for one in precision.broken] == [("min_precision", 0.6, 10)]
+    few = service.run(OPERATOR, tight(0.8, min_precision=1.0), against=STRICT)
+    assert few.passes, "six verdicts say nothing yet"
+
+    same = service.run(OPERATOR, tight(0.5, max_alert_rate=0.5), against=STRICT)
+    assert [one.standing for one in same.over] == [True]
+    assert same.passes
+    shadow = PolicySet([using("words", status="shadow", budget={"max_alert_rate": 0.1})])
+    assert service.run(OPERATOR, shadow, against=CALM).passes, "what is in shadow costs nobody anything"
+
+
+def test_the_gate_is_the_backtest(place: Place, house: House, clock: Clock) -> None:
+    judged(place, house, clock, 6, 4)
+    rollout = RolloutService(house.authority, PolicyGate(place.build, place.service()))
+    rollout.ensure(lambda: CALM)
+    engineer = house.person(Role.ENGINEER)
+    costly = PolicySet([using("words", severity="medium", budget={"max_alert_rate": 0.5})])
+    with pytest.raises(GateClosed, match="flags 100 % of 11 calls"):
+        rollout.propose(engineer, costly)
+    made = rollout.propose(engineer, costly, despite="An attack is under way.")
+    assert (made.gate["calls"], made.gate["undecided"], made.gate["despite"]) == (11, 0, "An attack is under way.")
+    kept = place.service().latest(engineer, costly.digest)
+    assert kept is not None
+    assert (kept["id"], kept["by"], kept["passes"]) == (str(made.gate["backtest"]), engineer.name, False)
