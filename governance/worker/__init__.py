@@ -72,7 +72,9 @@ def _build(application: Application) -> tuple[Loop | ProcrastinateLoop, Pulse]:
         now=micros(application.clock()),
     )
     health = HealthCounter(lambda: sets.latest().enforce.runner)
-    return loop, Pulse(heartbeat, health, loop.sweep, application.clock, lambda: sets.latest().enforce.digest)
+    return loop, Pulse(
+        heartbeat, health, loop.sweep, loop.renew, application.clock, lambda: sets.latest().enforce.digest
+    )
 
 
 def _watch(pipe: int, stop: Callable[[], None]) -> None:

@@ -22,7 +22,7 @@ from governance.store.times import micros
 
 log = structlog.get_logger("governance.worker")
 
-LEASE = 60_000_000  # microseconds: far above what 200 calls take
+LEASE = 60_000_000  # microseconds; renewed with each heartbeat, as models and judges take their time
 IDLE_SECONDS = (0.02, 0.5)  # shortest and longest pause between two looks at an empty queue
 
 
@@ -34,6 +34,7 @@ class Loop:
         self._checks = checks
         self._clock = clock
         self._queue = TableQueue(database.ids)
+        self._held: tuple[int, int] | None = None
         self.stop = threading.Event()
 
     def request_stop(self) -> None:
@@ -69,8 +70,26 @@ class Loop:
         if claimed is None:
             return False
         job, call_ids, attempt = claimed
-        self._checks.run(call_ids, job=job, attempt=attempt, failed=log_failure)
+        self._held = (job, attempt)
+        try:
+            self._checks.run(call_ids, job=job, attempt=attempt, failed=log_failure)
+        finally:
+            self._held = None
         return True
+
+    def renew(self) -> None:
+        """Holds on to the job under way. May be called from another thread; a job that somebody else has claimed since
+        is theirs."""
+        held = self._held
+        if held is None:
+            return
+        job = t.check_job
+        with self._database.write() as transaction:
+            transaction.connection.execute(
+                job.update()
+                .where(job.c.id == held[0], job.c.attempts == held[1])
+                .values(lease_until=micros(self._clock()) + LEASE)
+            )
 
     def sweep(self) -> int:
         """Queues calls that wait but are in no job; gives their number."""

@@ -76,6 +76,9 @@ class ProcrastinateLoop:
         asyncio.run(self._work(wait=False))
         return count
 
+    def renew(self) -> None:
+        """Nothing: Procrastinate's own heartbeat says that a worker holds its job."""
+
     def request_stop(self) -> None:
         """May be called from any thread or a signal handler."""
         self._stop.set()

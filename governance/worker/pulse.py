@@ -61,14 +61,16 @@ class Pulse:
         heartbeat: Heartbeat,
         health: HealthCounter,
         sweep: Callable[[], int],
+        renew: Callable[[], None],
         clock: Callable[[], datetime],
         policy_set: Callable[[], str],
     ) -> None:
-        """`policy_set` gives the digest of the set that decides here."""
+        """`policy_set` gives the digest of the set that decides here; `renew` holds on to the work under way."""
         self._policy_set = policy_set
         self._heartbeat = heartbeat
         self._health = health
         self._sweep = sweep
+        self._renew = renew
         self._clock = clock
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
@@ -94,6 +96,7 @@ class Pulse:
         swept = 0.0
         while True:
             try:
+                self._renew()
                 self.beat()
                 if not swept or time.monotonic() - swept > SWEEP_SECONDS:
                     found = self._sweep()

@@ -412,6 +412,37 @@ def test_a_job_examines_what_its_calls_share_once_and_all_of_it_together(
     assert len(runner.examined) == len(set(runner.examined))
 
 
+def test_a_check_that_takes_minutes_keeps_its_job_and_a_dead_one_loses_it(
+    database: Database, writer: CallWriter, checks: CheckService, runner: CountingRunner, clock: Clock
+) -> None:
+    if database.dialect != "sqlite":
+        pytest.skip("Procrastinate's own heartbeat holds its jobs")
+    loop, other = Loop(database, checks, clock), Loop(database, checks, clock)
+    taken: list[object] = []
+    inner = runner.examine_many
+
+    def examine_many(contents: Sequence[Content]) -> list[Examination]:
+        for _ in range(4):  # a judge that thinks, and a pulse beside it
+            clock.forward(seconds=40)
+            taken.append(other._claim())
+            loop.renew()
+        clock.forward(seconds=61)
+        taken.append(other._claim())
+        loop.renew()  # it is the other's now: this one lets it be
+        clock.forward(seconds=59)
+        taken.append(loop._claim())
+        return inner(contents)
+
+    runner.examine_many = examine_many  # type: ignore[method-assign]
+    writer.write([Batch(calls=(said("an attack"),))])
+    assert loop.run_until_idle() == 1
+    assert taken[:4] == [None] * 4
+    assert taken[4] is not None
+    assert taken[5] is None
+    loop.renew()
+    assert len(rows(database, t.decision)) == 1
+
+
 def test_what_costly_detectors_skipped_is_kept_with_the_message_and_with_the_decision(
     database: Database, writer: CallWriter, checks: CheckService, runner: CountingRunner
 ) -> None:
