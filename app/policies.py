@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -459,9 +459,9 @@ def hours(value: float) -> str:
     return f"{value:.1f}" if value >= 0.1 else "< 0.1"
 
 
-def unavailable(policy: Policy, health: Mapping[str, str]) -> list[str]:
-    """The detectors that a policy reads and that do not work here, by name; `health` says why, by name."""
-    return sorted({detect.use for detect in policy.detectors.values()} & health.keys())
+def unavailable(policy: Policy, absent: Collection[str]) -> list[str]:
+    """The detectors that a policy reads and that are among those that do not work here, by name."""
+    return sorted({detect.use for detect in policy.detectors.values()} & set(absent))
 
 
 # Versions

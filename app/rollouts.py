@@ -19,9 +19,9 @@ from governance.store.queries import health
 _NOTE = 500
 
 
-def absent() -> Mapping[str, str]:
-    """The detectors that do not work here, by name, with the reason."""
-    return {one.name: one.last_failure for one in session.read(health.detectors) if posture.absent(one)}
+def absent() -> Mapping[str, health.Detector]:
+    """The detectors that do not work here, by name."""
+    return {one.name: one for one in session.read(health.detectors) if posture.absent(one)}
 
 
 def why_not_propose(found: policies.Files, differs: Difference | None, under_way: Sequence[Rollout]) -> str:

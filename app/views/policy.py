@@ -92,7 +92,9 @@ if missing:
             f":orange[:material/error:] **{words.detector(missing[0])} does not work here.** "
             f"What it cannot examine {words.ON_ERROR[policy.on_error]}."
         )
-        st.text(absent[missing[0]])
+        gone = absent[missing[0]]
+        st.caption(f"Since {words.moment(session.local(gone.absent_since or gone.since), now)}")
+        st.text(gone.last_failure)
 if policy.description:
     st.text(policy.description.strip())
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from governance.detectors.llm_guard import INPUT, MODELLESS, OPTIONS, OUTPUT
 from governance.policy.load import examine
 from tests.policy.samples import GOOD
 
@@ -88,3 +89,14 @@ def test_what_the_page_shows_is_what_policies_take(tmp_path: Path, text: str) ->
     assert wrong == []
     if text.count("apiVersion") and "judge" in text:
         assert [one.render() for one in examine(tmp_path).problems] == []
+
+
+def test_the_page_names_each_setting_of_each_scanner() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| ([a-z ]+) \| (yes|no) \| (.*) \|$", PAGE.read_text("utf-8"), flags=re.MULTILINE)
+    told = {name: re.findall(r"(\**)`(\w+)`", settings) for name, _, _, settings in rows}
+    assert {name: [f"{word}!" if bold else word for bold, word in said] for name, said in told.items()} == {
+        name: list(settings) for name, settings in OPTIONS.items()
+    }
+    for name, sides, model, _ in rows:
+        assert sides.split(" or ") == [side for side, names in (("input", INPUT), ("output", OUTPUT)) if name in names]
+        assert (model == "no") is (name in MODELLESS)
