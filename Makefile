@@ -62,12 +62,13 @@ lock: $(DEVELOPED) ## Resolve the dependencies anew and write the locks
 	$(PIP) install uv
 	$(COMPILE) --upgrade --group dev --group build --output-file requirements-dev.lock
 	$(COMPILE) --upgrade --group build --constraints requirements-dev.lock --output-file requirements.lock
+	$(COMPILE:--universal=) --upgrade --extra ner --constraints requirements-dev.lock --output-file requirements-ner.lock
 	$(COMPILE:pyproject.toml=) --upgrade --group instrumented --output-file requirements-instrumented.lock
 	$(COMPILE:pyproject.toml=) --upgrade --group peers --output-file requirements-peers.lock
 	$(COMPILE:pyproject.toml=) --upgrade --group llm-guard $(NO_TORCH) --output-file requirements-llm-guard.lock
 
 clean: ## Remove the environments and what tools left behind; data in ./var stays
-	rm -rf $(VENV) .venv-instrumented .venv-peers .venv-scanners dist .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	rm -rf $(VENV) .venv-instrumented .venv-ner .venv-peers .venv-scanners dist .pytest_cache .mypy_cache .ruff_cache .hypothesis \
 		.import_linter_cache
 
 $(BIN)/python:

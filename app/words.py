@@ -117,6 +117,7 @@ CATEGORY = {
 DETECTOR = {
     "patterns": "Text patterns",
     "pii": "Personal data",
+    "presidio": "Names and places",
     "secrets": "Passwords and keys",
     "structure": "Shape of the answer",
     "behaviour": "Errors and speed",
