@@ -25,7 +25,7 @@ NO_TORCH := $(foreach name,torch triton cuda-bindings cuda-pathfinder cuda-toolk
 	--no-emit-package $(name))
 WORKERS ?= 2
 
-.PHONY: help run install test test-scanners lint demo bench bench-detection lock clean
+.PHONY: help run install test test-ner test-scanners lint demo bench bench-detection lock clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ install: $(INSTALLED) ## Make .venv with the locked dependencies and the project
 
 test: $(DEVELOPED) ## Run all tests, on SQLite and on a real PostgreSQL
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+
+test-ner: $(DEVELOPED) ## Run the tests of Presidio's analyzer; makes its environment once (some 300 MB)
+	NER=1 $(BIN)/python -m pytest tests/ner $(ARGS)
 
 test-scanners: $(DEVELOPED) ## Run the tests of model scanners; makes their environment once (some 2 GB)
 	SCANNERS=1 $(BIN)/python -m pytest tests/scanners $(ARGS)
