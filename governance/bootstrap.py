@@ -272,7 +272,7 @@ class Application:
     def suggest(self) -> SuggestService:
         from governance.services.suggest import SuggestService
 
-        return SuggestService(self.authority, self._decisions, partial(self.build_runner, thorough=True))
+        return SuggestService(self.authority, self._decisions, partial(self.build_runner, thorough=True), self.backtest)
 
     @cached_property
     def _decisions(self) -> SqlDecisions:

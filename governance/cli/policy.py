@@ -245,6 +245,14 @@ def _suggestion(one: Suggestion, number: int) -> dict[str, object]:
         "keeps_violations": lesson.keeps,
         "undecided": one.undecided,
         "undecided_stopped": one.undecided_stopped,
+        "history": None
+        if one.history is None
+        else {
+            "calls": one.history.calls,
+            "no_longer": one.history.no_longer,
+            "newly": one.history.newly,
+            "undecided": one.history.undecided,
+        },
         "example": one.example,
         "without_example": one.without_example,
         "diff": one.diff,
@@ -263,6 +271,14 @@ def _show_suggestions(found: Sequence[Suggestion], policy: Policy, *, written: P
             f"{_count(lesson.keeps, 'violation')}"
             + (f"; of {one.undecided} undecided it stops {one.undecided_stopped}." if one.undecided else ".")
         )
+        if one.history is not None:
+            asked = one.history
+            left = f"; {_count(asked.undecided, 'call')} could not be asked" if asked.undecided else ""
+            anew = f" and on {asked.newly} anew" if asked.newly else ""
+            calls = _count(asked.calls, "call")
+            typer.echo(
+                f"   Checked on {calls} of the last 30 days: it fires on {asked.no_longer} no longer{anew}{left}."
+            )
         if one.without_example:
             typer.echo(f"   Without a test: {one.without_example}.")
         typer.echo(plain(one.diff))

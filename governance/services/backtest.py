@@ -383,8 +383,10 @@ class BacktestService:
         processes: int = 1,
         golden: Sequence[Golden] = (),
         progress: Progress = unheard,
+        keep: bool = True,
     ) -> Report:
-        """As `run`, for a use case that has asked already whether it may; `by` names who wanted it."""
+        """As `run`, for a use case that has asked already whether it may; `by` names who wanted it. Without `keep` the
+        report is not stored."""
         began = time.monotonic()
         if against is None:
             against = self._in_force() or PolicySet([])
@@ -420,6 +422,8 @@ class BacktestService:
                 runner.close()
         maker = _Maker(record, tally, order, first=record.first(span), since=now - MEASURED)
         report = replace(maker.report(at=now, examined=looked, golden=told), seconds=time.monotonic() - began)
+        if not keep:
+            return report
         with self._authority.database.write() as tx:
             number = tx.backtests.add(
                 digest=candidate.digest,

@@ -24,6 +24,7 @@ from governance.policy.edit import with_item, with_param
 from governance.policy.policy import Exemption, Policy, PolicySet, PolicyTest
 from governance.policy.source import Value
 from governance.services.authorise import Authority
+from governance.services.backtest import BacktestService
 from governance.services.explain import Decided
 
 MOST_CASES = 500
@@ -57,7 +58,8 @@ class Verdicts(Protocol):
 class Suggestion:
     """One change. `text` is the whole file with it, `diff` a unified diff; `example` is the case its test shows, None
     where no redacted text shows it (`without_example` says why). `undecided` counts cases that nobody has decided yet,
-    and `undecided_stopped` those of them that it would not have raised."""
+    and `undecided_stopped` those of them that it would not have raised. `history` is what it would have done to the
+    calls of the last 30 days, None where nobody looked."""
 
     lesson: Lesson
     text: str
@@ -66,17 +68,32 @@ class Suggestion:
     without_example: str
     undecided: int
     undecided_stopped: int
+    history: History | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class History:
+    """Of `calls` of the last 30 days, how many the policy fires on no longer, and on how many for the first time;
+    `undecided` calls could not be asked."""
+
+    calls: int
+    no_longer: int
+    newly: int
+    undecided: int
 
 
 class SuggestService:
-    """`build` makes the detectors that a policy's tests ask for, with the set's Cedar files."""
+    """`build` makes the detectors that a policy's tests ask for, with the set's Cedar files; `backtest` checks what is
+    suggested on history."""
 
     def __init__(
         self,
         authority: Authority,
         verdicts: Verdicts,
         build: Callable[[Iterable[DetectorUse], Mapping[str, str]], Examiner],
+        backtest: BacktestService | None = None,
     ) -> None:
+        self._backtest = backtest
         self._authority = authority
         self._verdicts = verdicts
         self._build = build
@@ -106,9 +123,24 @@ class SuggestService:
                     without_example=why,
                     undecided=len(waiting),
                     undecided_stopped=_stopped(policy, changed, waiting),
+                    history=self._history(actor, policy, changed, access or {}),
                 )
             )
         return tuple(found)
+
+    def _history(self, actor: Actor, policy: Policy, changed: Policy, access: Mapping[str, str]) -> History | None:
+        """The same backtest as of a whole set, of this policy alone: what others say does not change."""
+        if self._backtest is None:
+            return None
+        before, after = (PolicySet([one], access=access) for one in (policy, changed))
+        report = self._backtest.tried(actor.name, after, against=before, span=self._backtest.span(), keep=False)
+        found = next((one.change for one in report.policies if one.change.name == policy.id), None)
+        return History(
+            calls=report.calls,
+            no_longer=found.no_longer if found is not None else 0,
+            newly=found.newly if found is not None else 0,
+            undecided=report.stale + report.unchecked + report.waiting,
+        )
 
     def _changed(self, policy: Policy, text: str, lesson: Lesson, today: date) -> tuple[str, Policy]:
         """The file and the policy with the change made."""

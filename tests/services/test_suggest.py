@@ -137,11 +137,13 @@ def test_overturned_cases_become_a_threshold_and_a_test(
     assert (best["stops_cases"], best["leaves_cases"], best["keeps_violations"]) == ([false], [], 1)
     assert (best["undecided"], best["undecided_stopped"]) == (1, 1)
     assert best["example"] == false
+    assert best["history"] == {"calls": 3, "no_longer": 2, "newly": 0, "undecided": 0}
     assert "-params: {min_score: 0.3}   # far too low" in best["diff"]
     assert (folder / "words.yaml").read_text("utf-8") == POLICY, "nothing changes unless it is told to"
 
     code, printed, _ = command("policy", "suggest", "injection.words", "--write", "1")
     assert "stops 1 of 1 false alarm, keeps all of 1 violation" in printed
+    assert "Checked on 3 calls of the last 30 days: it fires on 2 no longer." in printed
     assert (folder / "words.yaml").read_text("utf-8").startswith("# Kept as it is written.")
     assert command("policy", "lint")[0] == 0
     assert command("policy", "test")[0] == 0
