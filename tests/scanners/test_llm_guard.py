@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
+from governance.detectors import registry
 from governance.detectors.host import environment
+from governance.detectors.interface import DetectorUse, ScannerLimits
 from governance.detectors.llm_guard import MODELLESS, OPTIONS
 from governance.detectors.runner import Runner
 from governance.domain.content import Content, ContentKind, parts_of
@@ -151,3 +154,36 @@ def test_the_settings_that_lint_knows_are_those_of_the_package(data_dir: Path) -
     del settings["Deanonymize"]
     assert settings == {name: set(options) for name, options in OPTIONS.items()}
     assert modelled == set(OPTIONS) - set(MODELLESS)
+
+
+def test_a_pattern_that_hangs_the_real_scanner_costs_its_text_only(build: Build) -> None:
+    """LLM Guard's patterns are Python's, which backtrack for ever."""
+    guard = build(
+        "llm_guard", deadline=120, scanners=[{"name": "Regex", "patterns": ["(a+)+$"], "match_type": "search"}]
+    )
+    assert guard.examine(prompt("b")).failures == ()
+    quick = build("llm_guard", deadline=2, scanners=[{"name": "Regex", "patterns": ["(a+)+$"], "match_type": "search"}])
+    (failure,) = quick.examine(prompt("a" * 60 + "!")).failures
+    assert failure.reason == "Broken: The scanner took over 2 s."
+    end = time.monotonic() + 60
+    while quick.conditions["llm_guard"].state != "ready":
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert quick.examine(prompt("b")).failures == ()
+    assert quick.conditions["llm_guard"].restarts == 1
+
+
+def test_scanners_that_need_more_memory_than_they_may_have_are_unavailable(data_dir: Path) -> None:
+    use = DetectorUse(name="llm_guard", options={"on": "always", "scanners": [{"name": "InvisibleText"}]})
+    guard = registry.build([use], data_dir=data_dir, scanners=ScannerLimits(memory_mib=100))
+    try:
+        guard.prepare()
+        end = time.monotonic() + 60
+        while (condition := guard.conditions["llm_guard"]).state != "failed":
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert condition.detail
+        (failure,) = guard.examine(prompt("b")).failures
+        assert failure.reason.startswith("NotScanned: ")
+    finally:
+        guard.close()
