@@ -23,16 +23,22 @@ def letters_of(text: str, start: int, end: int) -> str:
     return _NOT_ALNUM.sub("", text[start:end]).upper()
 
 
+_TOO_LONG_FOR_AMOUNTS = 12
+
+
 def stands_alone(text: str, start: int, end: int) -> bool:
     """Not a piece of a longer number: RE2 has no look-around."""
     before = text[start - 1 : start] if start else ""
     after = text[end : end + 1]
     if before.isalnum() or after.isalnum():
         return False
-    # 1.234.567 or 12-3456-7: a further group of digits follows or leads.
-    if after in "-.,/" and text[end + 1 : end + 2].isdigit() and after:
+    # 1.234.567 or 12-3456-7: a further group of digits follows or leads. A comma before or after what is no amount,
+    # for it is too long or holds hyphens, parts the fields of a line.
+    value = text[start:end]
+    joins = "-./" if "-" in value or sum(map(str.isdigit, value)) >= _TOO_LONG_FOR_AMOUNTS else "-.,/"
+    if after in joins and text[end + 1 : end + 2].isdigit() and after:
         return False
-    return not (before in "-.,/" and before and start > 1 and text[start - 2].isdigit())
+    return not (before in joins and before and start > 1 and text[start - 2].isdigit())
 
 
 _OF_A_THING = re.compile(

@@ -56,7 +56,7 @@ _SHORTEST_SHOWN = 12
 """Of a masked text that is shorter nothing is shown, of others the last four characters."""
 _SHORTEST_REPEAT = 4
 _SHORTEST_LOOSE = 8
-_BETWEEN = re.compile(r"[\s._/-]")
+_BETWEEN = re.compile(r"[\s._/+-]")
 _LONGEST_PATTERN = 1_024
 _PATTERN_AT_ONCE = 16_384
 _SPANS_AT_ONCE = 64
@@ -235,7 +235,8 @@ def _loosely(text: str) -> str:
     bare = _bare(text)
     if len(bare) < _SHORTEST_LOOSE or not bare.isalnum() or sum(map(str.isdigit, bare)) < len(bare) / 2:
         return str(re2.escape(text))
-    return r"[\s._/-]{0,3}".join(map(re2.escape, bare))
+    sign = r"\+?" if text.startswith("+") else ""
+    return sign + r"[\s._/+-]{0,3}".join(map(re2.escape, bare))
 
 
 def _at_once(text: str, known: Sequence[str], marks: Mapping[str, _Mark]) -> list[_Span]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,6 +172,9 @@ def test_every_detector_is_described_and_can_be_built_or_says_what_it_lacks() ->
         elif description.name == "judge":
             (failure,) = failures
             assert failure.reason.startswith("unavailable: No judge is set.")
+        elif description.name == "presidio" and importlib.util.find_spec("presidio_analyzer") is None:
+            (failure,) = failures
+            assert failure.reason.startswith("unavailable: Presidio analyzer and its language model are not installed.")
         else:
             assert not failures
             assert description.cost != "high"

@@ -106,3 +106,26 @@ def test_a_text_inside_what_is_hidden_does_not_widen_it() -> None:
     text = "abcabcab and abcab"
     finding = Finding(detector="d", category="secret", rule="r", score=1.0, start=0, end=5)
     assert REDACTOR.redact(text, [finding]) == "[secret key]cab and [secret key]"
+
+
+@pytest.mark.parametrize(
+    "again",
+    ["DE89+3704+0044+0532+0130+00", "4111+1111+1111+1111", "4111111111111111", "4111-1111-1111-1111", "49-30-901820"],
+)
+def test_what_is_grouped_otherwise_elsewhere_is_hidden_there(again: str) -> None:
+    first = "IBAN DE89 3704 0044 0532 0130 00, card 4111 1111 1111 1111, phone +49 30 901820."
+    assert again not in redacted(f"{first} Again: {again} end")
+
+
+def test_an_address_in_a_query_is_hidden() -> None:
+    assert redacted("https://x.example/find?to=jane.doe%40example.com&n=1").endswith("[e-mail address]&n=1")
+
+
+@pytest.mark.parametrize("value", ["4111111111111111", "4111 1111 1111 1111", "219-09-9999"])
+def test_fields_of_a_line_are_parted_by_commas(value: str) -> None:
+    assert value not in redacted(f"id,value,count\n1,{value},2\n")
+
+
+@pytest.mark.parametrize("text", ["1,234,567,890.12 paid", "Total 12,345,678,901,234.00", "2024-11-25,10,3"])
+def test_amounts_and_dates_between_commas_stay(text: str) -> None:
+    assert redacted(text) == text
