@@ -33,7 +33,7 @@ DIRECT_HANDICAPS, INDIRECT_HANDICAPS = (0.0, 1.0), (50.0, 0.0)
 more than one stretch the whole does not count."""
 ROUNDS = 2
 DIRECT, INDIRECT = "direct", "indirect"
-SHARES = {DIRECT: (0.01, 0.001), INDIRECT: (0.02, 0.005)}
+SHARES = {DIRECT: (0.015, 0.001), INDIRECT: (0.02, 0.005)}
 """What shares of ordinary texts of unseen sources reach 0.5 and 0.9."""
 
 ORDINARY_PROMPTS = ("slabs", "neuralchemy", "banking77", "truthfulqa", "halueval_questions", "alpaca_seed")

@@ -54,6 +54,16 @@ def test_ratios_are_those_of_the_field_and_empty_where_nothing_was_asked() -> No
     assert {percent(one) for one in (nothing.recall, nothing.precision, nothing.f1, nothing.false_share)} == {"–"}
 
 
+def test_a_head_of_the_classifier_is_asked_of_what_it_is_for(folder: Path) -> None:
+    prompts = ours.classifier(folder, "direct").splitlines()
+    assert [row.split(" |")[0] for row in prompts[2:]] == ["| mail"]
+    cells = [cell.strip() for cell in prompts[2].split("|")[1:-1]]
+    assert cells[1:3] == ["1", "100.0 %"]
+    assert cells[4:6] == ["1", "0.0 %"]
+    documents = ours.classifier(folder, "indirect").splitlines()
+    assert [row.split(" |")[0] for row in documents[2:]] == ["| bipia_small"]
+
+
 def test_places_count_by_label_and_half_of_them() -> None:
     one = Text(source="s", text="", bad=True, meta={"spans": [["EMAIL_ADDRESS", 0, 10], ["US_SSN", 20, 30]]})
     counts = ours.personal_data([one], lambda _: [("email", 0, 5), ("phone", 40, 50), ("ssn", 20, 24)])
