@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import policies, rollouts, session, words
+from app import backtests, policies, rollouts, session, words
 from app.components import ui
 from app.components.marked import source
 from governance.domain.people import Permission
@@ -238,4 +238,6 @@ with right:
                 st.caption("It acted on none of them.")
             else:
                 st.caption("No call was decided in shadow yet; the next one will be.")
+    if before is not None and after is not None and difference is not None and difference.count:
+        backtests.panel(before, after)
     rollouts.effect_panel(rollout, before, after)

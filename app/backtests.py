@@ -1,0 +1,278 @@
+"""A policy change tried on recorded calls, as its page starts, watches, stops and shows it.
+
+A trial runs in a thread of its own, with processes that count, so that no other session waits for it. Its report is
+stored by the service; what a page shows is always what was stored.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+import structlog
+
+from app import policies, session, words
+from app.components import ui
+from governance.domain.people import Actor, Permission
+from governance.errors import GovernanceError
+from governance.policy.policy import PolicySet
+from governance.services.backtest import BacktestService
+from governance.store.queries import calls
+
+_LOG = structlog.get_logger("governance.console")
+PROCESSES = 2
+EXAMPLES = 3
+SHOWN = 8
+"""Policies in the chart, those with the largest changes."""
+
+
+class Cancelled(Exception):
+    """Somebody stopped it: nothing is kept."""
+
+
+@dataclass(kw_only=True)
+class Trial:
+    """One backtest at work. Written by its thread, read by any session."""
+
+    done: int = 0
+    of: int = 0
+    stop: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
+    trouble: str = ""
+
+    def heard(self, done: int, of: int) -> None:
+        if self.stop.is_set():
+            raise Cancelled
+        self.done, self.of = done, of
+
+    def work(self, service: BacktestService, who: Actor, candidate: PolicySet, against: PolicySet) -> None:
+        """Runs to its end; what is refused or breaks is kept as a sentence."""
+        try:
+            service.run(who, candidate, against=against, processes=PROCESSES, progress=self.heard)
+        except Cancelled:
+            self.trouble = "It was stopped; nothing was kept."
+        except GovernanceError as error:
+            self.trouble = f"{error.message} {error.advice}".strip()
+        except Exception as error:
+            _LOG.exception("backtest failed", error=type(error).__name__)
+            self.trouble = "It could not be finished; nothing was changed. Try again, or run governance doctor."
+        finally:
+            self.ended.set()
+
+
+class Trials:
+    """The backtests that this process runs: one a change, however many look at it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: dict[tuple[str, str], Trial] = {}
+
+    def of(self, candidate: str, against: str) -> Trial | None:
+        return self._known.get((candidate, against))
+
+    def start(self, service: BacktestService, who: Actor, candidate: PolicySet, against: PolicySet) -> Trial:
+        """Starts one, or gives the one that is under way."""
+        key = (candidate.digest, against.digest)
+        with self._lock:
+            known = self._known.get(key)
+            if known is not None and not known.ended.is_set():
+                return known
+            self._known = {name: one for name, one in self._known.items() if not one.ended.is_set()}
+            made = self._known[key] = Trial()
+        threading.Thread(
+            target=made.work, args=(service, who, candidate, against), name="backtest", daemon=True
+        ).start()
+        return made
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _trials(source: str) -> Trials:
+    return Trials()
+
+
+def panel(before: PolicySet, after: PolicySet) -> None:
+    """What a change would do to recorded calls: asked for with a button, shown with how sure it is."""
+    if not session.may(Permission.READ_CALLS, ""):
+        return
+    with ui.panel("On recorded calls", "nothing is changed here"):
+        trial = _trials(session.source()).of(after.digest, before.digest)
+        if trial is not None and not trial.ended.is_set():
+            _watch(trial)
+            return
+        found = session.application().backtest.latest(session.actor(), after.digest)
+        if found is not None and found["against"] != before.digest:
+            found = None
+        if trial is not None and trial.trouble:
+            st.markdown(":orange[:material/info:] **It did not finish**")
+            st.text(trial.trouble)
+        if found is None:
+            st.caption("What it would flag in the calls of the last 30 days, beside what it is compared with.")
+        else:
+            _show(found, before, after)
+        why_not = (
+            ""
+            if session.may(Permission.PROPOSE_POLICY, "") or session.may(Permission.APPROVE_POLICY, "")
+            else "Who may propose or approve a policy change tries it"
+        )
+        if st.button(
+            "Try it again" if found else "Try it on recorded calls",
+            icon=":material/science:",
+            disabled=bool(why_not),
+            help=why_not or None,
+            key="backtest",
+        ):
+            _trials(session.source()).start(session.application().backtest, session.begin(), after, before)
+            st.rerun()
+
+
+@st.fragment(run_every=1.0)
+def _watch(trial: Trial) -> None:
+    if trial.ended.is_set():
+        st.rerun()
+    done, of = trial.done, trial.of
+    st.progress(min(1.0, done / of) if of else 0.0, f"{done:,} of {words.count(of, 'call')}" if of else "Beginning")
+    st.caption("You may leave this page; it goes on, and its result is kept.")
+    may = session.may(Permission.PROPOSE_POLICY, "") or session.may(Permission.APPROVE_POLICY, "")
+    if st.button("Stop", icon=":material/stop_circle:", key="backtest-stop", disabled=not may or trial.stop.is_set()):
+        trial.stop.set()
+
+
+def _show(found: Mapping[str, Any], before: PolicySet, after: PolicySet) -> None:
+    whole = found["whole"]
+    if not found["calls"]:
+        st.markdown(":gray[No call of the last 30 days could be decided.]")
+        st.caption("Once an application sends calls and they are checked, their outcome under either set appears here.")
+        _undecided(found["undecided"])
+        return
+    at = words.moment(session.local(pd.Timestamp(found["at"]).to_pydatetime()), session.now())
+    st.caption(f"{words.count(found['calls'], 'call')}, tried {at} by {words.name(found['by'], 60)}")
+    hours = whole["after"]["hours_a_week"]
+    was = whole["before"]["hours_a_week"]
+    with st.grid(3, min_column_width=96):
+        st.metric("Newly flagged", f"{whole['newly_flagged']:,}")
+        st.metric("No longer", f"{whole['no_longer_flagged']:,}")
+        st.metric(
+            "Reviewer hours",
+            "Not known" if hours is None else f"{hours:.1f}",
+            "no verdict yet" if hours is None or was is None else f"a week, was {was:.1f}",
+            delta_color="off",
+            delta_arrow="off",
+        )
+    titles = {one.id: one.title for one in (*before.policies, *after.policies)}
+    _gate(found["over_budget"], titles)
+    _rates("Calls flagged, by system", [(one["name"], one) for one in found["systems"]])
+    changed = sorted(
+        (one for one in found["policies"] if one["newly_flagged"] or one["no_longer_flagged"]),
+        key=lambda one: -(one["newly_flagged"] + one["no_longer_flagged"]),
+    )
+    if changed:
+        _rates("Calls flagged, by policy", [(titles.get(one["name"], one["name"]), one) for one in changed[:SHOWN]])
+        if len(changed) > SHOWN:
+            st.caption(f"{words.count(len(changed) - SHOWN, 'further policy', 'further policies')}: policy backtest")
+    precision = whole["after"]["precision"]
+    if precision["of"]:
+        ui.facts(
+            {
+                "Right when it flags": f"{_interval(precision)}, was {_interval(whole['before']['precision'])}",
+                "Finds what it should": f"{_interval(whole['after']['recall'])}, "
+                f"was {_interval(whole['before']['recall'])}",
+            }
+        )
+    _examples("Newly flagged", whole["newly_examples"])
+    _examples("No longer flagged", whole["no_longer_examples"])
+    _undecided(found["undecided"])
+
+
+def _gate(over: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> None:
+    broken = [one for one in over if not one["already_in_force"]]
+    if not broken:
+        st.markdown(":green[:material/check:] Within what was agreed")
+    for one in [*broken, *(one for one in over if one["already_in_force"])][:6]:
+        title = words.name(titles.get(one["policy"], one["policy"]), 90)
+        measured, allowed = policies.share(one["measured"]), policies.share(one["allowed"])
+        said = (
+            f"flags {measured} of its calls, at most {allowed} are agreed"
+            if one["budget"] == "max_alert_rate"
+            else f"right in {measured} of its alerts, at least {allowed} are agreed"
+        )
+        mark = ":gray[:material/info:]" if one["already_in_force"] else ":orange[:material/error:]"
+        st.markdown(f"{mark} **{title}**: {said}" + (", as it is now" if one["already_in_force"] else ""))
+
+
+def _interval(share: Mapping[str, Any]) -> str:
+    return words.interval(share["hits"], share["of"]) if share["of"] else "not known"
+
+
+def _rates(title: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Shares of calls flagged, before and after, with their 95% intervals."""
+    points = tuple(
+        (words.name(name, 40), side, rate["value"], rate["low"], rate["high"])
+        for name, one in rows
+        for side, rate in (("Before", one["before"]["alert_rate"]), ("After", one["after"]["alert_rate"]))
+        if rate["value"] is not None
+    )
+    if not points:
+        return
+    st.caption(f"{title}: before and after, with the 95% interval")
+    said = "; ".join(f"{name} {side.lower()} {value:.1%}" for name, side, value, _low, _high in points[:12])
+    ui.chart(_rates_spec(points, ui.theme()), f"{title}: {said}")
+
+
+@st.cache_data(show_spinner=False, max_entries=100)
+def _rates_spec(points: tuple[tuple[str, str, float, float, float], ...], theme: str) -> dict[str, Any]:
+    t = ui.tones()
+    data = pd.DataFrame(points, columns=["Name", "Set", "Share", "Low", "High"])
+    names = list(dict.fromkeys(data["Name"]))
+    colour = alt.Color(
+        "Set:N",
+        scale=alt.Scale(domain=["Before", "After"], range=[t["gray"], t["text"]]),
+        legend=alt.Legend(title=None, orient="top", labelColor=t["quiet"]),
+    )
+    place = alt.YOffset("Set:N", sort=["Before", "After"])
+    rows = alt.Y("Name:N", title=None, sort=names, axis=alt.Axis(labelLimit=130))
+    base = alt.Chart(data)
+    along = alt.X("Low:Q", title=None, axis=alt.Axis(format=".0%", tickCount=3, grid=True, gridColor=t["soft"]))
+    lines = base.mark_rule(strokeWidth=2).encode(x=along, x2="High:Q", y=rows, yOffset=place, color=colour)
+    dots = base.mark_point(filled=True, size=50, opacity=1).encode(
+        x="Share:Q",
+        y=rows,
+        yOffset=place,
+        color=colour,
+        tooltip=["Name:N", "Set:N", *(alt.Tooltip(f"{one}:Q", format=".2%") for one in ("Share", "Low", "High"))],
+    )
+    return ui.spec(lines + dots, 60 + 36 * len(names))
+
+
+def _examples(title: str, numbers: Sequence[str]) -> None:
+    shown = [
+        call
+        for number in numbers[:EXAMPLES]
+        if (call := session.read(calls.find, int(number), session.visible(Permission.READ_CALLS))) is not None
+    ]
+    if not shown:
+        return
+    st.caption(f"{title}, for example")
+    for call in shown:
+        when = words.moment(session.local(call.row.started_at), session.now())
+        st.page_link(
+            "views/call.py",
+            label=f"{words.name(call.row.system, 40)}, {when}",
+            icon=":material/arrow_forward:",
+            icon_position="right",
+            query_params={"id": str(call.row.id)},
+        )
+
+
+def _undecided(counts: Mapping[str, int]) -> None:
+    for name, said in (
+        ("stale", "not decided: what was found in them is not what today's detectors find"),
+        ("unchecked", "not decided: they could not be checked in the first place"),
+        ("waiting", "not decided: they wait for the check"),
+    ):
+        if counts[name]:
+            st.caption(f"{words.count(counts[name], 'call')} {said}")
