@@ -6,6 +6,7 @@ stored by the service; what a page shows is always what was stored.
 
 from __future__ import annotations
 
+import textwrap
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -157,21 +158,28 @@ def _show(found: Mapping[str, Any], before: PolicySet, after: PolicySet) -> None
         st.metric("Newly flagged", f"{whole['newly_flagged']:,}")
         st.metric("No longer", f"{whole['no_longer_flagged']:,}")
         st.metric(
-            "Reviewer hours",
-            "Not known" if hours is None else f"{hours:.1f}",
-            "no verdict yet" if hours is None or was is None else f"a week, was {was:.1f}",
+            "Hours a week",
+            "Not known" if hours is None else policies.hours(hours),
+            "no verdict yet" if hours is None or was is None else f"was {policies.hours(was)}",
             delta_color="off",
             delta_arrow="off",
         )
+    st.caption("Hours: reviewers' time that the flagged calls take, from how long verdicts took.")
     titles = {one.id: one.title for one in (*before.policies, *after.policies)}
     _gate(found["over_budget"], titles)
-    _rates("Calls flagged, by system", [(one["name"], one) for one in found["systems"]])
+    _rates(
+        "Share of calls flagged, by system: a line is the 95% interval",
+        [(one["name"], one) for one in found["systems"]],
+    )
     changed = sorted(
         (one for one in found["policies"] if one["newly_flagged"] or one["no_longer_flagged"]),
         key=lambda one: -(one["newly_flagged"] + one["no_longer_flagged"]),
     )
     if changed:
-        _rates("Calls flagged, by policy", [(titles.get(one["name"], one["name"]), one) for one in changed[:SHOWN]])
+        _rates(
+            "Share of calls flagged, by policy",
+            [(titles.get(one["name"], one["name"]), one) for one in changed[:SHOWN]],
+        )
         if len(changed) > SHOWN:
             st.caption(f"{words.count(len(changed) - SHOWN, 'further policy', 'further policies')}: policy backtest")
     precision = whole["after"]["precision"]
@@ -218,25 +226,27 @@ def _rates(title: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
     )
     if not points:
         return
-    st.caption(f"{title}: before and after, with the 95% interval")
+    st.caption(title)
     said = "; ".join(f"{name} {side.lower()} {value:.1%}" for name, side, value, _low, _high in points[:12])
-    ui.chart(_rates_spec(points, ui.theme()), f"{title}: {said}")
+    ui.chart(_rates_spec(points, ui.theme()), f"{title.partition(':')[0]}: {said}")
 
 
 @st.cache_data(show_spinner=False, max_entries=100)
 def _rates_spec(points: tuple[tuple[str, str, float, float, float], ...], theme: str) -> dict[str, Any]:
     t = ui.tones()
     data = pd.DataFrame(points, columns=["Name", "Set", "Share", "Low", "High"])
+    data["Name"] = ["\n".join(textwrap.wrap(name, 22)[:2]) for name in data["Name"]]
     names = list(dict.fromkeys(data["Name"]))
+    form = ".0%" if data["High"].max() > 0.04 else ".1%"
     colour = alt.Color(
         "Set:N",
         scale=alt.Scale(domain=["Before", "After"], range=[t["gray"], t["text"]]),
         legend=alt.Legend(title=None, orient="top", labelColor=t["quiet"]),
     )
     place = alt.YOffset("Set:N", sort=["Before", "After"])
-    rows = alt.Y("Name:N", title=None, sort=names, axis=alt.Axis(labelLimit=130))
+    rows = alt.Y("Name:N", title=None, sort=names, axis=alt.Axis(labelExpr="split(datum.label, '\\n')"))
     base = alt.Chart(data)
-    along = alt.X("Low:Q", title=None, axis=alt.Axis(format=".0%", tickCount=3, grid=True, gridColor=t["soft"]))
+    along = alt.X("Low:Q", title=None, axis=alt.Axis(format=form, tickCount=3, grid=True, gridColor=t["soft"]))
     lines = base.mark_rule(strokeWidth=2).encode(x=along, x2="High:Q", y=rows, yOffset=place, color=colour)
     dots = base.mark_point(filled=True, size=50, opacity=1).encode(
         x="Share:Q",

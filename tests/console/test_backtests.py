@@ -81,8 +81,8 @@ def test_what_would_change_is_shown_with_calls_to_open(world: World, page: Page,
     said = spoken(test)
     assert "3 calls, tried" in said
     assert "No longer flagged, for example" in said
-    assert "Calls flagged, by system: before and after" in said
-    assert "Calls flagged, by policy: before and after" in said
+    assert "Share of calls flagged, by system" in said
+    assert "Share of calls flagged, by policy" in said
     assert "Try it again" in labels(test)
     found = world.application.backtest.latest(world.people["engineer"], world.application.rollout.get(change).digest)
     assert found is not None
