@@ -235,7 +235,7 @@ def _rates(title: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
 def _rates_spec(points: tuple[tuple[str, str, float, float, float], ...], theme: str) -> dict[str, Any]:
     t = ui.tones()
     data = pd.DataFrame(points, columns=["Name", "Set", "Share", "Low", "High"])
-    data["Name"] = ["\n".join(textwrap.wrap(name, 22)[:2]) for name in data["Name"]]
+    data["Name"] = ["\n".join(textwrap.wrap(name, 20)[:2]) for name in data["Name"]]
     names = list(dict.fromkeys(data["Name"]))
     form = ".0%" if data["High"].max() > 0.04 else ".1%"
     colour = alt.Color(
@@ -244,7 +244,7 @@ def _rates_spec(points: tuple[tuple[str, str, float, float, float], ...], theme:
         legend=alt.Legend(title=None, orient="top", labelColor=t["quiet"]),
     )
     place = alt.YOffset("Set:N", sort=["Before", "After"])
-    rows = alt.Y("Name:N", title=None, sort=names, axis=alt.Axis(labelExpr="split(datum.label, '\\n')"))
+    rows = alt.Y("Name:N", title=None, sort=names, axis=alt.Axis(labelExpr="split(datum.label, '\\n')", labelLimit=140))
     base = alt.Chart(data)
     along = alt.X("Low:Q", title=None, axis=alt.Axis(format=form, tickCount=3, grid=True, gridColor=t["soft"]))
     lines = base.mark_rule(strokeWidth=2).encode(x=along, x2="High:Q", y=rows, yOffset=place, color=colour)
