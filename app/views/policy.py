@@ -215,7 +215,7 @@ with left:
             unseen = [one for one in seen.parts if one.missing] if seen is not None else []
             for part in unseen[:5]:
                 st.caption(f"No test has seen this part of the condition {' or '.join(part.missing)}:")
-                st.code(" ".join(part.part.text.split()), language=None, wrap_lines=True)
+                st.text(" ".join(part.part.text.split()))
             if len(unseen) > 5:
                 st.caption(f"{words.count(len(unseen) - 5, 'further part')}: governance policy test --coverage")
 

@@ -446,11 +446,11 @@ def test_words_of_a_policy_file_stay_words(world: World, folder: Path, page: Pag
 def test_what_no_test_has_seen_of_a_condition_is_shown(folder: Path, page: Page) -> None:
     test = page("policy", "engineer", id=DIRECT)
     assert "outcomes of the condition's parts seen" in spoken(test)
-    assert "f.score > 0.99" not in [code.value for code in test.code]
+    assert "f.score > 0.99" not in [text.value for text in test.text]
     change(folder, "f.score >= params.min_score", "(f.score >= params.min_score || f.score > 0.99)")
     test = page("policy", "engineer", id=DIRECT)
     assert "No test has seen this part of the condition" in spoken(test)
-    assert "f.score > 0.99" in [code.value for code in test.code]
+    assert "f.score > 0.99" in [text.value for text in test.text]
 
 
 def test_columns_with_nothing_to_read_are_left_out(world: World, spoke: Spoke, page: Page) -> None:
