@@ -83,7 +83,10 @@ def test_each_detector_is_documented() -> None:
     from governance.detectors.registry import available
 
     for name in (detector.name for detector in available()):
-        assert f"`{name}`" in page("docs/detectors.md"), name
+        assert f"[`{name}`](detectors/{name}.md)" in page("docs/detectors.md"), name
+        text = page(f"docs/detectors/{name}.md").lower()
+        assert "misses" in text, name
+        assert "cost" in text, name
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -172,7 +172,7 @@ class AccessDetector:
         if answer.decision is cedarpy.Decision.NoDecision or errors:
             # Cedar skips a policy that errs; a forbid that was skipped would be an open door.
             raise Misconfigured(
-                f"{POLICIES_FILE} gives an error for action {action!r}.", advice="See docs/detectors.md, access."
+                f"{POLICIES_FILE} gives an error for action {action!r}.", advice="See docs/detectors/access.md."
             )
         return Verdict(allowed=answer.allowed, reasons=reasons)
 

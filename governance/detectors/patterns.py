@@ -230,7 +230,7 @@ class PatternDetector:
         data = text.encode()
         hits = self._set.Match(data)
         if hits is None or self._canary not in hits:
-            raise EngineFailed("The pattern engine gave no answer.", advice="See docs/detectors.md, patterns.")
+            raise EngineFailed("The pattern engine gave no answer.", advice="See docs/detectors/patterns.md.")
         return data, frozenset(hits)
 
     def _window(self, content: Content, text: str) -> tuple[list[_Hit], int]:

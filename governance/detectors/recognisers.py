@@ -44,7 +44,7 @@ CHECKSUMS: Mapping[str, validators.Validator] = {
     "mod97": identifiers.mod97,
     "verhoeff": lambda text, start, end: identifiers.verhoeff_holds(identifiers.digits_of(text, start, end)),
 }
-"""Check digits by name; docs/detectors.md says what each is."""
+"""Check digits by name; docs/detectors/pii.md says what each is."""
 
 Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,59}$")]
 Text: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=500)]

@@ -640,8 +640,8 @@ def test_its_version_says_what_findings_depend_on(build: Build) -> None:
 
 
 def test_the_policy_of_the_page_decides_by_what_the_judge_says(server: JudgeServer, tmp_path: Path) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "detectors.md").read_text("utf-8")
-    text = page.split("## judge", 1)[1].split("```yaml\n", 1)[1].split("```", 1)[0]
+    page = (Path(__file__).parents[2] / "docs" / "detectors" / "judge.md").read_text("utf-8")
+    text = page.split("```yaml\n", 1)[1].split("```", 1)[0]
     (tmp_path / "dose.yaml").write_text(text, "utf-8")
     policies = load(tmp_path)
     endpoint = JudgeEndpoint(url=server.url, model="fair")

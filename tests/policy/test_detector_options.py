@@ -12,7 +12,7 @@ from governance.detectors.llm_guard import INPUT, MODELLESS, OPTIONS, OUTPUT
 from governance.policy.load import examine
 from tests.policy.samples import GOOD
 
-PAGE = Path(__file__).parents[2] / "docs" / "detectors.md"
+PAGES = Path(__file__).parents[2] / "docs" / "detectors"
 MODELS = """
     use: transformers
     models:
@@ -70,11 +70,12 @@ def test_a_mistake_is_shown_at_its_place(
 
 
 def _shown() -> list[str]:
-    return re.findall(r"^```yaml\n(.*?)^```$", PAGE.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    pages = "".join(page.read_text("utf-8") for page in sorted(PAGES.glob("*.md")))
+    return re.findall(r"^```yaml\n(.*?)^```$", pages, flags=re.MULTILINE | re.DOTALL)
 
 
 @pytest.mark.parametrize("text", _shown(), ids=range(len(_shown())))
-def test_what_the_page_shows_is_what_policies_take(tmp_path: Path, text: str) -> None:
+def test_what_the_pages_show_is_what_policies_take(tmp_path: Path, text: str) -> None:
     """Whole policies, and what stands under `detectors:` by itself."""
     if not text.startswith("apiVersion:"):
         if not text.startswith("detectors:"):
@@ -92,7 +93,8 @@ def test_what_the_page_shows_is_what_policies_take(tmp_path: Path, text: str) ->
 
 
 def test_the_page_names_each_setting_of_each_scanner() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| ([a-z ]+) \| (yes|no) \| (.*) \|$", PAGE.read_text("utf-8"), flags=re.MULTILINE)
+    page = (PAGES / "llm_guard.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| ([a-z ]+) \| (yes|no) \| (.*) \|$", page, flags=re.MULTILINE)
     told = {name: re.findall(r"(\**)`(\w+)`", settings) for name, _, _, settings in rows}
     assert {name: [f"{word}!" if bold else word for bold, word in said] for name, said in told.items()} == {
         name: list(settings) for name, settings in OPTIONS.items()

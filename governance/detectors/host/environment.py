@@ -90,7 +90,7 @@ def _run(command: Sequence[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         said = " ".join((done.stderr or done.stdout).strip().splitlines()[-3:])[-400:]
-        raise Misconfigured(f"The scanners could not be installed: {said}", advice="See docs/detectors.md, llm_guard.")
+        raise Misconfigured(f"The scanners could not be installed: {said}", advice="See docs/detectors/llm_guard.md.")
 
 
 def command(data_dir: Path | None) -> list[str]:

@@ -9,7 +9,7 @@ from governance.detectors.recognisers import MOST, troubles
 from governance.policy.lint.interface import Remark, Rule, Subject
 
 _OF = ("pii", "secrets", "patterns")
-_HINT = "See docs/detectors.md, recognisers."
+_HINT = "See docs/detectors/pii.md, Recognisers."
 
 
 def check(subject: Subject) -> Iterator[Remark]:
