@@ -246,7 +246,8 @@ class Application:
     def review(self) -> ReviewService:
         from governance.services.review import ReviewService
 
-        return ReviewService(self.authority, lease=timedelta(minutes=self.settings.lease_minutes))
+        lease = timedelta(minutes=self.settings.lease_minutes)
+        return ReviewService(self.authority, lease=lease, redact=self.redact_text)
 
     @cached_property
     def reports(self) -> ReportService:
@@ -260,7 +261,8 @@ class Application:
         from governance.store.calls import SqlOriginals
 
         originals = SqlOriginals(self.database, self.key_ring)
-        return RevealService(self.authority, originals, lasts=timedelta(minutes=self.settings.reveal_minutes))
+        lasts = timedelta(minutes=self.settings.reveal_minutes)
+        return RevealService(self.authority, originals, lasts=lasts, redact=self.redact_text)
 
     @cached_property
     def explain(self) -> ExplainService:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -155,3 +156,16 @@ class ContentEvent:
     tool_calls: tuple[ToolCall, ...] = ()
     finish_reasons: tuple[str, ...] = ()
     attributes: Mapping[str, object] = field(default_factory=dict)
+
+
+_ERROR_KIND = re.compile(r"[A-Za-z0-9_.\-/]{1,80}")
+_NO_KIND = re.compile(r"\d{3}[-._/]?\d|(?=[A-Z]*\d)[A-Z0-9]{12}")
+
+
+def kind_of_error(error: str) -> str:
+    """What sort of error it was, for wherever an error is said in clear: its first word (`RateLimitError`, `429`), or
+    `error` where that could be a number or key of somebody's. The other words may quote the prompt."""
+    found = _ERROR_KIND.match(error)
+    if found is None or error[found.end() : found.end() + 1] == "@" or _NO_KIND.search(found.group()):
+        return "error" if error else ""
+    return found.group()

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from google.protobuf.message import Message
 
 from governance.domain import steps
-from governance.domain.calls import Call
+from governance.domain.calls import Call, kind_of_error
 from governance.domain.content import Part, PartKind
 from governance.domain.decisions import (
     Action,
@@ -568,6 +568,8 @@ def _values(ready: _Ready, context: Message, around: _Around) -> dict[str, str]:
                 value = getattr(value, step, None)
                 if value is None:
                     break
+            if steps == ["error"]:  # its words may quote the prompt, and these values are stored in clear
+                value = kind_of_error(str(value or ""))
         if isinstance(value, str | int | float):
             values[path] = clean(str(value))
         elif isinstance(value, Sequence) and all(isinstance(item, str | int | float) for item in value):

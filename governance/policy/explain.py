@@ -1,6 +1,6 @@
 """Fills a policy's explanation with what was found. What came with the call is untrusted: it is shortened, control and
 bidirectional characters are replaced, and a value is never read as a template again. Texts of a call never enter, only
-their circumstances: an explanation is stored and shown unredacted.
+their circumstances, and of an error its sort: an explanation is stored and shown unredacted.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 
-from governance.domain.calls import Call
+from governance.domain.calls import Call, kind_of_error
 from governance.domain.findings import Finding
 from governance.policy.policy import Policy
 
@@ -37,7 +37,7 @@ CALL: Mapping[str, Callable[[Call], object]] = {
     "provider": lambda call: call.provider or "unknown",
     "user.role": lambda call: call.user.role or "none",
     "release.name": lambda call: call.release.name or "unnamed",
-    "error": lambda call: call.error,
+    "error": lambda call: kind_of_error(call.error),
     "duration_ms": lambda call: "unknown" if call.duration_ms is None else round(call.duration_ms),
     "usage.input_tokens": lambda call: "unknown" if call.usage.input_tokens is None else call.usage.input_tokens,
     "usage.output_tokens": lambda call: "unknown" if call.usage.output_tokens is None else call.usage.output_tokens,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -24,10 +25,14 @@ class Revealed:
 
 
 class RevealService:
-    def __init__(self, authority: Authority, originals: Originals, *, lasts: timedelta) -> None:
+    def __init__(
+        self, authority: Authority, originals: Originals, *, lasts: timedelta, redact: Callable[[str], str]
+    ) -> None:
+        """`redact` masks what must not be shown in a text: reasons are kept in clear."""
         self._authority = authority
         self._originals = originals
         self._lasts = lasts
+        self._redact = redact
 
     def reveal(self, actor: Actor, reason: str, *, case_id: int | None = None, call_id: int | None = None) -> Revealed:
         """The original of a case's call, of another call in its trace, or (without a case) of any call.
@@ -39,6 +44,7 @@ class RevealService:
             raise BadInput("To reveal original text needs a reason.")
         if len(reason) > REASON_LENGTH:
             raise BadInput(f"The reason is longer than {REASON_LENGTH} characters.", advice="Shorten it.")
+        reason = self._redact(reason)[:REASON_LENGTH]
         now = self._authority.clock()
         until = now + self._lasts
         with self._authority.act(actor) as tx:

@@ -39,10 +39,12 @@ class Claim:
 
 
 class ReviewService:
-    def __init__(self, authority: Authority, *, lease: timedelta) -> None:
-        """`lease` is how long a claimed case is held without a sign of life."""
+    def __init__(self, authority: Authority, *, lease: timedelta, redact: Callable[[str], str]) -> None:
+        """`lease` is how long a claimed case is held without a sign of life. `redact` masks what must not be shown in a
+        text: notes are kept in clear, and read by people who may not see the original."""
         self._authority = authority
         self._lease = lease
+        self._redact = redact
 
     def next_case(self, actor: Actor, *, queue: str = "", passed: Collection[int] = ()) -> Case | None:
         """What to review next: one's own claimed case, else by severity, deadline and number of reports. `passed` are
@@ -106,7 +108,7 @@ class ReviewService:
     def escalate(self, actor: Actor, case_id: int, lease_token: str, note: str) -> None:
         """Hands the case to the seniors, and says why."""
         now = self._authority.clock()
-        note = clean_note(note)
+        note = self._noted(note)
         if not note:
             raise BadInput("An escalation needs a note.", advice="Say what the senior should look at.")
 
@@ -130,7 +132,7 @@ class ReviewService:
     ) -> Verdict:
         """Gives the verdict on a held case. A severe one (critical, violation) waits for a second person's approval."""
         now = self._authority.clock()
-        note = clean_note(note)
+        note = self._noted(note)
 
         def step(case: Standing) -> Standing:
             return lifecycle.decide(case, by=actor.id, lease=_hash(lease_token), outcome=outcome, now=now)
@@ -166,7 +168,7 @@ class ReviewService:
     def return_verdict(self, actor: Actor, case_id: int, note: str) -> None:
         """A second person disagrees with a severe verdict: the case is to be reviewed again."""
         now = self._authority.clock()
-        note = clean_note(note)
+        note = self._noted(note)
         if not note:
             raise BadInput("To return a verdict needs a note.", advice="Say what the reviewer should look at again.")
         with self._authority.act(actor) as tx:
@@ -222,6 +224,10 @@ class ReviewService:
             if tx.cases.move(case_id, standing, after, at=now):
                 return record
         raise Conflict("Too many people are working on this case at once.", advice="Take the next one.")
+
+    def _noted(self, note: str) -> str:
+        note = clean_note(note)
+        return self._redact(note)[:NOTE_LENGTH] if note else ""
 
     def _held(self, tx: Transaction, held: lifecycle.Held) -> Conflict:
         holder = tx.people.get(held.holder)

@@ -19,6 +19,8 @@ from governance.store.database import Database
 from governance.store.times import moment
 
 UNCHECKED = "[not checked yet]"
+_SHORTEST_NUMBER = 3
+"""Characters of a number that could be somebody's; one that is shorter is shown without a look at it."""
 
 
 def rfc3339(value: int | None) -> str | None:
@@ -40,16 +42,32 @@ class AttributeReader:
         attributes = dict(body["attributes"])
         if body["finish_reasons"]:
             attributes["finish_reasons"] = body["finish_reasons"]
-        return {name: self._clean(value) for name, value in attributes.items()}
+        return self._named(attributes)
 
-    def _clean(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return self._redact(value)
-        if isinstance(value, list):
-            return [self._clean(item) for item in value]
+    def _named(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Each value is read beside its name, as `ssn: 219...`; a name is a text like any other."""
+        named: dict[str, Any] = {}
+        for name, value in values.items():
+            shown = word = self._redact(name)
+            while shown in named:
+                shown = f"{word} {len(named) + 1}"
+            named[shown] = self._clean(value, name)
+        return named
+
+    def _clean(self, value: Any, name: str) -> Any:
         if isinstance(value, dict):
-            return {name: self._clean(item) for name, item in value.items()}
-        return value
+            return self._named(value)
+        if isinstance(value, list):
+            return [self._clean(item, name) for item in value]
+        if value is None or isinstance(value, bool):
+            return value
+        text = value if isinstance(value, str) else str(value)
+        if not isinstance(value, str) and len(text) < _SHORTEST_NUMBER:
+            return value
+        prefix = f"{name}: "
+        told = self._redact(prefix + text)
+        redacted = told.removeprefix(prefix) if told.startswith(prefix) else self._redact(text)
+        return value if redacted == text else redacted
 
 
 def read_calls(

@@ -8,7 +8,6 @@ caches are dropped, and the work is done again with the truth read inside the tr
 from __future__ import annotations
 
 import json
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from pydantic_core import to_json
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from governance.audit import leaf
-from governance.domain.calls import Call, CallKind, ContentEvent, EndUser, Release, Usage
+from governance.domain.calls import Call, CallKind, ContentEvent, EndUser, Release, Usage, kind_of_error
 from governance.domain.content import PartKind
 from governance.domain.events import Event, EventKind
 from governance.privacy.keys import ContentKey, KeyRing
@@ -361,7 +360,7 @@ class CallWriter:
             call.usage.input_tokens,
             call.usage.output_tokens,
             call.usage.cached_tokens,
-            _kind_of_error(call.error),
+            kind_of_error(call.error),
             int(call.content_captured),
             frame,
             None if attributes is None else conversation.key.seal(attributes, b"call:%d" % number),
@@ -558,15 +557,6 @@ def _release_parts(release: Release) -> str:
             "tools": release.tools,
         }
     )
-
-
-_ERROR_KIND = re.compile(r"[A-Za-z0-9_.\-/]{1,80}")
-
-
-def _kind_of_error(error: str) -> str:
-    """What sort of error, in clear; its words may quote the prompt and are encrypted with the attributes."""
-    kind = _ERROR_KIND.match(error)
-    return kind.group() if kind else "error" if error else ""
 
 
 def _attributes(call: Call) -> bytes | None:

@@ -326,3 +326,24 @@ def test_a_failed_detector_never_gives_a_plain_allow(some: list[Policy], finding
     assert said >= {one.id for one in reading}
     silent = [one for one in decision.policies if one.outcome is Outcome.ERROR and not one.queue]
     assert not silent
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("RateLimitError: card 4111 1111 1111 1111 was refused", "RateLimitError"),
+        ("429 for jane@example.org", "429"),
+        ("jane.doe@example.org is not known", "error"),
+        ("4111-1111-1111-1111 was refused", "error"),
+        ("219-09-9999", "error"),
+        ("AKIA3QXW7LRDZ5MJ2KVB is revoked", "error"),
+        ("", ""),
+    ],
+)
+def test_of_an_error_only_its_sort_is_said(error: str, said: str) -> None:
+    """Explanations and values are stored and shown in clear; an error's words may quote the prompt."""
+    told = policy(
+        when='findings.size() > 0 && call.error != "x"', then={"action": "allow", "explain": "Failed ({call.error})"}
+    )
+    (outcome,) = decide([told], [finding()], about=call(error=error)).policies
+    assert (outcome.explanation, outcome.values["call.error"]) == (f"Failed ({said})", said)

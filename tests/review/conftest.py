@@ -158,6 +158,10 @@ def make_outcome(severity: Severity = Severity.HIGH, **changes: Any) -> PolicyOu
     return PolicyOutcome(**(values | changes))
 
 
+def without_secrets(text: str) -> str:
+    return text.replace("secret-words", "[redacted]")
+
+
 def build(database: Database, clock: Clock, permissions: CedarPermissions) -> House:
     authority = Authority(database, permissions, clock)
     keyring = KeyRing(b"\x05" * 32)
@@ -166,12 +170,14 @@ def build(database: Database, clock: Clock, permissions: CedarPermissions) -> Ho
         database=database,
         clock=clock,
         authority=authority,
-        review=ReviewService(authority, lease=LEASE),
+        review=ReviewService(authority, lease=LEASE, redact=without_secrets),
         people=PeopleService(authority, group_roles={"gov-seniors": "senior_reviewer"}, hasher=QUICK),
         sessions=SessionService(authority, lasts=timedelta(hours=8), hasher=QUICK),
         keys=KeyService(authority),
-        reports=ReportService(authority, keyring, redact=lambda text: text.replace("secret-words", "[redacted]")),
-        reveals=RevealService(authority, SqlOriginals(database, keyring), lasts=timedelta(minutes=5)),
+        reports=ReportService(authority, keyring, redact=without_secrets),
+        reveals=RevealService(
+            authority, SqlOriginals(database, keyring), lasts=timedelta(minutes=5), redact=without_secrets
+        ),
         writer=CallWriter(database, keyring, jobs, clock),
         _numbers=itertools.count(1),
     )

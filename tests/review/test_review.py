@@ -53,6 +53,21 @@ def test_each_step_is_an_event_by_its_actor(house: House) -> None:
     assert steps[-1]["data"] == {"outcome": "false_alarm", "reason": "quoted", "final": True}
 
 
+def test_notes_are_kept_without_what_must_not_be_shown(house: House) -> None:
+    case, reviewer = house.case(severity=Severity.CRITICAL), house.person(Role.REVIEWER)
+    claim = house.review.claim(reviewer, case)
+    house.review.decide(reviewer, case, claim.lease_token, note="shows secret-words", **VIOLATION)
+    senior = house.person(Role.SENIOR_REVIEWER)
+    house.review.return_verdict(senior, case, "secret-words are his own")
+    claim = house.review.claim(reviewer, case)
+    house.review.escalate(reviewer, case, claim.lease_token, "are secret-words ours?")
+    with house.database.read() as connection:
+        kept = {
+            row.note for row in (*connection.execute(t.verdict.select()), *connection.execute(t.case_note.select()))
+        }
+    assert kept == {"shows [redacted]", "[redacted] are his own", "are [redacted] ours?"}
+
+
 def test_notes_and_names_stay_out_of_the_log(house: House) -> None:
     case, reviewer = house.case(), house.person(Role.REVIEWER)
     claim = house.review.claim(reviewer, case)

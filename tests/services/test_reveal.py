@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy as sa
 
 from governance.domain.calls import Call
 from governance.domain.people import Role, operator
@@ -22,7 +23,7 @@ def test_the_event_is_committed_before_anything_is_decrypted(house: House) -> No
             raise NotFound("Erased.")
 
     call, senior = house.call(), house.person(Role.SENIOR_REVIEWER)
-    service = RevealService(house.authority, Watching(), lasts=house.reveals._lasts)
+    service = RevealService(house.authority, Watching(), lasts=house.reveals._lasts, redact=str)
     with pytest.raises(NotFound, match="Erased"):
         service.reveal(senior, "fraud check", call_id=call)
     assert seen == [1]
@@ -80,3 +81,9 @@ def test_who_may_not_reveal_is_refused_on_record(house: House, role: Role) -> No
 def test_the_command_line_reveals_nothing(house: House) -> None:
     with pytest.raises(Refused, match="signed in"):
         house.reveals.reveal(operator("root"), "curious", call_id=house.call())
+
+
+def test_a_reason_is_kept_without_what_must_not_be_shown(house: House) -> None:
+    house.reveals.reveal(house.person(Role.SENIOR_REVIEWER), "fraud with secret-words", call_id=house.call())
+    with house.database.read() as connection:
+        assert connection.execute(sa.select(t.reveal.c.reason)).scalar_one() == "fraud with [redacted]"
