@@ -320,7 +320,8 @@ with ui.panel(
     detector_cell,
 ):
     if state.detectors:
-        listed = state.detectors[:5]
+        # Those that need somebody first; more than eight are on Admin.
+        listed = sorted(state.detectors, key=lambda d: not (posture.absent(d) or posture.fails(d)))[:8]
         ui.table(
             [
                 {

@@ -130,7 +130,6 @@ for policy in listed.values():
             {
                 "Policy": policy.title,
                 "Attention": said,
-                "Stage": stage,
                 "Severity": policy.severity.rank,
                 "Flagged, 7 d": own.week,
                 "Right when it flags": words.interval(own.right, own.cases).capitalize() if own.cases else UNKNOWN,
@@ -138,6 +137,7 @@ for policy in listed.values():
                 "Last hit": words.ago(session.local(own.last_at), now) if own.last_at else "",
                 "Each day": list(own.days),
                 "Hours a week": own.hours_a_week,
+                "Stage": stage,
             },
         )
     )
@@ -229,7 +229,7 @@ else:
             **{name: lambda _value: "quiet" for name in ("Stage", "Last hit")},
         },
         columns={
-            "Policy": column.TextColumn(width=282 + sum(spare.values())),
+            "Policy": column.TextColumn(),
             "Attention": column.TextColumn(width=OPTIONAL["Attention"]),
             "Stage": column.Column(width=72),
             "Severity": column.Column(width=68, alignment="left"),
