@@ -249,6 +249,8 @@ CANDIDATES: dict[str, str] = {
     "rot13": r"(?i)\brot-?13\b|vtaber|vafgehpgvba|cerivbhf|flfgrz cebzcg|qvfertneq",
     "reversed": r"(?i)snoitcurtsni|erongi|tpmorp metsys|tpmorp\b",
     "hidden": r"[\x{e0020}-\x{e007e}]{3,}|[\x{fe00}-\x{fe0f}\x{e0100}-\x{e01ef}]{4,}",
+    "json": r"\\(?:[bfnrt][0-9A-Za-z(+]|u[0-9A-Fa-f]{4})",
+    "form": r"=[^\s&=\x22'<>]{0,200}[0-9A-Za-z]\+[0-9]",
 }
 """RE2, by payload kind: what may be an encoded text."""
 
@@ -261,11 +263,19 @@ PREFILTERS: dict[str, str] = {
     "html": r"&(?:#[0-9xX]|[a-z]{2,8};)",
     "spaced": r"(?:\b[A-Za-z][ ._*|/\\-]{1,2}){4}",
     "escaped": r"\\[^\x00-\x7f]\\[^\x00-\x7f]",
+    "form": r"[0-9A-Za-z]\+[0-9]",
     "hidden": r"[\x{e0020}-\x{e007e}]{3}|[\x{fe00}-\x{fe0f}\x{e0100}-\x{e01ef}]{4}",
 }
 """Cheaper forms, each true wherever its candidate is: part of the one pass over every text."""
 
-_WHOLE = frozenset({"leet", "rot13", "reversed"})
+_WHOLE = frozenset({"leet", "rot13", "reversed", "json", "form"})
+# A text of JSON inside a text of JSON has its escapes escaped; counts are bounded, so that each search is linear.
+_JSON = re.compile(r"\\{1,7}(?:u([0-9A-Fa-f]{4})|([bfnrt\"'/]))")
+_JSON_SAYS = {"b": " ", "f": " ", "n": "\n", "r": "\r", "t": " "}
+_FIELD = re.compile(r"=[^\s&=\"'<>]{1,200}")
+_FIELD_NAME = re.compile(r"[?&][\w.%\[\]-]{1,40}$")
+_FIELD_GROUPS = re.compile(r"[0-9A-Z]{4}\+[0-9A-Z]{4}\+")
+_FORM_SIGN = re.compile(r"(?<=[0-9A-Za-z])\+(?=[0-9A-Z])|%2[bB]")
 _LEET = str.maketrans("013457@$!|", "oieastasii")
 _SEPARATORS = re.compile(r"[ ._*|/\\-]")
 
@@ -276,7 +286,13 @@ def whole(kind: str) -> bool:
 
 
 def rewritten(kind: str, view: View | Payloads) -> View:
-    """The whole text with leetspeak undone, rotated by 13, or read backwards."""
+    """The whole text with leetspeak undone, rotated by 13, read backwards, or as JSON strings or forms say it."""
+    if kind == "json":
+        return _replaced(kind, view, [(*m.span(), _unescaped(m)) for m in _JSON.finditer(view.text)])
+    if kind == "form":
+        fields = [place.span() for place in _FIELD.finditer(view.text) if _of_a_form(view.text, *place.span())]
+        signs = [sign for place in fields for sign in _FORM_SIGN.finditer(view.text, *place)]
+        return _replaced(kind, view, [(*m.span(), " " if m.group() == "+" else "+") for m in signs])
     if kind == "leet":
         return View(name=kind, text=view.text.translate(_LEET), parent=view)
     if kind == "rot13":
@@ -289,6 +305,37 @@ def rewritten(kind: str, view: View | Payloads) -> View:
         ends=array("I", range(length, 0, -1)),
         parent=view,
     )
+
+
+def _of_a_form(text: str, start: int, end: int) -> bool:
+    """Whether `=value` is a field of a form and no sum: others stand beside it, or its groups are a long number's."""
+    if "+" not in text[start:end]:
+        return False
+    beside = text[end : end + 1] == "&" or _FIELD_NAME.search(text, max(0, start - 41), start)
+    return bool(beside) or bool(_FIELD_GROUPS.search(text, start, end))
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    if escape[1]:
+        return encodable(chr(int(escape[1], 16)))
+    return _JSON_SAYS.get(escape[2], escape[2])
+
+
+def _replaced(name: str, view: View | Payloads, places: Iterable[tuple[int, int, str]]) -> View:
+    """The text with each place (start, end, one code point) replaced."""
+    pieces: list[str] = []
+    starts, ends = array("I"), array("I")
+    at = 0
+    for start, end, character in places:
+        pieces += view.text[at:start], character
+        starts.extend(range(at, start + 1))
+        ends.extend(range(at + 1, start + 1))
+        ends.append(end)
+        at = end
+    pieces.append(view.text[at:])
+    starts.extend(range(at, len(view.text)))
+    ends.extend(range(at + 1, len(view.text) + 1))
+    return View(name=name, text="".join(pieces), starts=starts, ends=ends, parent=view)
 
 
 def decoded(kind: str, encoded: str) -> str:

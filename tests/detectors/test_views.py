@@ -121,6 +121,34 @@ def test_whole_texts_are_rewritten() -> None:
     assert back.original(0, 2) == (4, 6)
 
 
+@given(st.sampled_from(["json", "form"]), st.from_regex(r"[\\\\un0-9a-f=&+%2B x]{0,60}", fullmatch=True))
+def test_what_is_unescaped_knows_its_place(kind: str, text: str) -> None:
+    view = views.rewritten(kind, views.View(name="raw", text=text))
+    assert view.starts is not None
+    assert view.ends is not None
+    assert len(view.text) == len(view.starts) == len(view.ends)
+    places = list(zip(view.starts, view.ends, strict=True))
+    assert [start for start, _ in places] == [0, *(end for _, end in places)][: len(places)], "nothing is left out"
+    assert not places or places[-1][1] == len(text)
+    assert all(view.text[at] == text[a:b] for at, (a, b) in enumerate(places) if b - a == 1 and text[a] != "+")
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "says"),
+    [
+        ("json", r'{"a":"x\n1\u00e9\/"}', '{"a":"x\n1\u00e9/"}'),
+        ("json", r"{\"a\":\"x\\n1\"}", '{"a":"x\n1"}'),
+        ("form", "a=1+2&b=%2B49+30", "a=1 2&b=+49 30"),
+        ("form", "card=4539+1488+0343+6467", "card=4539 1488 0343 6467"),
+        ("form", "total=943+476+5919", "total=943+476+5919"),
+    ],
+)
+def test_strings_and_fields_are_read_as_what_they_say(kind: str, text: str, says: str) -> None:
+    assert re2.search(views.PREFILTERS[kind], text)
+    assert re2.search(views.CANDIDATES[kind], text)
+    assert views.rewritten(kind, views.View(name="raw", text=text)).text == says
+
+
 @given(st.integers(2, 40), st.integers(0, 400), st.data())
 def test_windows_cover_the_text(size: int, length: int, data: st.DataObject) -> None:
     overlap = data.draw(st.integers(0, size - 1))

@@ -129,3 +129,27 @@ def test_fields_of_a_line_are_parted_by_commas(value: str) -> None:
 @pytest.mark.parametrize("text", ["1,234,567,890.12 paid", "Total 12,345,678,901,234.00", "2024-11-25,10,3"])
 def test_amounts_and_dates_between_commas_stay(text: str) -> None:
     assert redacted(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (r'{"b":"card\n4539148803436467\nok"}', r'{"b":"card\n[card number]\nok"}'),
+        (r'{"b":"{\"x\":\"a\\n4539 1488 0343 6467\\nb\"}"}', r'{"b":"{\"x\":\"a\\n[card number]\\nb\"}"}'),
+        (r'{"b":"Hi\n536-22-8145\tis mine"}', r'{"b":"Hi\n[social security number]\tis mine"}'),
+        (r"jane\u0040example.org", "[e-mail address]"),
+        (r"x\nAKIA3QXW7LRDZ5MJ2KVB", r"x\n[API key]"),
+        ("card=4539+1488+0343+6467&x=1", "card=[card number]&x=1"),
+        ("a=b&iban=DE89+3704+0044+0532+0130+00", "a=b&iban=[bank account]"),
+        ("phone=%2B49+30+901820&x=1", "phone=[phone number]&x=1"),
+    ],
+)
+def test_strings_of_json_and_fields_of_forms_are_looked_into(text: str, shown: str) -> None:
+    assert redacted(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text", ["n=943+476+5919", "x=1+2+3", r"C:\temp\new4539\nope", "t=2024-11-25+10:30:00&n=1+2", r"\d{4}\n12\n536"]
+)
+def test_sums_paths_and_patterns_stay(text: str) -> None:
+    assert redacted(text) == text
