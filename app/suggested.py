@@ -12,7 +12,7 @@ from app.components.marked import source
 from governance.domain.people import Permission
 from governance.errors import GovernanceError
 from governance.policy.policy import PolicySet
-from governance.services.suggest import Suggestion
+from governance.services.suggest import History, Suggestion
 
 MOST = 3
 
@@ -30,7 +30,7 @@ def panel(files: PolicySet, policy_id: str, file: str) -> None:
             if not st.button("Look at the verdicts", icon=":material/lightbulb:"):
                 return
             try:
-                with st.spinner("Trying changes on the cases that were decided"):
+                with st.spinner("Trying changes on decided cases and on the calls of the last 30 days"):
                     found = session.application().suggest.suggest(
                         session.begin(), policy, text, file=file, access=files.access
                     )
@@ -49,6 +49,8 @@ def _show(found: Sequence[Suggestion], text: str, key: str) -> None:
         with st.container(gap="xxsmall"):
             st.markdown(f"**{headline(one)}**")
             st.caption(effect(one))
+            if one.history is not None:
+                st.caption(on_history(one.history))
             source(policies.differing_text(text, one.text, 1), key=f"{key}-{number}")
     st.caption("Take one at the command line (policy suggest), look at it, then propose the change.")
 
@@ -71,4 +73,16 @@ def effect(one: Suggestion) -> str:
         said = f"Stops {len(lesson.stops)} of {words.count(false, 'false alarm')}. No violation was found yet."
     if one.undecided:
         said += f" Of {words.count(one.undecided, 'undecided case')} it would not have opened {one.undecided_stopped}."
+    return said
+
+
+def on_history(history: History) -> str:
+    """What it would have done to the calls of the last 30 days, in a sentence."""
+    if not history.calls:
+        said = "On the last 30 days: there was no call to try it on."
+    else:
+        said = f"On the last 30 days: of {words.count(history.calls, 'call')} the policy would fire on "
+        said += f"{history.no_longer:,} no longer and on {history.newly:,} for the first time."
+    if history.undecided:
+        said += f" {words.count(history.undecided, 'call')} could not be decided from what was found then."
     return said
