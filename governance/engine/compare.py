@@ -23,6 +23,7 @@ from governance.domain.content import Part
 from governance.domain.decisions import Action, Decision, Outcome, PolicyScope, PolicyStatus
 from governance.domain.findings import DetectorFailure, Finding
 from governance.engine.decide import Engine
+from governance.policy.conditions import Language
 from governance.policy.policy import Policy, PolicySet, canonical_json
 
 _SAYS_NOTHING = ("tests", "budget", "description", "owner", "title", "controls", "severity")
@@ -84,12 +85,25 @@ class Installed:
         return cls(units=document["units"], absent=frozenset(document["absent"]), heeds=document["heeds"])
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Alike:
+    """Policies that read the same of a call, by themselves. Where nothing was found and nothing failed, they say the
+    same of all calls that are alike to `applies_to` and in what is read (as `read_by` names it)."""
+
+    reads: frozenset[str]
+    engine: Engine
+
+    def said(self, call: Call) -> Sequence[Said]:
+        """What they say of such a call."""
+        return said_of(self.engine.decide(call, (), (), ()))
+
+
 class Side:
     """One of the two sets, beside the set that decided then: `kept` are the policies that are the same in both, the
     engine decides the rest, as on the day of `now`: an exception that has ended is one no more.
 
     `decided` is None where this version cannot read the set that decided: then nothing is kept. `beside` is the other
-    side's set.
+    side's set. `alike` holds the same policies as the engine.
     """
 
     def __init__(
@@ -116,6 +130,12 @@ class Side:
         ]
         self.scopes = frozenset(policy.scope for policy in changed) - {PolicyScope.CALL}
         self.engine = Engine(PolicySet(changed), clock=lambda: now) if changed else None
+        by_reads: dict[frozenset[str], list[Policy]] = {}
+        for policy in changed:
+            by_reads.setdefault(read_by(policy), []).append(policy)
+        self.alike = tuple(
+            Alike(reads=reads, engine=Engine(PolicySet(some), clock=lambda: now)) for reads, some in by_reads.items()
+        )
         self.reads = self.engine.language.reads if self.engine is not None else frozenset()
         self.reads_lengths = "output_length" in self.reads or ("documents" in self.reads and _names_length(changed))
         self._installed = installed
@@ -173,9 +193,31 @@ def decides(policy: Policy) -> bool:
     return policy.status in (PolicyStatus.SHADOW, PolicyStatus.ENFORCE)
 
 
+DOCUMENTS = "documents.size"
+"""That conditions read how many documents a call has, and nothing else of them."""
+_ONLY = (
+    ("user", re.compile(r"\bcall\s*\.\s*user\s*\.\s*role\b"), frozenset[str]()),
+    ("documents", re.compile(r"\bcall\s*\.\s*documents\s*\.\s*size\s*\(\s*\)"), frozenset({DOCUMENTS})),
+)
+"""Selections of a part of a field: where nothing else names the field, that part is all that is read of it."""
+
+
+def read_by(policy: Policy) -> frozenset[str]:
+    """The fields of `call` that a policy's conditions read, besides what `applies_to` reads; perhaps too many, never
+    too few."""
+    reads = Language([policy]).reads
+    for name, part, instead in _ONLY:
+        if name in reads and re.search(rf"\b{name}\b", part.sub(" ", _conditions([policy]))) is None:
+            reads = reads - {name} | instead
+    return reads
+
+
 def _names_length(policies: Iterable[Policy]) -> bool:
-    texts = (text for policy in policies for text in (policy.when, *(one.when for one in policy.exceptions)))
-    return re.search(r"\blength\b", " ".join(texts)) is not None
+    return re.search(r"\blength\b", _conditions(policies)) is not None
+
+
+def _conditions(policies: Iterable[Policy]) -> str:
+    return " ".join(text for policy in policies for text in (policy.when, *(one.when for one in policy.exceptions)))
 
 
 def units_of(policy: Policy, units: Iterable[str]) -> set[str]:

@@ -12,7 +12,7 @@ from governance.domain.calls import Call, CallStatus
 from governance.domain.content import Part
 from governance.domain.decisions import PolicyScope
 from governance.domain.findings import DetectorFailure, Finding
-from governance.engine.compare import Installed, Said, Side, said_in
+from governance.engine.compare import DOCUMENTS, Alike, Installed, Said, Side, said_in
 from governance.policy.policy import PolicySet
 from governance.services.tally import Key, Tally
 
@@ -21,7 +21,7 @@ TOGETHER = 500
 _CACHED = 50_000
 _SIMPLE = frozenset(
     {"system", "kind", "name", "model", "provider", "user", "release", "session_id", "duration_ms", "usage"}
-) | {"content_captured", "error"}
+) | {"content_captured", "error", DOCUMENTS}
 """What conditions read of a call that its row says by itself; `error` where it is empty."""
 _SEALED = frozenset({"attributes", "finish_reasons", "error"})
 
@@ -131,6 +131,26 @@ class Tried:
     installed: Installed
 
 
+class _Remembered:
+    """What policies that read the same said of calls in which nothing was found."""
+
+    def __init__(self, alike: Alike) -> None:
+        self._alike = alike
+        self._names = tuple(sorted(alike.reads))
+        self._known: dict[tuple[Any, ...], Sequence[Said]] = {}
+
+    def said(self, one: Recorded, about: tuple[Any, ...]) -> Sequence[Said]:
+        """What they say of such a call; `about` is what `applies_to` reads of it."""
+        values = about + one.simple(self._names) if self._names else about
+        known = self._known.get(values)
+        if known is None:
+            known = self._alike.said(one.call(bare=DOCUMENTS not in self._names))
+            if len(self._known) >= _CACHED:
+                self._known.clear()
+            self._known[values] = known
+        return known
+
+
 class _Pair:
     """Both sides, for calls that one policy set decided."""
 
@@ -141,11 +161,16 @@ class _Pair:
         reads = before.reads | after.reads
         self.sealed = bool(reads & _SEALED)
         self.lengths = before.reads_lengths or after.reads_lengths
-        self.remembers = not self.scopes and reads <= _SIMPLE
-        self.names = tuple(sorted(reads & _SIMPLE))
+        self.remembered = tuple([_Remembered(alike) for alike in side.alike] for side in (before, after))
+        self.remembers = not self.scopes and all(one.reads <= _SIMPLE for one in before.alike + after.alike)
         self.error = "error" in reads
-        self.known: dict[tuple[Any, ...], tuple[Sequence[Said], Sequence[Said]]] = {}
         self.stale: dict[str, bool] = {}
+
+    def known(self, one: Recorded) -> Iterable[Sequence[Said]]:
+        """What both sides say of a call in which nothing was found."""
+        about = one.key[:4]
+        for side in self.remembered:
+            yield [said for remembered in side for said in remembered.said(one, about)]
 
 
 class Replay:
@@ -194,7 +219,7 @@ class Replay:
             elif not pair.decides:
                 self._add(tally, one, (), ())
             elif pair.remembers and one.plain and not (pair.error and one.failed):
-                self._add(tally, one, *self._known(pair, one))
+                self._add(tally, one, *pair.known(one))
             else:
                 waiting.setdefault(one.policy_set, []).append(one)
         for number, some in waiting.items():
@@ -231,18 +256,6 @@ class Replay:
             return stale
         versions = self._traffic.versions(digest)
         return pair.before.looks_elsewhere(skipped, versions) or pair.after.looks_elsewhere(skipped, versions)
-
-    def _known(self, pair: _Pair, one: Recorded) -> tuple[Sequence[Said], Sequence[Said]]:
-        """What the engines say of a call in which nothing was found: the same for all that are alike to conditions."""
-        values = (*one.key[:4], *one.simple(pair.names))
-        known = pair.known.get(values)
-        if known is None:
-            call = one.call(bare=True)
-            known = (pair.before.said(call), pair.after.said(call))
-            if len(pair.known) >= _CACHED:
-                pair.known.clear()
-            pair.known[values] = known
-        return known
 
     def _decide(self, tally: Tally, pair: _Pair, calls: Sequence[Recorded]) -> None:
         if pair.sealed or pair.lengths:

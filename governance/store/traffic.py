@@ -14,6 +14,7 @@ from governance.domain.content import Part, PartKind
 from governance.domain.decisions import PolicyScope
 from governance.domain.findings import DetectorFailure, Finding
 from governance.domain.review import CaseKind, CaseState, VerdictOutcome
+from governance.engine.compare import DOCUMENTS
 from governance.errors import Tampered
 from governance.policy.policy import PolicySet
 from governance.privacy.keys import ContentKey, KeyRing
@@ -54,10 +55,12 @@ _COLUMNS: Mapping[str, tuple[int, ...]] = {
     "duration_ms": (_DURATION,),
     "usage": (_IN, _OUT, _CACHED),
     "content_captured": (_CAPTURED,),
-    "error": (),
+    "error": (),  # asked for only where it is empty
+    DOCUMENTS: (),  # counted
 }
 """Where the fields of a call that conditions read stand in its row."""
 _key: Callable[[tuple[Any, ...]], Key] = partial(tuple.__new__, Key)
+_UNKNOWN = Release()
 _NOTHING: Mapping[str, Any] = {"policies": (), "findings": (), "failures": ()}
 
 
@@ -112,7 +115,10 @@ class _Call:
 
     def simple(self, names: Collection[str]) -> tuple[Any, ...]:
         row = self.row
-        return tuple([row[at] for name in names for at in _COLUMNS[name]])
+        values = [row[at] for name in names for at in _COLUMNS[name]]
+        if DOCUMENTS in names:
+            values.append(parts.documents_in(row[_PARTS]))
+        return tuple(values)
 
     def call(self, *, bare: bool = False) -> Call:
         row, sealed = self.row, self.sealed
@@ -123,7 +129,7 @@ class _Call:
             kind=CallKind(row[_KIND]),
             name=row[_NAME],
             system=self._traffic.systems[row[_SYSTEM]],
-            release=Release() if row[_RELEASE] is None else self._traffic.release(row[_RELEASE]),
+            release=_UNKNOWN if row[_RELEASE] is None else self._traffic.release(row[_RELEASE]),
             session_id=row[_SESSION],
             user=EndUser(id=row[_USER], role=row[_ROLE]),
             started_at=moment(row[_STARTED]),

@@ -140,6 +140,9 @@ def varied(place: Place) -> list[Call]:
         if number % 5 == 0:
             changes["documents"] = (Document(id="faq", text="an attack" if number % 2 else "calm", labels=("public",)),)
         calls.append(place.call(said, **changes))
+    for number in range(3):  # alike but for the number of documents
+        terms = tuple(Document(id=f'"document" {n}', text="calm") for n in range(number))
+        calls.append(place.call("hello", documents=terms))
     for number in range(3):  # three steps each, in one trace and session
         about: dict[str, Any] = {"trace_id": f"{900 + number:032x}", "session_id": f"t-{number}"}
         calls.append(place.call(("read an attack", "read", "harm")[number], **about))

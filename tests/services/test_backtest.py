@@ -72,6 +72,12 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"when": "call.attributes['none'] == 'gold'", "params": {}},
         {"when": "call.output_length > 20", "params": {}},
         {"when": "call.documents.exists(d, d.length > 5)", "params": {}},
+        {"when": "call.documents.size() > 1 || [call].exists(c, c.documents.exists(d, d.id == 'faq'))", "params": {}},
+    ],
+    "part": [
+        {"when": "call.documents.size() == 0 && call.user.role == 'staff'", "params": {}},
+        {"when": "call.documents.size() > 1", "params": {}},
+        {"when": "call.user.role != 'staff' && call.user.id == 'u-1'", "params": {}},
     ],
     "steps": [
         {"scope": "trace", "when": TRACE, "params": {}},
@@ -86,9 +92,18 @@ def variant(name: str, number: int) -> Policy:
     return using(name, changes.pop("detector", "first"), **changes)
 
 
-policy_sets = st.fixed_dictionaries(
-    {name: st.none() | st.integers(0, len(some) - 1) for name, some in VARIANTS.items()}
-).map(lambda chosen: PolicySet([variant(name, number) for name, number in chosen.items() if number is not None]))
+def policy_sets(*names: str) -> st.SearchStrategy[PolicySet]:
+    chosen = {name: st.none() | st.integers(0, len(VARIANTS[name]) - 1) for name in names}
+    return st.fixed_dictionaries(chosen).map(
+        lambda numbers: PolicySet([variant(name, number) for name, number in numbers.items() if number is not None])
+    )
+
+
+REMEMBERED = ("words", "role", "slow", "part")
+"""What these read stands in a call's row: what they say is remembered."""
+pairs = st.sampled_from([tuple(VARIANTS), REMEMBERED]).flatmap(
+    lambda names: st.tuples(policy_sets(*names), policy_sets(*names))
+)
 DECIDED = PolicySet([variant(name, 0) for name in VARIANTS])
 
 
@@ -137,8 +152,9 @@ def test_what_a_backtest_says_is_what_deciding_each_call_anew_says(place: Place,
     service = place.service()
 
     @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(policy_sets, policy_sets)
-    def tried(against: PolicySet, candidate: PolicySet) -> None:
+    @given(pairs)
+    def tried(sets: tuple[PolicySet, PolicySet]) -> None:
+        against, candidate = sets
         place.built.clear()
         report = service.run(OPERATOR, candidate, against=against)
         assert all(not one.asked for one in place.built), "no detector runs"

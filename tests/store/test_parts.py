@@ -10,7 +10,7 @@ from governance.domain.content import parts_of
 from governance.store import parts
 from tests.store.conftest import make_call
 
-words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.just('"document"')
 roles = st.sampled_from(["system", "developer", "user", "assistant", "tool", "function", "", "critic"])
 messages = st.builds(Message, role=roles, text=words, type=st.sampled_from(["text", "reasoning", "image", ""]))
 documents = st.builds(
@@ -36,6 +36,7 @@ def test_what_is_stored_is_what_the_domain_says(call) -> None:  # type: ignore[n
     stored = parts.decode(parts.encode(frame for frame, _, _ in pieces))
     placed = [part.with_text(text) for part, (_, _, text) in zip(stored, pieces, strict=True)]
     assert placed == list(parts_of(call))
+    assert parts.documents_in(parts.encode(frame for frame, _, _ in pieces)) == len(call.documents)
 
 
 @given(calls)
