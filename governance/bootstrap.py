@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     from governance.store.traffic import SqlTraffic
 
 PACKAGE = Path(__file__).parent
+_ALWAYS = ("pii", "secrets")
+"""The detectors whose findings are hidden from those who may not see the original."""
 
 
 def utc_now() -> datetime:
@@ -448,13 +450,14 @@ class Application:
     def build_runner(self, uses: Iterable[DetectorUse], access: Mapping[str, str], *, thorough: bool = False) -> Runner:
         """The detectors that are asked for. `access` are a set's own Cedar files, text by name: what is in force is
         what was promoted, not what the folder holds; where a set has none, those that came with the package count.
-        `thorough` as in `registry.build`."""
+        `thorough` as in `registry.build`. What redaction stands on is there whatever is asked for: a set without a
+        policy about personal data must not mean that people are shown all of it."""
         from governance.detectors import registry
-        from governance.detectors.interface import JudgeEndpoint, ScannerLimits
+        from governance.detectors.interface import DetectorUse, JudgeEndpoint, ScannerLimits
 
         settings = self.settings
         return registry.build(
-            uses,
+            [*uses, *(DetectorUse(name=name) for name in _ALWAYS)],
             access_policies=resource("policies") / "access",
             access_texts=access,
             data_dir=settings.data_dir.absolute(),

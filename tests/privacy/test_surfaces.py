@@ -148,3 +148,18 @@ def test_what_was_planted_can_be_read_nowhere(tmp_path: Path, planted: Planted, 
     for file in tmp_path.glob("governance.db*"):
         assert not planted.left_in(file.read_bytes())
     assert planted.left_in(call.input[1].text) == {"user"}
+
+
+def test_a_set_without_a_policy_about_personal_data_shows_none_all_the_same(
+    tmp_path: Path, planted: Planted, call: Call
+) -> None:
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    other = EVERYTHING.replace("identifiers: {use: pii}", "shape: {use: structure}")
+    (folder / "other.yaml").write_text(other.replace("  secrets: {use: secrets}\n", ""))
+    application = Application(Settings(data_dir=tmp_path, policies=folder, _env_file=None))  # type: ignore[call-arg]
+    try:
+        assert not planted.left_in(application.read_call(application.inline.check(call).call_id))
+        assert not planted.left_in(application.redact_text(call.input[1].text))
+    finally:
+        application.close()
