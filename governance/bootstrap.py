@@ -380,9 +380,10 @@ class Application:
     def redact_text(self, text: str) -> str:
         """A text without what the detectors find in it that must not be shown; costly detectors are not asked."""
         from governance.domain.content import Content, ContentKind
+        from governance.services.check import WITHHELD, unseen
 
         found = self.in_force.latest().enforce.runner.glance(Content(kind=ContentKind.MESSAGE, text=text, role="user"))
-        return self.redactor.redact(text, found.findings)
+        return WITHHELD if unseen(found) else self.redactor.redact(text, found.findings)
 
     @cached_property
     def inline(self) -> InlineService:

@@ -23,6 +23,10 @@ Redact = Callable[[str, Sequence[Finding]], str]
 
 ATTEMPTS = 3
 UNCHECKED_QUEUE = "security"
+WITHHELD = "[not shown: personal data and secrets could not be looked for]"
+"""In place of a text of which nobody knows what must not be shown."""
+HIDES = "patterns"
+"""The detector that redaction stands on: `pii` and `secrets` are packs of it."""
 NOTHING = Examination()
 NOTHING_FOUND: Mapping[Content, Found] = MappingProxyType({})
 
@@ -336,12 +340,12 @@ class CheckService:
             if partly is not None and not partly.missing and not examination.failures:
                 continue  # nothing ran: earlier examinations together say it all
             done.add(message_id)
-            text = redacted[content] = self._redact(content.text, examination.findings)
+            text = redacted[content] = self._shown(content.text, examination)
             messages.append(ExaminedMessage(message_id=message_id, examination=examination, redacted=text))
         for message_id, (content, examination) in outcome.around.items():
             if message_id not in done:
                 done.add(message_id)
-                text = self._redact(content.text, examination.findings)
+                text = self._shown(content.text, examination)
                 messages.append(ExaminedMessage(message_id=message_id, examination=examination, redacted=text))
         return CheckedCall(
             loaded=loaded,
@@ -372,13 +376,18 @@ class CheckService:
         """About 300 characters of the part, redacted, from a little before the finding."""
         known = examination or loaded.known.get(part.content) or NOTHING
         text = part.content.text
+        if unseen(known):
+            return WITHHELD
         before = self._redact(text[: finding.start], [f for f in known.findings if f.end <= finding.start])
         whole = self._redact(text, known.findings)
         start = max(0, len(before) - 60)
         return ("…" if start else "") + whole[start : start + 300]
 
     def _redact_known(self, content: Content, loaded: LoadedCall) -> str:
-        return self._redact(content.text, loaded.known.get(content, NOTHING).findings)
+        return self._shown(content.text, loaded.known.get(content, NOTHING))
+
+    def _shown(self, text: str, examination: Examination) -> str:
+        return WITHHELD if unseen(examination) else self._redact(text, examination.findings)
 
     @staticmethod
     def _unchecked(loaded: LoadedCall, why: str, by: DecidingSet) -> CheckedCall:
@@ -390,6 +399,11 @@ class CheckService:
             explanation=f"The call could not be checked. {why}",
         )
         return CheckedCall(loaded=loaded, decision=decision, failure=why)
+
+
+def unseen(examination: Examination) -> bool:
+    """Whether what redaction stands on did not look."""
+    return any(failure.detector == HIDES for failure in examination.failures)
 
 
 def _alone(checker: Checker, call: Call, known: Mapping[Content, Examination], around: Around) -> Checked | Exception:

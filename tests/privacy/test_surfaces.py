@@ -13,9 +13,13 @@ from zipfile import ZipFile
 import pytest
 
 from governance.bootstrap import Application
+from governance.detectors.patterns import PatternDetector
 from governance.domain.calls import Call
+from governance.domain.content import Content
+from governance.domain.findings import Finding
 from governance.domain.people import operator
 from governance.engine.request import call_from
+from governance.services.check import WITHHELD
 from governance.services.export import EvidenceFilter
 from governance.settings import Settings
 
@@ -163,3 +167,26 @@ def test_a_set_without_a_policy_about_personal_data_shows_none_all_the_same(
         assert not planted.left_in(application.redact_text(call.input[1].text))
     finally:
         application.close()
+
+
+def test_what_could_not_be_looked_at_is_not_shown(
+    tmp_path: Path, planted: Planted, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    (folder / "everything.yaml").write_text(EVERYTHING)
+    application = Application(Settings(data_dir=tmp_path, policies=folder, _env_file=None))  # type: ignore[call-arg]
+
+    def late(self: PatternDetector, content: Content) -> tuple[Finding, ...]:
+        raise TimeoutError("examining took too long")
+
+    monkeypatch.setattr(PatternDetector, "examine", late)
+    try:
+        document = application.read_call(application.inline.check(call).call_id)
+        assert document["output"][0]["text"] == WITHHELD
+        assert document["error"] == WITHHELD
+        assert not planted.left_in(document)
+    finally:
+        application.close()
+    for file in tmp_path.glob("governance.db*"):
+        assert not planted.left_in(file.read_bytes())
