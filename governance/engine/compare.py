@@ -93,17 +93,24 @@ class Alike:
     reads: frozenset[str]
     engine: Engine
 
-    def said(self, call: Call) -> Sequence[Said]:
-        """What they say of such a call."""
-        return said_of(self.engine.decide(call, (), (), ()))
+    def said(
+        self,
+        call: Call,
+        parts: Sequence[Part] = (),
+        findings: Sequence[Finding] = (),
+        failures: Sequence[DetectorFailure] = (),
+        sequence: steps.Sequence = steps.ALONE,
+    ) -> list[Said]:
+        """What they say of a call, as `Engine.decide` takes it."""
+        return said_of(self.engine.decide(call, parts, findings, failures, sequence))
 
 
 class Side:
     """One of the two sets, beside the set that decided then: `kept` are the policies that are the same in both, the
-    engine decides the rest, as on the day of `now`: an exception that has ended is one no more.
+    engines decide the rest, as on the day of `now`: an exception that has ended is one no more.
 
     `decided` is None where this version cannot read the set that decided: then nothing is kept. `beside` is the other
-    side's set. `alike` holds the same policies as the engine.
+    side's set. `alike` holds the policies that are decided, by what they read.
     """
 
     def __init__(
@@ -129,14 +136,13 @@ class Side:
             policy for policy in policies if policy.id not in self.kept or others.get(policy.id) != meaning(policy)
         ]
         self.scopes = frozenset(policy.scope for policy in changed) - {PolicyScope.CALL}
-        self.engine = Engine(PolicySet(changed), clock=lambda: now) if changed else None
         by_reads: dict[frozenset[str], list[Policy]] = {}
         for policy in changed:
             by_reads.setdefault(read_by(policy), []).append(policy)
         self.alike = tuple(
             Alike(reads=reads, engine=Engine(PolicySet(some), clock=lambda: now)) for reads, some in by_reads.items()
         )
-        self.reads = self.engine.language.reads if self.engine is not None else frozenset()
+        self.reads = frozenset[str]().union(*(one.engine.language.reads for one in self.alike))
         self.reads_lengths = "output_length" in self.reads or ("documents" in self.reads and _names_length(changed))
         self._installed = installed
         self._units = frozenset(unit for policy in differing for unit in units_of(policy, installed.units))
@@ -179,7 +185,7 @@ class Side:
         sequence: steps.Sequence = steps.ALONE,
     ) -> list[Said]:
         """What the policies that are not kept say of the call."""
-        return said_of(self.engine.decide(call, parts, findings, failures, sequence)) if self.engine is not None else []
+        return [said for one in self.alike for said in one.said(call, parts, findings, failures, sequence)]
 
 
 def meaning(policy: Policy) -> bytes:

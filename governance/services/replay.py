@@ -157,7 +157,7 @@ class _Pair:
     def __init__(self, before: Side, after: Side) -> None:
         self.before, self.after = before, after
         self.scopes = before.scopes | after.scopes
-        self.decides = before.engine is not None or after.engine is not None
+        self.decides = bool(before.alike or after.alike)
         reads = before.reads | after.reads
         self.sealed = bool(reads & _SEALED)
         self.lengths = before.reads_lengths or after.reads_lengths
