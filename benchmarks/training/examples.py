@@ -59,7 +59,7 @@ def ordinary(seed: int, each: int = 24) -> Iterator[Text]:
         parts = [expand(chance.choice(english), slots, chance) for _ in range(chance.randint(2, 4))]
         yield Text(source=ORDINARY, text=" ".join(parts), label=0)
     for _ in range(each * 10):
-        pasted = document(chance)
+        pasted = document(chance, chance.choice(grammar("documents")["pasted"]))
         yield Text(source=ORDINARY, text=f"{expand(chance.choice(english), slots, chance)}\n\n{pasted}", label=0)
 
 
@@ -94,7 +94,7 @@ def planted(
     chance = random.Random(seed)
     injected = grammar("injected")
     families = sorted(injected["families"])
-    slots = {**injected["slots"], "n": ["4", "7", "19"]}
+    slots = injected["slots"]
     for number in range(count):
         source, text = chance.choice(documents) if documents and chance.random() < 0.5 else (ATTACKS, document(chance))
         if len(text) > 2500:
