@@ -213,7 +213,7 @@ class Replay:
                 self._undecided(tally, one)
                 continue
             tally.recorded_queued += one.queued
-            pair = self._pairs[one.policy_set]
+            pair = self._pair(one.policy_set)
             if self._stale(pair, one):
                 tally.undecidable(one.id)
             elif not pair.decides:
@@ -224,7 +224,7 @@ class Replay:
                 waiting.setdefault(one.policy_set, []).append(one)
         for number, some in waiting.items():
             for start in range(0, len(some), TOGETHER):
-                self._decide(tally, self._pairs[number], some[start : start + TOGETHER])
+                self._decide(tally, self._pair(number), some[start : start + TOGETHER])
         return tally
 
     @staticmethod
@@ -301,7 +301,7 @@ class Replay:
                 tally.quiet(one.key)
                 return
         elif recorded := said_in(one.detail["policies"]):
-            pair = self._pairs[one.policy_set]
+            pair = self._pair(one.policy_set)
             before = _with(recorded, pair.before.kept, before)
             after = _with(recorded, pair.after.kept, after)
         tally.add(one.id, one.key, before, after, judged)

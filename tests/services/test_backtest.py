@@ -105,6 +105,7 @@ pairs = st.sampled_from([tuple(VARIANTS), REMEMBERED]).flatmap(
     lambda names: st.tuples(policy_sets(*names), policy_sets(*names))
 )
 DECIDED = PolicySet([variant(name, 0) for name in VARIANTS])
+DECIDED_LATER = PolicySet([variant(name, min(1, len(VARIANTS[name]) - 1)) for name in VARIANTS])
 
 
 def anew(place: Place, by: PolicySet, calls: Sequence[Call]) -> list[Decision]:
@@ -145,10 +146,14 @@ def assert_exact(report: Report, before: Sequence[Decision], after: Sequence[Dec
     assert sum(one.after.flagged for one in report.systems) == whole.after.flagged
 
 
-@pytest.mark.parametrize("readable", [True, False], ids=["kept", "unreadable"])
-def test_what_a_backtest_says_is_what_deciding_each_call_anew_says(place: Place, readable: bool) -> None:
+@pytest.mark.parametrize("kept", ["one set", "two sets", "unreadable"])
+def test_what_a_backtest_says_is_what_deciding_each_call_anew_says(place: Place, kept: str) -> None:
     calls = varied(place)
-    place.record(DECIDED, *calls, readable=readable)
+    traces = sorted({call.trace_id for call in calls})
+    late = set(traces[len(traces) // 2 :]) if kept == "two sets" else set()
+    place.record(DECIDED, *[call for call in calls if call.trace_id not in late], readable=kept != "unreadable")
+    if late:
+        place.record(DECIDED_LATER, *[call for call in calls if call.trace_id in late])
     service = place.service()
 
     @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
