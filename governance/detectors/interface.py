@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
@@ -13,6 +13,7 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 from governance.domain.calls import Call
 from governance.domain.content import Content, Part
 from governance.domain.findings import Finding
+from governance.errors import BadInput
 
 OptionValue: TypeAlias = "str | int | float | bool | Sequence[OptionValue] | Mapping[str, OptionValue] | None"
 
@@ -258,6 +259,26 @@ class Fault(str):
         fault = super().__new__(cls, message)
         fault.path = path
         return fault
+
+
+def listed_problems(
+    options: Options,
+    name: str,
+    wrong: Callable[[Mapping[str, OptionValue]], Iterable[tuple[str, str]]],
+    gathered: Callable[[Sequence[Options]], object],
+) -> list[Fault]:
+    """What is wrong with the items that the option `name` lists. `wrong` names each item's mistakes, with the setting
+    that they are about; where there is none, `gathered` raises `BadInput` for what does not fit together."""
+    items = options.get(name)
+    found: list[Fault] = []
+    for number, one in enumerate(items if isinstance(items, list | tuple) else ()):
+        found += [Fault(said, name, number, key) for key, said in wrong(one if isinstance(one, Mapping) else {})]
+    if not found:
+        try:
+            gathered([options])
+        except BadInput as error:
+            found.append(Fault(str(error), name))
+    return found
 
 
 def no_problems(options: Options) -> Sequence[str]:

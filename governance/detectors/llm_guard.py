@@ -29,6 +29,7 @@ from governance.detectors.interface import (
     Options,
     OptionValue,
     Surroundings,
+    listed_problems,
     version_of,
 )
 from governance.errors import BadInput
@@ -162,17 +163,7 @@ def _direction(asked: Mapping[str, OptionValue]) -> str:
 
 def problems(options: Options) -> list[Fault]:
     """What is wrong with the scanners of one request."""
-    scanners = options.get("scanners")
-    found: list[Fault] = []
-    for number, one in enumerate(scanners if isinstance(scanners, list | tuple) else ()):
-        wrong = _wrong(one if isinstance(one, Mapping) else {})
-        found += [Fault(message, "scanners", number, key) for key, message in wrong]
-    if not found:
-        try:
-            _specified([options])
-        except BadInput as error:
-            found.append(Fault(str(error), "scanners"))
-    return found
+    return listed_problems(options, "scanners", _wrong, _specified)
 
 
 def _wrong(asked: Mapping[str, OptionValue]) -> Iterator[tuple[str, str]]:

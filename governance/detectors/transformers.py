@@ -30,6 +30,7 @@ from governance.detectors.interface import (
     Options,
     OptionValue,
     Surroundings,
+    listed_problems,
     version_of,
 )
 from governance.detectors.llm_guard import weights_of
@@ -86,17 +87,7 @@ def _but_score(asked: Mapping[str, OptionValue]) -> str:
 
 def problems(options: Options) -> list[Fault]:
     """What is wrong with the models of one request."""
-    models = options.get("models")
-    found: list[Fault] = []
-    for number, one in enumerate(models if isinstance(models, list | tuple) else ()):
-        wrong = _wrong(one if isinstance(one, Mapping) else {})
-        found += [Fault(message, "models", number, key) for key, message in wrong]
-    if not found:
-        try:
-            _specified([options])
-        except BadInput as error:
-            found.append(Fault(str(error), "models"))
-    return found
+    return listed_problems(options, "models", _wrong, _specified)
 
 
 def _wrong(asked: Mapping[str, OptionValue]) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from governance.detectors.host.scanning import READS, RECEIVED
-from governance.detectors.interface import Fault, Options, OptionValue
+from governance.detectors.interface import Fault, Options, OptionValue, listed_problems
 from governance.errors import BadInput
 
 MIN_SCORE = 0.5
@@ -79,17 +79,7 @@ def _rubric(asked: Mapping[str, OptionValue]) -> Rubric:
 
 def problems(options: Options) -> list[Fault]:
     """What is wrong with the rubrics of one request."""
-    rubrics = options.get("rubrics")
-    found: list[Fault] = []
-    for number, one in enumerate(rubrics if isinstance(rubrics, list | tuple) else ()):
-        wrong = _wrong(one if isinstance(one, Mapping) else {})
-        found += [Fault(message, "rubrics", number, key) for key, message in wrong]
-    if not found:
-        try:
-            specified([options])
-        except BadInput as error:
-            found.append(Fault(str(error), "rubrics"))
-    return found
+    return listed_problems(options, "rubrics", _wrong, specified)
 
 
 def _wrong(asked: Mapping[str, OptionValue]) -> Iterator[tuple[str, str]]:
