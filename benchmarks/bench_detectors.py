@@ -37,7 +37,7 @@ def run() -> Table:
             [base64.b64encode(base64.b64encode(one.encode())).decode() for one in plain],
             None,
         ),
-        "100 KB of random letters and digits": ([_random(chance) for _ in range(5)], None),
+        "100 KB of random letters and digits": ([_random(chance) for _ in range(110)], None),
         "1 MB of zero-width characters": (["\u200b" * 1_000_000], None),
         "10 MB, ASCII": (["".join(plain) * 10], None),
     }
