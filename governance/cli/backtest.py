@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ import typer
 
 from governance.bootstrap import running
 from governance.cli.acting import acting
+from governance.cli.options import moment
 from governance.cli.output import JsonFlag, emit, plain, progress_of, table
 from governance.cli.rollout import FILES, FORCE, named_set
 from governance.errors import BadInput, Conflict
@@ -89,19 +89,6 @@ def _golden(path: Path) -> Sequence[Golden]:
             return read(str(path), stream)
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror}.") from None
-
-
-def moment(option: str, text: str) -> datetime | None:
-    """A day or a time as an option says it; None where it is not given."""
-    if not text:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise BadInput(
-            f"{option} {text[:40]!r} is not a day or a time.", advice="Example: 2026-11-01 or 2026-11-01T09:00:00Z."
-        ) from None
 
 
 def _show(report: Report, tried: str, beside: str, golden: Path | None) -> None:

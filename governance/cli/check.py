@@ -21,7 +21,7 @@ from governance.domain.findings import Finding
 from governance.domain.steps import NOBODY, Around
 from governance.engine.check import NOTHING_KNOWN, Checked, Checker, around_of
 from governance.engine.decide import Engine
-from governance.engine.request import DIRECTIONS, call_from, steps_from
+from governance.engine.request import DIRECTIONS, call_from, object_of, steps_from
 from governance.errors import BadInput, GovernanceError, TooLarge
 from governance.policy.load import load
 
@@ -177,18 +177,7 @@ def _batches(stream: IO[bytes]) -> Iterator[list[bytes]]:
 def _object(line: bytes) -> dict[str, Any]:
     if len(line) > LONGEST_LINE:
         raise TooLarge(f"the line is over {LONGEST_LINE // 2**20} MiB.")
-    try:
-        value = json.loads(line)
-    except UnicodeDecodeError:
-        raise BadInput("the line is not UTF-8.") from None
-    except ValueError as error:
-        where = f" (column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
-        raise BadInput(f"the line is no JSON{where}.") from None
-    except RecursionError:
-        raise BadInput("the line is nested too deeply.") from None
-    if not isinstance(value, dict):
-        raise BadInput("the line is no JSON object.")
-    return value
+    return object_of(line)
 
 
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from governance.bootstrap import open_application
 from governance.cli.acting import acting
+from governance.cli.options import moment
 from governance.cli.output import JsonFlag, emit, progress
 from governance.domain.events import EventKind
 from governance.errors import BadInput
@@ -34,8 +34,8 @@ def export(
 ) -> None:
     """Write an evidence package that `governance audit verify FILE` checks offline."""
     chosen = EvidenceFilter(
-        since=_moment("--since", since),
-        until=_moment("--until", until),
+        since=moment("--since", since),
+        until=moment("--until", until),
         system=system,
         policy=policy,
         case=case,
@@ -73,18 +73,6 @@ def _kind(text: str) -> EventKind:
     except ValueError:
         raise BadInput(
             f"There is no kind of event {text!r}.", advice=f"Use one of: {', '.join(kind.value for kind in EventKind)}."
-        ) from None
-
-
-def _moment(option: str, text: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise BadInput(
-            f"{option} {text!r} is not a day or a time.", advice="Example: 2026-11-01 or 2026-11-01T09:00:00Z."
         ) from None
 
 

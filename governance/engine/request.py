@@ -91,6 +91,22 @@ def call_from(value: object, *, direction: str = "input", system: str = "", stri
     )
 
 
+def object_of(line: bytes) -> dict[str, Any]:
+    """The JSON object that a line of a file holds. Raises `BadInput` that says what the line is instead."""
+    try:
+        value = json.loads(line)
+    except UnicodeDecodeError:
+        raise BadInput("the line is not UTF-8.") from None
+    except ValueError as error:
+        where = f" (column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
+        raise BadInput(f"the line is no JSON{where}.") from None
+    except RecursionError:
+        raise BadInput("the line is nested too deeply.") from None
+    if not isinstance(value, dict):
+        raise BadInput("the line is no JSON object.")
+    return value
+
+
 def steps_from(value: object, call: Call, *, strict: bool = False) -> tuple[Call, ...]:
     """The `steps` that a JSON value names before `call`, which was made of the same value. Raises `BadInput`."""
     given = _items(value, "steps") if isinstance(value, Mapping) else []

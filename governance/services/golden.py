@@ -17,7 +17,7 @@ from governance.domain.decisions import Action, Decision
 from governance.domain.steps import Around
 from governance.engine.check import NOTHING_KNOWN, Checker, around_of
 from governance.engine.decide import Engine
-from governance.engine.request import call_from, steps_from
+from governance.engine.request import call_from, object_of, steps_from
 from governance.errors import BadInput, GovernanceError
 from governance.policy.policy import PolicySet
 from governance.services.share import Share, share
@@ -84,17 +84,7 @@ def _lines(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _golden(number: int, raw: bytes) -> Golden:
-    try:
-        value = json.loads(raw)
-    except UnicodeDecodeError:
-        raise BadInput("the line is not UTF-8.") from None
-    except ValueError as error:
-        where = f" (column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
-        raise BadInput(f"the line is no JSON{where}.") from None
-    except RecursionError:
-        raise BadInput("the line is nested too deeply.") from None
-    if not isinstance(value, dict):
-        raise BadInput("the line is no JSON object.")
+    value = object_of(raw)
     expect = _expected(value)
     call = call_from(value, system=SYSTEM)
     name = value.get("id")
