@@ -378,7 +378,7 @@ class RolloutService:
             return rollout.policy_set_id, rollout.digest
         if len(named) < 8 or not set(named.lower()) <= set("0123456789abcdef"):
             raise BadInput(
-                f"{named[:40]!r} is neither the number of a rollout nor the beginning of a digest.",
+                f"{named[:40]!r} is neither the number of a rollout nor the beginning of a digest, and no folder here.",
                 advice="See: governance policy history.",
             )
         known = tx.rollouts.known(named.lower())
