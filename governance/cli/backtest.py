@@ -12,7 +12,7 @@ import typer
 from governance.bootstrap import running
 from governance.cli.acting import acting
 from governance.cli.options import moment
-from governance.cli.output import JsonFlag, emit, plain, progress_of, table
+from governance.cli.output import JsonFlag, counted, emit, plain, progress_of, table
 from governance.cli.rollout import FILES, FORCE, named_set
 from governance.errors import BadInput, Conflict
 from governance.policy.policy import PolicySet
@@ -96,7 +96,7 @@ def _show(report: Report, tried: str, beside: str, golden: Path | None) -> None:
     where = f" of {plain(report.span.system)}" if report.span.system else ""
     examined = f", {report.examined:,} of them looked at again" if report.examined else ""
     typer.echo(
-        f"{_count(report.calls, 'call')}{where} from {report.span.since:%Y-%m-%d %H:%M} to "
+        f"{counted(report.calls, 'call')}{where} from {report.span.since:%Y-%m-%d %H:%M} to "
         f"{report.span.until:%Y-%m-%d %H:%M} UTC decided in {report.seconds:.1f} s{examined}."
     )
     for line in undecided(report):
@@ -115,13 +115,13 @@ def undecided(report: Report) -> list[str]:
     said = []
     if report.stale:
         said.append(
-            f"Not decided: {_count(report.stale, 'call')} whose findings are not those of today's detectors, or that "
+            f"Not decided: {counted(report.stale, 'call')} whose findings are not those of today's detectors, or that "
             "cannot be read any more. --examine N looks again at up to N of them."
         )
     if report.unchecked:
-        said.append(f"Not decided: {_count(report.unchecked, 'call')} that could not be checked in the first place.")
+        said.append(f"Not decided: {counted(report.unchecked, 'call')} that could not be checked in the first place.")
     if report.waiting:
-        said.append(f"Not decided: {_count(report.waiting, 'call')} still waiting for the check.")
+        said.append(f"Not decided: {counted(report.waiting, 'call')} still waiting for the check.")
     return said
 
 
@@ -144,7 +144,7 @@ def _show_traffic(report: Report) -> None:
         typer.echo("Hours are not known: no verdict on a flagged case was given in the last 90 days.")
     else:
         cases = "" if report.cases_a_queued_call == 1 else f", {report.cases_a_queued_call:.2f} cases a queued call"
-        verdicts = _count(report.verdicts, "verdict")
+        verdicts = counted(report.verdicts, "verdict")
         typer.echo(f"Hours by {verdicts}: {report.seconds_a_case:.0f} s from claim to verdict{cases}.")
     _examples("Newly flagged", whole.newly, whole.newly_examples)
     _examples("No longer flagged", whole.no_longer, whole.no_longer_examples)
@@ -202,7 +202,7 @@ def _flagged(one: Change) -> str:
 def _examples(words: str, count: int, calls: Sequence[int]) -> None:
     if calls:
         shown = ", ".join(str(call) for call in calls[:_SHOWN])
-        typer.echo(f"{words}: {_count(count, 'call')}, for example {shown} (governance calls show ID).")
+        typer.echo(f"{words}: {counted(count, 'call')}, for example {shown} (governance calls show ID).")
 
 
 def _share(one: Share) -> str:
@@ -230,7 +230,7 @@ def _added(one: Change) -> str:
 def _show_golden(told: GoldenReport, file: str) -> None:
     typer.echo("")
     table(
-        [f"{_count(told.calls, 'golden call')}", "In force", "Tried"],
+        [f"{counted(told.calls, 'golden call')}", "In force", "Tried"],
         [
             ["As expected", _share(told.before.right), _share(told.after.right)],
             ["Precision", _share(told.before.precision), _share(told.after.precision)],
@@ -244,14 +244,10 @@ def _show_golden(told: GoldenReport, file: str) -> None:
 def _cases(words: str, count: int, cases: Sequence[GoldenCase], file: str) -> None:
     if not count:
         return
-    typer.echo(f"{words}: {_count(count, 'golden call')}.")
+    typer.echo(f"{words}: {counted(count, 'golden call')}.")
     for one in cases[:_SHOWN]:
         named = f" {plain(one.name)}" if one.name else ""
         typer.echo(f"  {plain(file)}:{one.line}:{named} expected {one.expect}: {one.before} → {one.after}")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def add(app: typer.Typer) -> None:

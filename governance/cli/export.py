@@ -10,7 +10,7 @@ import typer
 from governance.bootstrap import open_application
 from governance.cli.acting import acting
 from governance.cli.options import moment
-from governance.cli.output import JsonFlag, emit, progress
+from governance.cli.output import JsonFlag, counted, emit, progress
 from governance.domain.events import EventKind
 from governance.errors import BadInput
 from governance.services.export import EvidenceFilter
@@ -60,8 +60,9 @@ def export(
     }
 
     def human() -> None:
-        records = ", ".join(f"{count} {name}" for name, count in done.records.items() if count) or "no records"
-        typer.echo(f"{out}: {done.events} events, {records}; proven against a log of {done.size}.")
+        found = [counted(number, name.removesuffix("s")) for name, number in done.records.items() if number]
+        records = ", ".join(found) or "no records"
+        typer.echo(f"{out}: {counted(done.events, 'event')}, {records}; proven against a log of {done.size}.")
         typer.echo(f"Verify it with: governance audit verify {out}")
 
     emit(document, human, as_json=json)

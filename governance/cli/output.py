@@ -35,6 +35,11 @@ def console() -> Console:
     )
 
 
+def counted(number: int, what: str) -> str:
+    """A number with what it counts: 1 call, 1,940 calls."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 def plain(text: object) -> str:
     """The text with control characters (escape sequences, bidirectional overrides) made visible and lone surrogates
     replaced."""

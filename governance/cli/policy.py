@@ -14,7 +14,7 @@ from governance.bootstrap import running
 from governance.cli import backtest, rollout
 from governance.cli.acting import acting
 from governance.cli.junit import junit
-from governance.cli.output import JsonFlag, emit, plain, table
+from governance.cli.output import JsonFlag, counted, emit, plain, table
 from governance.engine.coverage import Coverage, coverage
 from governance.engine.trial import Trial, trials
 from governance.errors import BadInput, NotFound
@@ -71,11 +71,7 @@ def _verdict(loaded: Loaded, folder: Path) -> str:
     if loaded.policy_set is not None and not warnings:
         policy_set = loaded.policy_set
         return f"{len(policy_set.policies)} policies in {folder}, nothing wrong. Set {policy_set.digest[:12]}."
-    return f"{_count(errors, 'error')}, {_count(warnings, 'warning')} in {folder}."
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+    return f"{counted(errors, 'error')}, {counted(warnings, 'warning')} in {folder}."
 
 
 @app.command("test")
@@ -267,15 +263,15 @@ def _show_suggestions(found: Sequence[Suggestion], policy: Policy, *, written: P
         false = len(lesson.stops) + len(lesson.left)
         what = f"{lesson.param}: {lesson.value} -> {lesson.to}" if lesson.param else "an exception"
         typer.echo(
-            f"{number}. {plain(what)}: stops {len(lesson.stops)} of {_count(false, 'false alarm')}, keeps all of "
-            f"{_count(lesson.keeps, 'violation')}"
+            f"{number}. {plain(what)}: stops {len(lesson.stops)} of {counted(false, 'false alarm')}, keeps all of "
+            f"{counted(lesson.keeps, 'violation')}"
             + (f"; of {one.undecided} undecided it stops {one.undecided_stopped}." if one.undecided else ".")
         )
         if one.history is not None:
             asked = one.history
-            left = f"; {_count(asked.undecided, 'call')} could not be asked" if asked.undecided else ""
+            left = f"; {counted(asked.undecided, 'call')} could not be asked" if asked.undecided else ""
             anew = f" and on {asked.newly} anew" if asked.newly else ""
-            calls = _count(asked.calls, "call")
+            calls = counted(asked.calls, "call")
             typer.echo(
                 f"   Checked on {calls} of the last 30 days: it fires on {asked.no_longer} no longer{anew}{left}."
             )
