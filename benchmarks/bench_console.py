@@ -303,7 +303,7 @@ async def _rerun(socket: websockets.ClientConnection, page: str, query: str) -> 
     seen = False
     while True:
         answer = ForwardMsg()
-        answer.ParseFromString(await socket.recv())  # type: ignore[arg-type]
+        answer.ParseFromString(await socket.recv())
         kind = answer.WhichOneof("type")
         # A list that the browser holds already comes as a reference to it.
         shown = answer.delta.new_element.WhichOneof("type")

@@ -70,13 +70,13 @@ def direct(
     for (source, label), group in groups.items():
         weight = len(group) ** -0.5 * (1.5 if source.startswith("own") else 1.0)
         for text in group:
-            one = seen[text]
-            if not one.words:
+            read = seen[text]
+            if not read.words:
                 continue
-            rows.add(one.features, one.windows, 0, label, weight)
+            rows.add(read.features, read.windows, 0, label, weight)
             if not label:
-                for number in _some(one.count, text, 3):
-                    rows.add(one.features, one.windows, number, 0, weight / 3)
+                for number in _some(read.count, text, 3):
+                    rows.add(read.features, read.windows, number, 0, weight / 3)
     return head_of(
         DIRECT, fit(rows.evened(), SIZE, strength=STRENGTH, iterations=iterations), handicaps=DIRECT_HANDICAPS
     )

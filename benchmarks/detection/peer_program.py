@@ -35,8 +35,8 @@ def detect_secrets() -> Callable[[str], Answer]:
 
 def presidio(*, ner: bool) -> Callable[[str], Answer]:
     import tldextract  # type: ignore[import-not-found]
-    from presidio_analyzer import AnalyzerEngine  # type: ignore[import-not-found]
-    from presidio_analyzer.nlp_engine import NlpEngineProvider  # type: ignore[import-not-found]
+    from presidio_analyzer import AnalyzerEngine
+    from presidio_analyzer.nlp_engine import NlpEngineProvider
 
     # Its e-mail recogniser would fetch the list of public suffixes: the one that came with the package is used.
     tldextract.tldextract.TLD_EXTRACTOR = tldextract.TLDExtract(suffix_list_urls=(), cache_dir=None)
@@ -60,7 +60,7 @@ def presidio(*, ner: bool) -> Callable[[str], Answer]:
 
 
 def llm_guard_secrets() -> Callable[[str], Answer]:
-    from llm_guard.input_scanners import Secrets  # type: ignore[import-not-found]
+    from llm_guard.input_scanners import Secrets
 
     scanner = Secrets()
 

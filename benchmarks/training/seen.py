@@ -24,7 +24,7 @@ class One:
 
     @property
     def words(self) -> int:
-        return self.features.words.shape[1]
+        return int(self.features.words.shape[1])
 
     @property
     def count(self) -> int:

@@ -74,7 +74,7 @@ def application(tmp_path: Path, sqlite_template: Path, policies: Path) -> Iterat
     data = tmp_path / "var"
     data.mkdir(mode=0o700)
     shutil.copy(sqlite_template, data / "governance.db")
-    application = Application(Settings(_env_file=None, data_dir=data, policies=policies, max_body_mib=1))
+    application = Application(Settings(_env_file=None, data_dir=data, policies=policies, max_body_mib=1))  # type: ignore[call-arg]
     yield application
     application.close()
 

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from governance import bootstrap
-from governance.domain.people import Role, RoleBinding
+from governance.domain.people import Role, RoleBinding, operator
 from governance.policy.load import load
 from governance.settings import Settings
 from tests.console.world import World
@@ -72,7 +72,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     application.rollout.ensure(lambda: load(folder / "policies"))
     passwords = {}
     for role in (Role.REVIEWER, Role.COMPLIANCE_OFFICER, Role.ENGINEER):
-        made = application.people.add(_operator(), role.value, [RoleBinding(role=role)])
+        made = application.people.add(operator("tests"), role.value, [RoleBinding(role=role)])
         world.people[role.value] = application.sessions.sign_in_local(role.value, made.password).actor
         current, chosen = made.password, f"long enough {role.value}"
         application.people.change_password(world.people[role.value], current, chosen)
@@ -85,12 +85,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     finally:
         serving.stop()
         application.close()
-
-
-def _operator() -> object:
-    from governance.domain.people import operator
-
-    return operator("tests")
 
 
 Open = Callable[..., Page]

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import sqlalchemy as sa
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect
 
 from governance.domain.content import PartKind
 from governance.domain.people import Role, RoleBinding
@@ -297,7 +297,12 @@ def test_a_prompt_can_not_act_on_any_page(site: Site, context: BrowserContext) -
     dialogs: list[str] = []
     page = context.new_page()
     page.on("request", lambda request: left.append(request.url) if _outside(request.url, home) else None)
-    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+
+    def dismiss(dialog: Dialog) -> None:
+        dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", dismiss)
     sign_in(page, site, "compliance_officer")
     for path in (
         "/",

@@ -297,7 +297,8 @@ def test_a_hosted_detector_states_findings_and_failures(make: Make) -> None:
     assert [one.reason for one in error.failures] == ["NotScanned: The scanner fake failed: ValueError."]
     assert runner.conditions["guard"].state == "ready"
     runner.close()
-    assert runner.conditions["guard"].state == "failed"
+    after = runner.conditions["guard"]
+    assert after.state == "failed"
 
 
 def test_a_hosted_detector_looks_at_what_its_scanners_read(make: Make) -> None:

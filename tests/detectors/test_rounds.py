@@ -287,7 +287,7 @@ def test_a_costly_detector_looks_at_what_is_flagged_unless_a_policy_wants_more()
     assert not skips(use(), use(model="m", on="always"))
     assert not skips(use(sample=1))
     assert not skips(use(), thorough=True)
-    digests = {registry.build([use(**one)]).digest for one in ({}, {"on": "always"}, {"sample": 0.5})}  # type: ignore[arg-type]
+    digests = {registry.build([use(**one)]).digest for one in ({}, {"on": "always"}, {"sample": 0.5})}
     assert len(digests) == 3
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from governance.detectors import registry
-from governance.detectors.interface import CallDetector, Detector, DetectorUse
+from governance.detectors.interface import CallDetector, Detector, DetectorUse, OptionValue
 from governance.detectors.registry import available, build, problems
 from governance.detectors.runner import FINDINGS_A_RULE, FINDINGS_A_SUBJECT, Runner, bounded, spans_of
 from governance.domain.content import Content, ContentKind
@@ -94,12 +94,12 @@ def test_packs_are_united_and_the_lowest_threshold_counts() -> None:
     assert len(one.digest) == 16
 
 
-def scanners(*one: dict[str, object]) -> DetectorUse:
-    return DetectorUse(name="llm_guard", options={"scanners": list(one)})  # type: ignore[dict-item]
+def scanners(*one: dict[str, OptionValue]) -> DetectorUse:
+    return DetectorUse(name="llm_guard", options={"scanners": list(one)})
 
 
-def models(*one: dict[str, object]) -> DetectorUse:
-    return DetectorUse(name="transformers", options={"models": list(one)})  # type: ignore[dict-item]
+def models(*one: dict[str, OptionValue]) -> DetectorUse:
+    return DetectorUse(name="transformers", options={"models": list(one)})
 
 
 def test_a_policy_reads_the_findings_of_the_scanners_that_it_named() -> None:

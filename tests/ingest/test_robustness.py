@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from governance.domain.calls import Call, ContentEvent
 from governance.errors import BadInput, TooLarge
 from governance.ingest import otlp
 from governance.ingest.batch import Batch
@@ -93,7 +94,8 @@ def decoded(body: bytes, media: str, encoding: str = "") -> Batch | None:
         except BadInput as error:
             problems.append(error.message)
             continue
-        for item in (*batch.calls, *batch.content_events):
+        items: tuple[Call | ContentEvent, ...] = (*batch.calls, *batch.content_events)
+        for item in items:
             json.dumps(item.attributes, allow_nan=False).encode()
             for message in (*item.input, *item.output):
                 assert "\0" not in message.text

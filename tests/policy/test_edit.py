@@ -14,22 +14,32 @@ from hypothesis import strategies as st
 from governance.errors import BadInput
 from governance.policy.edit import with_item, with_param, written
 from governance.policy.load import load
-from governance.policy.source import read
+from governance.policy.source import Value, read
 
 FILES = sorted(path for path in Path("policies").rglob("*.yaml"))
 SAID = 'He said: "no", and\nleft \\ 🙂 \u202e'
-TEST = {"name": "case 7", "call": {"text": SAID, "user": {"role": "guest"}}, "expect": "allow"}
-EXCEPTION = {"when": 'call.system == "hr"', "expires": dt.date(2027, 2, 1), "approved_by": "risk", "reason": "seven"}
+TEST: dict[str, Value] = {"name": "case 7", "call": {"text": SAID, "user": {"role": "guest"}}, "expect": "allow"}
+EXCEPTION: dict[str, Value] = {
+    "when": 'call.system == "hr"',
+    "expires": dt.date(2027, 2, 1),
+    "approved_by": "risk",
+    "reason": "seven",
+}
+
+
+def stated(text: str) -> dict[str, Any]:
+    """What a file says."""
+    value = read("x", text.encode())[0].value
+    assert isinstance(value, dict)
+    return value
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_default_policy_takes_a_test_an_exception_and_other_parameters(path: Path) -> None:
     text = path.read_text("utf-8")
-    before = read("x", text.encode())[0].value
-    assert isinstance(before, dict)
+    before = stated(text)
     changed = with_item(with_item(text, "tests", TEST), "exceptions", EXCEPTION)
-    after = read("x", changed.encode())[0].value
-    assert isinstance(after, dict)
+    after = stated(changed)
     assert after["tests"] == [*before["tests"], TEST]
     assert after["exceptions"][-1] == EXCEPTION
     assert {key for key in after if after[key] != before.get(key)} == {"tests", "exceptions"}
@@ -37,9 +47,7 @@ def test_every_default_policy_takes_a_test_an_exception_and_other_parameters(pat
     assert not removed, "lines that were there stay as they were"
     for name, value in (before.get("params") or {}).items():
         other = value + 1 if isinstance(value, int | float) and not isinstance(value, bool) else value
-        again = read("x", with_param(text, name, other).encode())[0].value
-        assert isinstance(again, dict)
-        assert again["params"] == {**before["params"], name: other}
+        assert stated(with_param(text, name, other))["params"] == {**before["params"], name: other}
 
 
 STYLES = [
@@ -54,12 +62,11 @@ STYLES = [
 
 @pytest.mark.parametrize("text", STYLES)
 def test_each_way_of_writing_is_understood(text: str) -> None:
-    stated: Any = read("x", text.encode())[0].value
-    changed: Any = read("x", with_param(with_param(text, "least", 4), "words", ["z"]).encode())[0].value
+    changed = stated(with_param(with_param(text, "least", 4), "words", ["z"]))
     assert changed["params"] == {"least": 4, "words": ["z"]}
-    changed = read("x", with_item(text, "tests", TEST).encode())[0].value
-    assert changed["tests"] == [*(stated.get("tests") or []), TEST]
-    changed = read("x", with_item(text, "exceptions", EXCEPTION).encode())[0].value
+    changed = stated(with_item(text, "tests", TEST))
+    assert changed["tests"] == [*(stated(text).get("tests") or []), TEST]
+    changed = stated(with_item(text, "exceptions", EXCEPTION))
     assert changed["exceptions"] == [EXCEPTION]
 
 

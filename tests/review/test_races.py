@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -134,9 +135,9 @@ def test_a_case_raised_while_it_is_decided_never_skips_the_second_person(
     token = house.review.claim(reviewer, case).lease_token
     other = another_process()
     other._numbers = iter(range(9_000, 9_100))
-    violation = {"outcome": VerdictOutcome.VIOLATION, "reason": ReasonCode.ATTACK}
+    violation = partial(house.review.decide, outcome=VerdictOutcome.VIOLATION, reason=ReasonCode.ATTACK)
     acts = [
-        lambda: house.review.decide(reviewer, case, token, **violation),
+        lambda: violation(reviewer, case, token),
         lambda: other.flag(call, Severity.CRITICAL),
     ]
     race(*(acts if attempt % 2 else reversed(acts)))

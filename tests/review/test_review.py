@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TypedDict
 
 import pytest
 
@@ -13,8 +14,14 @@ from governance.errors import BadInput, Conflict, NotFound, Refused
 from governance.store import tables as t
 from tests.review.conftest import LEASE, House
 
-VIOLATION = {"outcome": VerdictOutcome.VIOLATION, "reason": ReasonCode.ATTACK}
-FALSE_ALARM = {"outcome": VerdictOutcome.FALSE_ALARM, "reason": ReasonCode.QUOTED}
+
+class Verdict(TypedDict):
+    outcome: VerdictOutcome
+    reason: ReasonCode
+
+
+VIOLATION: Verdict = {"outcome": VerdictOutcome.VIOLATION, "reason": ReasonCode.ATTACK}
+FALSE_ALARM: Verdict = {"outcome": VerdictOutcome.FALSE_ALARM, "reason": ReasonCode.QUOTED}
 
 
 def test_a_case_is_claimed_decided_and_closed(house: House) -> None:
@@ -328,6 +335,7 @@ def test_there_must_be_such_a_case(house: House) -> None:
 def test_a_second_decision_joins_the_open_case_and_can_only_raise_it(house: House) -> None:
     call = house.call()
     case = house.flag(call, Severity.MEDIUM)
+    assert case is not None
     assert house.row(case).due_at == (house.row(case).opened_at + timedelta(days=3) // timedelta(microseconds=1))
     house.clock.forward(hours=1)
     assert house.flag(call, Severity.CRITICAL, queue="safety") == case
@@ -356,8 +364,9 @@ def test_after_the_verdict_a_new_decision_opens_a_new_case(house: House) -> None
     claim = house.review.claim(reviewer, first)
     house.review.decide(reviewer, first, claim.lease_token, **FALSE_ALARM)
     second = house.flag(call, Severity.MEDIUM)
-    assert second not in (None, first)
-    assert house.row(second).state == "open"  # type: ignore[arg-type]
+    assert second is not None
+    assert second != first
+    assert house.row(second).state == "open"
 
 
 def test_no_queue_no_case(house: House) -> None:

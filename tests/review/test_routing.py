@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -47,7 +48,9 @@ def test_the_severest_policy_that_asked_for_review_gives_the_title() -> None:
 
 
 def test_without_a_policy_the_explanation_is_the_title() -> None:
-    draft = draft_for_decision(make_decision(policies=(), severity=None, explanation="It could not be checked."), "")
+    draft = draft_for_decision(
+        replace(make_decision(policies=(), explanation="It could not be checked."), severity=None), ""
+    )
     assert draft is not None
     assert (draft.title, draft.severity) == ("It could not be checked.", Severity.MEDIUM)
 

@@ -39,7 +39,7 @@ def lower(folder: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def application(tmp_path: Path, folder: Path, database_url: str) -> Iterator[Application]:
-    settings = Settings(data_dir=tmp_path / "var", policies=folder, database_url=database_url, _env_file=None)
+    settings = Settings(data_dir=tmp_path / "var", policies=folder, database_url=database_url, _env_file=None)  # type: ignore[call-arg]
     made = open_application(settings)
     run_as(made)
     yield made

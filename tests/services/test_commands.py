@@ -22,7 +22,7 @@ Command = Callable[..., tuple[int, Any, str]]
 
 @pytest.fixture
 def application(tmp_path: Path) -> Iterator[Application]:
-    made = open_application(Settings(data_dir=tmp_path / "var", policies=POLICIES, _env_file=None))
+    made = open_application(Settings(data_dir=tmp_path / "var", policies=POLICIES, _env_file=None))  # type: ignore[call-arg]
     made.people._hasher = QUICK
     run_as(made)
     yield made

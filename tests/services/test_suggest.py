@@ -56,7 +56,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def application(tmp_path: Path, folder: Path) -> Iterator[Application]:
-    made = open_application(Settings(data_dir=tmp_path / "var", policies=folder, _env_file=None))
+    made = open_application(Settings(data_dir=tmp_path / "var", policies=folder, _env_file=None))  # type: ignore[call-arg]
     run_as(made)
     yield made
     run_as(None)

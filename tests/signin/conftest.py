@@ -59,7 +59,7 @@ def application(tmp_path: Path, sqlite_template: Path) -> Iterator[Application]:
     data = tmp_path / "var"
     data.mkdir(mode=0o700)
     shutil.copy(sqlite_template, data / "governance.db")
-    application = Application(Settings(_env_file=None, data_dir=data))
+    application = Application(Settings(_env_file=None, data_dir=data))  # type: ignore[call-arg]
     yield application
     application.close()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -106,13 +106,13 @@ class Away:
         self.times = times
         self.attempts = 0
 
-    def load(self, call_ids: object, sets: object) -> list[LoadedCall]:
+    def load(self, call_ids: object, sets: object, *, decided: bool = False) -> list[LoadedCall]:
         self.attempts += 1
         if self.attempts <= self.times:
             raise store.unavailable()
         return []
 
-    def save(self, checked: list[CheckedCall], sets: object, *, job: int | None = None) -> list[Written]:
+    def save(self, checked: Sequence[CheckedCall], sets: object, *, job: int | None = None) -> list[Written]:
         return []
 
     def standing(self, call_ids: object) -> list[Written]:

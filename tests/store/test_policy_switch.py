@@ -44,8 +44,8 @@ class Words:
         at = content.text.find(self.word)
         if at < 0:
             return ()
-        place = {"start": at, "end": at + len(self.word)}
-        return (Finding(detector=self.name, category="injection", rule=self.word, score=0.8, **place),)
+        end = at + len(self.word)
+        return (Finding(detector=self.name, category="injection", rule=self.word, score=0.8, start=at, end=end),)
 
 
 def using(name: str, detector: str = "first", **changes: Any) -> Any:

@@ -116,7 +116,7 @@ def test_a_moved_or_changed_ciphertext_does_not_open(database: Database, writer:
     call_id = writer.write([Batch(calls=(make_call(),))])[0].call_ids[0]
     with database.write() as transaction:
         rows = transaction.connection.execute(sa.select(t.message.c.id, t.message.c.body)).all()
-        for (number, _), (_, body) in zip(rows, rows[1:] + rows[:1], strict=True):
+        for (number, _), (_, body) in zip(rows, [*rows[1:], *rows[:1]], strict=True):
             transaction.connection.execute(t.message.update().where(t.message.c.id == number).values(body=body))
     with pytest.raises(NotFound, match="changed or moved"):
         opened(database, keyring, call_id)
