@@ -1,99 +1,29 @@
 """A policy change tried on recorded calls, as its page starts, watches, stops and shows it.
 
-A trial runs in a thread of its own, with processes that count, so that no other session waits for it. Its report is
-stored by the service; what a page shows is always what was stored.
+A trial is `work` with processes that count, so that no other session waits for it. Its report is stored by the service;
+what a page shows is always what was stored.
 """
 
 from __future__ import annotations
 
 import textwrap
-import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import altair as alt
 import pandas as pd
 import streamlit as st
-import structlog
 
-from app import policies, session, words
+from app import policies, session, words, work
 from app.components import ui
-from governance.domain.people import Actor, Permission
-from governance.errors import GovernanceError
+from governance.domain.people import Permission
 from governance.policy.policy import PolicySet
-from governance.services.backtest import BacktestService
+from governance.services.backtest import Progress
 from governance.store.queries import calls
 
-_LOG = structlog.get_logger("governance.console")
-PROCESSES = 2
 EXAMPLES = 3
 SHOWN = 8
 """Policies in the chart, those with the largest changes."""
-
-
-class Cancelled(Exception):
-    """Somebody stopped it: nothing is kept."""
-
-
-@dataclass(kw_only=True)
-class Trial:
-    """One backtest at work. Written by its thread, read by any session."""
-
-    done: int = 0
-    of: int = 0
-    stop: threading.Event = field(default_factory=threading.Event)
-    ended: threading.Event = field(default_factory=threading.Event)
-    trouble: str = ""
-
-    def heard(self, done: int, of: int) -> None:
-        if self.stop.is_set():
-            raise Cancelled
-        self.done, self.of = done, of
-
-    def work(self, service: BacktestService, who: Actor, candidate: PolicySet, against: PolicySet) -> None:
-        """Runs to its end; what is refused or breaks is kept as a sentence."""
-        try:
-            service.run(who, candidate, against=against, processes=PROCESSES, progress=self.heard)
-        except Cancelled:
-            self.trouble = "It was stopped; nothing was kept."
-        except GovernanceError as error:
-            self.trouble = f"{error.message} {error.advice}".strip()
-        except Exception as error:
-            _LOG.exception("backtest failed", error=type(error).__name__)
-            self.trouble = "It could not be finished; nothing was changed. Try again, or run governance doctor."
-        finally:
-            self.ended.set()
-
-
-class Trials:
-    """The backtests that this process runs: one a change, however many look at it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._known: dict[tuple[str, str], Trial] = {}
-
-    def of(self, candidate: str, against: str) -> Trial | None:
-        return self._known.get((candidate, against))
-
-    def start(self, service: BacktestService, who: Actor, candidate: PolicySet, against: PolicySet) -> Trial:
-        """Starts one, or gives the one that is under way."""
-        key = (candidate.digest, against.digest)
-        with self._lock:
-            known = self._known.get(key)
-            if known is not None and not known.ended.is_set():
-                return known
-            self._known = {name: one for name, one in self._known.items() if not one.ended.is_set()}
-            made = self._known[key] = Trial()
-        threading.Thread(
-            target=made.work, args=(service, who, candidate, against), name="backtest", daemon=True
-        ).start()
-        return made
-
-
-@st.cache_resource(show_spinner=False, max_entries=4)
-def _trials(source: str) -> Trials:
-    return Trials()
 
 
 def panel(before: PolicySet, after: PolicySet) -> None:
@@ -101,25 +31,24 @@ def panel(before: PolicySet, after: PolicySet) -> None:
     if not session.may(Permission.READ_CALLS, ""):
         return
     with ui.panel("On recorded calls", "nothing is changed here"):
-        trial = _trials(session.source()).of(after.digest, before.digest)
-        if trial is not None and not trial.ended.is_set():
-            _watch(trial)
-            return
-        found = session.application().backtest.latest(session.actor(), after.digest)
-        if found is not None and found["against"] != before.digest:
-            found = None
-        if trial is not None and trial.trouble:
-            st.markdown(":orange[:material/info:] **It did not finish**")
-            st.text(trial.trouble)
-        if found is None:
-            st.caption("What it would flag in the calls of the last 30 days, beside what it is compared with.")
-        else:
-            _show(found, before, after)
         why_not = (
             ""
             if session.may(Permission.PROPOSE_POLICY, "") or session.may(Permission.APPROVE_POLICY, "")
             else "Who may propose or approve a policy change tries it"
         )
+        key = ("backtest", after.digest, before.digest)
+        trial = work.works().of(*key)
+        if trial is not None and not trial.ended.is_set():
+            work.watch(trial, "backtest", why_not=why_not)
+            return
+        found = session.application().backtest.latest(session.actor(), after.digest)
+        if found is not None and found["against"] != before.digest:
+            found = None
+        work.trouble(trial)
+        if found is None:
+            st.caption("What it would flag in the calls of the last 30 days, beside what it is compared with.")
+        else:
+            _show(found, before, after)
         if st.button(
             "Try it again" if found else "Try it on recorded calls",
             icon=":material/science:",
@@ -127,20 +56,13 @@ def panel(before: PolicySet, after: PolicySet) -> None:
             help=why_not or None,
             key="backtest",
         ):
-            _trials(session.source()).start(session.application().backtest, session.begin(), after, before)
+            service, who = session.application().backtest, session.begin()
+
+            def job(heard: Progress) -> None:
+                service.run(who, after, against=before, processes=work.PROCESSES, progress=heard)
+
+            work.works().start(job, *key)
             st.rerun()
-
-
-@st.fragment(run_every=1.0)
-def _watch(trial: Trial) -> None:
-    if trial.ended.is_set():
-        st.rerun()
-    done, of = trial.done, trial.of
-    st.progress(min(1.0, done / of) if of else 0.0, f"{done:,} of {words.count(of, 'call')}" if of else "Beginning")
-    st.caption("You may leave this page; it goes on, and its result is kept.")
-    may = session.may(Permission.PROPOSE_POLICY, "") or session.may(Permission.APPROVE_POLICY, "")
-    if st.button("Stop", icon=":material/stop_circle:", key="backtest-stop", disabled=not may or trial.stop.is_set()):
-        trial.stop.set()
 
 
 def _show(found: Mapping[str, Any], before: PolicySet, after: PolicySet) -> None:

@@ -6,46 +6,64 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from app import policies, session, words
+from app import policies, session, words, work
 from app.components import ui
 from app.components.marked import source
 from governance.domain.people import Permission
-from governance.errors import GovernanceError
 from governance.policy.policy import PolicySet
+from governance.services.backtest import Progress
 from governance.services.suggest import History, Suggestion
 
 MOST = 3
 
 
 def panel(files: PolicySet, policy_id: str, file: str) -> None:
-    """A button for those who may propose a change, and what it asked for: once, until the file changes."""
+    """A button for those who may propose a change, and what it came to: kept for an hour, or until a file changes."""
     policy = files.get(policy_id)
     if policy is None or not file or not session.may(Permission.PROPOSE_POLICY):
         return
-    key = f"suggested-{policy_id}"
     text = policies.text_of(file)
+    key = ("suggest", files.digest, text)
+    why_not = (
+        "" if session.may(Permission.PROPOSE_POLICY, "") else "It reads the cases of all systems, and you see only some"
+    )
     with ui.panel("What verdicts suggest", "nothing is changed here"):
-        if st.session_state.get(key, ("",))[0] != text:
-            st.caption("Reviewers' verdicts may show a threshold or an exception that keeps every violation.")
-            if not st.button("Look at the verdicts", icon=":material/lightbulb:"):
-                return
-            try:
-                with st.spinner("Trying changes on decided cases and on the calls of the last 30 days"):
-                    found = session.application().suggest.suggest(
-                        session.begin(), policy, text, file=file, access=files.access
-                    )
-            except GovernanceError as error:
-                st.caption(words.name(error.message, 200))
-                return
-            st.session_state[key] = (text, found)
-        _show(st.session_state[key][1], text, key)
+        looked = None if why_not else work.works().of(*key)
+        if looked is not None and not looked.ended.is_set():
+            work.watch(looked, "suggest", why_not=why_not)
+            return
+        work.trouble(looked)
+        if looked is not None and not looked.trouble:
+            _show(looked.result, text, f"suggested-{policy_id}")
+            return
+        st.caption(
+            "Reviewers' verdicts may show a threshold or an exception that keeps every violation. "
+            "Each is tried on the calls of the last 30 days."
+        )
+        if st.button("Look at the verdicts", icon=":material/lightbulb:", disabled=bool(why_not), help=why_not or None):
+            service, who = session.application().suggest, session.begin()
+
+            def job(heard: Progress) -> Sequence[Suggestion]:
+                return service.suggest(
+                    who,
+                    policy,
+                    text,
+                    file=file,
+                    access=files.access,
+                    most=MOST,
+                    processes=work.PROCESSES,
+                    progress=heard,
+                )
+
+            work.works().start(job, *key)
+            st.rerun()
 
 
 def _show(found: Sequence[Suggestion], text: str, key: str) -> None:
     if not found:
         st.caption("No change of the file would stop a false alarm and keep every violation.")
         return
-    for number, one in enumerate(found[:MOST]):
+    for number, one in enumerate(found):
         with st.container(gap="xxsmall"):
             st.markdown(f"**{headline(one)}**")
             st.caption(effect(one))
@@ -71,8 +89,10 @@ def effect(one: Suggestion) -> str:
     said += f" and keeps {'the violation' if lesson.keeps == 1 else f'all {lesson.keeps} violations'}."
     if not lesson.keeps:
         said = f"Stops {len(lesson.stops)} of {words.count(false, 'false alarm')}. No violation was found yet."
+    if one.shared:
+        said += f" Another policy raises {one.shared} of them too."
     if one.undecided:
-        said += f" Of {words.count(one.undecided, 'undecided case')} it would not have opened {one.undecided_stopped}."
+        said += f" Of {words.count(one.undecided, 'undecided case')} it would not fire on {one.undecided_stopped}."
     return said
 
 

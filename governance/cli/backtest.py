@@ -65,12 +65,17 @@ def backtest(
             against=other,
             span=span,
             examine=examine,
-            processes=processes or min(_MOST_PROCESSES, os.cpu_count() or 1),
+            processes=processes or counting(),
             golden=labelled,
             progress=progress,
         )
     emit(report.document(), lambda: _show(report, tried, beside, golden), as_json=as_json)
     return 0 if report.passes else 1
+
+
+def counting() -> int:
+    """Processes that count unless somebody says how many."""
+    return min(_MOST_PROCESSES, os.cpu_count() or 1)
 
 
 def _against(name: str) -> tuple[PolicySet, str]:

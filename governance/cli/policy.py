@@ -13,8 +13,9 @@ import typer
 from governance.bootstrap import running
 from governance.cli import backtest, rollout
 from governance.cli.acting import acting
+from governance.cli.backtest import counting
 from governance.cli.junit import junit
-from governance.cli.output import JsonFlag, counted, emit, plain, table
+from governance.cli.output import JsonFlag, counted, emit, plain, progress_of, table
 from governance.engine.coverage import Coverage, coverage
 from governance.engine.trial import Trial, trials
 from governance.errors import BadInput, NotFound
@@ -214,9 +215,16 @@ def suggest(
     policy_set = loaded.policy_set or load(where)
     policy = _policy(policy_set, identifier)
     path = where / loaded.files[policy.id]
-    found = running().suggest.suggest(
-        acting(), policy, path.read_text("utf-8"), file=loaded.files[policy.id], access=policy_set.access
-    )
+    with progress_of("Checking on history") as progress:
+        found = running().suggest.suggest(
+            acting(),
+            policy,
+            path.read_text("utf-8"),
+            file=loaded.files[policy.id],
+            access=policy_set.access,
+            processes=counting(),
+            progress=progress,
+        )
     if write > len(found):
         raise BadInput(f"There is no suggestion {write}.", advice=f"There are {len(found)}.")
     if write:
@@ -239,6 +247,7 @@ def _suggestion(one: Suggestion, number: int) -> dict[str, object]:
         "stops_cases": list(lesson.stops),
         "leaves_cases": list(lesson.left),
         "keeps_violations": lesson.keeps,
+        "raised_by_another": one.shared,
         "undecided": one.undecided,
         "undecided_stopped": one.undecided_stopped,
         "history": None
@@ -265,6 +274,7 @@ def _show_suggestions(found: Sequence[Suggestion], policy: Policy, *, written: P
         typer.echo(
             f"{number}. {plain(what)}: stops {len(lesson.stops)} of {counted(false, 'false alarm')}, keeps all of "
             f"{counted(lesson.keeps, 'violation')}"
+            + (f"; another policy raises {one.shared} of them too" if one.shared else "")
             + (f"; of {one.undecided} undecided it stops {one.undecided_stopped}." if one.undecided else ".")
         )
         if one.history is not None:

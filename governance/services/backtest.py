@@ -383,10 +383,8 @@ class BacktestService:
         processes: int = 1,
         golden: Sequence[Golden] = (),
         progress: Progress = unheard,
-        keep: bool = True,
     ) -> Report:
-        """As `run`, for a use case that has asked already whether it may; `by` names who wanted it. Without `keep` the
-        report is not stored."""
+        """As `run`, for a use case that has asked already whether it may; `by` names who wanted it."""
         began = time.monotonic()
         if against is None:
             against = self._in_force() or PolicySet([])
@@ -422,8 +420,6 @@ class BacktestService:
                 runner.close()
         maker = _Maker(record, tally, order, first=record.first(span), since=now - MEASURED)
         report = replace(maker.report(at=now, examined=looked, golden=told), seconds=time.monotonic() - began)
-        if not keep:
-            return report
         with self._authority.database.write() as tx:
             number = tx.backtests.add(
                 digest=candidate.digest,
@@ -439,6 +435,15 @@ class BacktestService:
         self._authority.require(actor, Permission.READ_CALLS)
         with self._authority.database.look() as tx:
             return tx.backtests.latest(digest)
+
+    def kept(self, digest: str, against: str, *, since: datetime) -> Mapping[str, Any] | None:
+        """As `latest`, for a use case that has asked already whether it may: where that backtest compared the two, and
+        was made after `since`."""
+        with self._authority.database.look() as tx:
+            found = tx.backtests.latest(digest)
+        if found is None or found["against"] != against or datetime.fromisoformat(found["at"]) < since:
+            return None
+        return found
 
     def _require(self, actor: Actor, span: Span) -> None:
         if not self._authority.may(actor, Permission.APPROVE_POLICY, system=span.system):

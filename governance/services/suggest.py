@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import partial
 from typing import Any, Protocol
 
 from governance.detectors.interface import DetectorUse
-from governance.domain.decisions import Outcome, PolicyStatus
+from governance.domain.decisions import Action, Outcome, PolicyStatus
 from governance.domain.people import Actor, Permission
 from governance.engine.check import Examiner
 from governance.engine.decide import Engine
@@ -24,10 +25,12 @@ from governance.policy.edit import with_item, with_param
 from governance.policy.policy import Exemption, Policy, PolicySet, PolicyTest
 from governance.policy.source import Value
 from governance.services.authorise import Authority
-from governance.services.backtest import BacktestService
+from governance.services.backtest import BacktestService, Progress, unheard
 from governance.services.explain import Decided
 
 MOST_CASES = 500
+FRESH = timedelta(hours=1)
+"""A check on history that is not older is not made again."""
 LASTS = timedelta(days=90)
 APPROVER = "to be named"
 """Stands in a suggested exception until somebody has approved it."""
@@ -37,7 +40,7 @@ LONGEST_EXAMPLE = 4_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaseOfPolicy:
-    """A case that the policy opened. `upheld` is None while nobody has decided."""
+    """A case with a decision in which the policy fired. `upheld` is None while nobody has decided."""
 
     case: int
     decided: Decided
@@ -48,7 +51,8 @@ class Verdicts(Protocol):
     """Where cases and their calls come from."""
 
     def of_policy(self, policy: str, *, limit: int) -> Sequence[CaseOfPolicy]:
-        """The policy's latest cases, without those whose content cannot be read any more."""
+        """The latest cases in which the policy fired, alone or beside others, without those whose content cannot be
+        read any more."""
 
     def redacted(self, call_id: int) -> Mapping[str, Any]:
         """The call object, as the console shows it."""
@@ -57,15 +61,17 @@ class Verdicts(Protocol):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Suggestion:
     """One change. `text` is the whole file with it, `diff` a unified diff; `example` is the case its test shows, None
-    where no redacted text shows it (`without_example` says why). `undecided` counts cases that nobody has decided yet,
-    and `undecided_stopped` those of them that it would not have raised. `history` is what it would have done to the
-    calls of the last 30 days, None where nobody looked."""
+    where no redacted text shows it (`without_example` says why). Of the false alarms that it stops, `shared` were
+    raised by another policy, too. `undecided` counts cases that nobody has decided yet, and `undecided_stopped` those
+    of them on which the policy would not fire. `history` is what it would have done to the calls of the last 30 days,
+    None where nobody looked."""
 
     lesson: Lesson
     text: str
     diff: str
     example: int | None
     without_example: str
+    shared: int
     undecided: int
     undecided_stopped: int
     history: History | None = None
@@ -99,47 +105,79 @@ class SuggestService:
         self._build = build
 
     def suggest(
-        self, actor: Actor, policy: Policy, text: str, *, file: str, access: Mapping[str, str] | None = None
+        self,
+        actor: Actor,
+        policy: Policy,
+        text: str,
+        *,
+        file: str,
+        access: Mapping[str, str] | None = None,
+        most: int | None = None,
+        processes: int = 1,
+        progress: Progress = unheard,
     ) -> tuple[Suggestion, ...]:
-        """What the verdicts on the policy's cases suggest, the best first. `text` is that of the policy's file."""
+        """What the verdicts on the policy's cases suggest, the best first, and no more than `most`. `text` is that of
+        the policy's file. Each is checked on history by `processes`; blocks, as `BacktestService.run` does."""
         self._authority.require(actor, Permission.PROPOSE_POLICY, subject="policy")
-        cases = self._verdicts.of_policy(policy.id, limit=MOST_CASES)
-        judged = [_judged(one, one.upheld) for one in cases if one.upheld is not None and one.decided.call is not None]
-        waiting = [_judged(one, upheld=False) for one in cases if one.upheld is None and one.decided.call is not None]
+        progress(0, 0)
+        firing = _firing(policy)
+        cases = [one for one in self._verdicts.of_policy(policy.id, limit=MOST_CASES) if firing(_judged(one))]
+        waiting = [_judged(one) for one in cases if one.upheld is None]
         today = self._authority.clock().date()
-        found = []
-        for lesson in lessons(policy, judged):
+        found: list[tuple[Suggestion, Policy]] = []
+        for lesson in lessons(policy, (_judged(one) for one in cases if one.upheld is not None))[:most]:
+            progress(0, 0)
             try:
                 changed_text, changed = self._changed(policy, text, lesson, today)
             except BadInput as error:
                 raise BadInput(f"{file}: {error.message}", advice="Change it by hand.") from None
             changed_text, example, why = self._with_example(policy, changed, changed_text, lesson, cases, access or {})
-            found.append(
-                Suggestion(
-                    lesson=lesson,
-                    text=changed_text,
-                    diff=_diff(text, changed_text, file),
-                    example=example,
-                    without_example=why,
-                    undecided=len(waiting),
-                    undecided_stopped=_stopped(policy, changed, waiting),
-                    history=self._history(actor, policy, changed, access or {}),
-                )
+            still = _firing(changed)
+            stopped = set(lesson.stops)
+            made = Suggestion(
+                lesson=lesson,
+                text=changed_text,
+                diff=_diff(text, changed_text, file),
+                example=example,
+                without_example=why,
+                shared=sum(one.case in stopped and _raised_by_another(policy, one) for one in cases),
+                undecided=len(waiting),
+                undecided_stopped=sum(not still(one) for one in waiting),
             )
-        return tuple(found)
-
-    def _history(self, actor: Actor, policy: Policy, changed: Policy, access: Mapping[str, str]) -> History | None:
-        """The same backtest as of a whole set, of this policy alone: what others say does not change."""
+            found.append((made, changed))
         if self._backtest is None:
-            return None
+            return tuple(made for made, _ in found)
+        checked = partial(self._history, self._backtest, actor, policy, access or {}, processes)
+        return tuple(
+            replace(made, history=checked(changed, _Part(progress, number, found)))
+            for number, (made, changed) in enumerate(found)
+        )
+
+    def _history(
+        self,
+        backtest: BacktestService,
+        actor: Actor,
+        policy: Policy,
+        access: Mapping[str, str],
+        processes: int,
+        changed: Policy,
+        progress: Progress,
+    ) -> History:
+        """The same backtest as of a whole set, of this policy alone: what others say does not change. It is kept like
+        any other, and one of the last hour is not run again."""
         before, after = (PolicySet([one], access=access) for one in (policy, changed))
-        report = self._backtest.tried(actor.name, after, against=before, span=self._backtest.span(), keep=False)
-        found = next((one.change for one in report.policies if one.change.name == policy.id), None)
+        report = backtest.kept(after.digest, before.digest, since=self._authority.clock() - FRESH)
+        if report is None:
+            span = backtest.span()
+            report = backtest.tried(
+                actor.name, after, against=before, span=span, processes=processes, progress=progress
+            ).document()
+        found: Mapping[str, int] = next((one for one in report["policies"] if one["name"] == policy.id), {})
         return History(
-            calls=report.calls,
-            no_longer=found.no_longer if found is not None else 0,
-            newly=found.newly if found is not None else 0,
-            undecided=report.stale + report.unchecked + report.waiting,
+            calls=report["calls"],
+            no_longer=found.get("no_longer_flagged", 0),
+            newly=found.get("newly_flagged", 0),
+            undecided=sum(report["undecided"].values()),
         )
 
     def _changed(self, policy: Policy, text: str, lesson: Lesson, today: date) -> tuple[str, Policy]:
@@ -211,29 +249,49 @@ def example(call: Mapping[str, Any]) -> dict[str, Value] | None:
     return made if len(str(made)) <= LONGEST_EXAMPLE else None
 
 
-def _judged(one: CaseOfPolicy, upheld: bool | None) -> Judged:
+class _Part:
+    """Progress of one of several backtests over the same calls, told as progress of all of them."""
+
+    def __init__(self, progress: Progress, number: int, of: Sequence[object]) -> None:
+        self._progress, self._number, self._of = progress, number, len(of)
+
+    def __call__(self, done: int, of: int) -> None:
+        self._progress(self._number * of + done, self._of * of)
+
+
+def _judged(one: CaseOfPolicy) -> Judged:
+    """The case's call; where nobody has decided, it was no violation so far."""
     decided = one.decided
-    assert decided.call is not None
+    assert decided.call is not None, "of_policy leaves out what cannot be read"
     return Judged(
         case=one.case,
         call=decided.call,
         parts=decided.parts,
         findings=decided.findings,
         failures=decided.failures,
-        upheld=bool(upheld),
+        upheld=bool(one.upheld),
     )
 
 
-def _stopped(policy: Policy, changed: Policy, waiting: Sequence[Judged]) -> int:
-    """How many of the undecided cases' calls the change would let pass."""
-    return sum(fires(policy, one) and not fires(changed, one) for one in waiting)
+def _firing(policy: Policy) -> Callable[[Judged], bool]:
+    """Whether the policy acts on a call, exceptions included."""
+    engine = Engine(PolicySet([policy.model_copy(update={"status": PolicyStatus.ENFORCE})]))
+
+    def fires(one: Judged) -> bool:
+        decision = engine.decide(one.call, one.parts, one.findings, one.failures)
+        return any(outcome.outcome is Outcome.FIRED for outcome in decision.policies)
+
+    return fires
 
 
-def fires(policy: Policy, one: Judged) -> bool:
-    """Whether the policy acts on the call, exceptions included."""
-    enforced = policy.model_copy(update={"status": PolicyStatus.ENFORCE})
-    decision = Engine(PolicySet([enforced])).decide(one.call, one.parts, one.findings, one.failures)
-    return any(outcome.outcome is Outcome.FIRED for outcome in decision.policies)
+def _raised_by_another(policy: Policy, one: CaseOfPolicy) -> bool:
+    return any(
+        said.policy != policy.id
+        and said.outcome is not Outcome.EXCEPTED
+        and said.status is PolicyStatus.ENFORCE
+        and (said.queue or said.action is not Action.ALLOW)
+        for said in one.decided.decision.policies
+    )
 
 
 def _diff(before: str, after: str, file: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app import backtests, session
+from app import work
 from governance.domain.calls import Call, CallKind, EndUser, Message
 from governance.domain.people import Actor
 from governance.errors import BadInput
@@ -57,7 +57,7 @@ def tried(world: World, page: Page, change: int) -> Any:
     test = page("change", "engineer", id=str(change))
     button(test, "Try it").click().run()
     found = world.application.rollout.get(change)
-    trial = backtests._trials(session.source()).of(found.digest, found.against)
+    trial = work.works().of("backtest", found.digest, found.against)
     assert trial is not None
     assert trial.ended.wait(30)
     test = page("change", "engineer", id=str(change))
@@ -106,35 +106,49 @@ class Slow:
     def __init__(self) -> None:
         self.begun, self.go, self.runs = threading.Event(), threading.Event(), 0
 
-    def run(self, actor: Actor, candidate: PolicySet, *, progress: Any, **_more: object) -> None:
+    def job(self, heard: Any) -> str:
         self.runs += 1
         self.begun.set()
         while not self.go.wait(0.01):
-            progress(5, 10)
+            heard(5, 10)
+        return "done"
+
+    def run(self, actor: Actor, candidate: PolicySet, *, progress: Any, **_more: object) -> None:
+        self.job(progress)
 
 
-def test_a_trial_is_watched_shared_and_stopped(world: World, page: Page, change: int) -> None:
-    trials, slow = backtests.Trials(), Slow()
-    found = world.application.rollout.get(change)
-    sets = [world.application.rollout.policy_set(digest)[0] for digest in (found.digest, found.against)]
-    who: Any = world.people["engineer"]
-    service: Any = slow
-    trial = trials.start(service, who, *sets)
-    assert trials.start(service, who, *sets) is trial
+def test_work_is_watched_shared_and_stopped() -> None:
+    works, slow = work.Works(), Slow()
+    one = works.start(slow.job, "a", "b")
+    assert works.start(slow.job, "a", "b") is one
+    assert works.of("a", "b") is one
+    assert works.of("a", "c") is None
     assert slow.begun.wait(5)
     until = time.monotonic() + 5
-    while trial.done != 5 and time.monotonic() < until:
+    while one.done != 5 and time.monotonic() < until:
         time.sleep(0.01)
-    assert (trial.done, trial.of) == (5, 10)
-    trial.stop.set()
-    assert trial.ended.wait(5)
-    assert trial.trouble == "It was stopped; nothing was kept."
+    assert (one.done, one.of) == (5, 10)
+    one.stop.set()
+    assert one.ended.wait(5)
+    assert one.trouble == "It was stopped; nothing was kept."
     slow.go.set()
-    again = trials.start(service, who, *sets)
-    assert again is not trial
+    again = works.start(slow.job, "a", "b")
+    assert again is not one
     assert again.ended.wait(5)
-    assert again.trouble == ""
+    assert (again.trouble, again.result) == ("", "done")
     assert slow.runs == 2
+
+
+def test_what_work_came_to_is_kept_for_an_hour_and_not_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    works = work.Works()
+    monkeypatch.setattr(work, "MOST_KEPT", 2)
+    for name in "abcd":
+        assert works.start(lambda _heard: None, name).ended.wait(5)
+    assert [name for name in "abcd" if works.of(name)] == ["b", "c", "d"]
+    kept = works.of("d")
+    assert kept is not None
+    kept.ended_at -= work.KEPT + 1
+    assert works.of("d") is None
 
 
 def test_the_page_of_a_trial_at_work_shows_how_far_it_is_and_stops_it(
@@ -149,7 +163,7 @@ def test_the_page_of_a_trial_at_work_shows_how_far_it_is_and_stops_it(
     assert "it goes on, and its result is kept" in spoken(test)
     button(test, "Stop").click().run()
     found = world.application.rollout.get(change)
-    trial = backtests._trials(session.source()).of(found.digest, found.against)
+    trial = work.works().of("backtest", found.digest, found.against)
     assert trial is not None
     assert trial.ended.wait(5)
     assert "It was stopped; nothing was kept." in spoken(page("change", "engineer", id=str(change)))
@@ -159,14 +173,11 @@ def test_the_page_of_a_trial_at_work_shows_how_far_it_is_and_stops_it(
     ("error", "said"),
     [(BadInput("It is empty.", advice="Fill it."), "It is empty. Fill it."), (RuntimeError("inside"), "It could not")],
 )
-def test_what_breaks_is_a_sentence(world: World, change: int, error: Exception, said: str) -> None:
-    class Breaks:
-        def run(self, *_one: object, **_more: object) -> None:
-            raise error
+def test_what_breaks_is_a_sentence(error: Exception, said: str) -> None:
+    def breaks(_heard: object) -> None:
+        raise error
 
-    trial = backtests.Trial()
-    service: Any = Breaks()
-    found = world.application.rollout.policy_set(world.application.rollout.get(change).digest)[0]
-    trial.work(service, world.people["engineer"], found, found)
-    assert trial.trouble.startswith(said)
-    assert "inside" not in trial.trouble
+    one = work.Work()
+    one.run(breaks)
+    assert one.trouble.startswith(said)
+    assert "inside" not in one.trouble

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import shutil
+import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from app import work
 from app.suggested import effect, headline, on_history
 from governance.domain.calls import Call, CallKind, EndUser, Message
-from governance.domain.people import Actor
+from governance.domain.people import Actor, Role, RoleBinding
 from governance.domain.review import ReasonCode, VerdictOutcome
 from governance.engine.lesson import Lesson
 from governance.policy.policy import Policy
 from governance.services.suggest import History, Suggestion
+from governance.store import tables as t
 from tests.console.conftest import Page
 from tests.console.test_pages import button, labels, spoken
 from tests.console.world import SYSTEMS, World
@@ -50,26 +55,44 @@ def judged(world: World, number: int, system: str, outcome: VerdictOutcome) -> N
     )
 
 
-def test_an_engineer_sees_what_verdicts_suggest(world: World, page: Page) -> None:
-    judged(world, 1, SYSTEMS[0], VerdictOutcome.FALSE_ALARM)
-    judged(world, 2, SYSTEMS[1], VerdictOutcome.VIOLATION)
+def looked(page: Page) -> Any:
+    """The policy's page after the verdicts were looked at."""
     test = page("policy", "engineer", id=POLICY)
     button(test, "Look at the verdicts").click().run()
     assert not test.exception
-    assert "An exception for where the false alarms came from" in spoken(test)
-    assert "Stops 1 of 1 false alarm and keeps the violation." in spoken(test)
+    for one in work.works()._known.values():
+        assert one.ended.wait(60)
+    test = page("policy", "engineer", id=POLICY)
+    assert not test.exception
+    return test
+
+
+def test_an_engineer_sees_what_verdicts_suggest(world: World, page: Page) -> None:
+    judged(world, 1, SYSTEMS[0], VerdictOutcome.FALSE_ALARM)
+    judged(world, 2, SYSTEMS[1], VerdictOutcome.VIOLATION)
+    said = spoken(looked(page))
+    assert "An exception for where the false alarms came from" in said
+    assert "Stops 1 of 1 false alarm and keeps the violation." in said
     history = "On the last 30 days: of 2 calls the policy would fire on 1 no longer and on 0 for the first time."
-    assert history in spoken(test)
+    assert history in said
+    with world.application.database.read() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(t.policy_backtest)).scalar_one() == 1
 
 
 def test_without_a_difference_nothing_is_suggested(world: World, page: Page) -> None:
-    test = page("policy", "engineer", id=POLICY)
-    button(test, "Look at the verdicts").click().run()
-    assert "No change of the file would stop a false alarm" in spoken(test)
+    assert "No change of the file would stop a false alarm" in spoken(looked(page))
     assert "Look at the verdicts" not in labels(page("policy", "reviewer", id=POLICY))
 
 
-def test_verdicts_are_looked_at_once_until_the_file_changes(
+def test_who_sees_some_systems_only_sees_why_nothing_is_suggested(world: World, page: Page) -> None:
+    world.person("ours", RoleBinding(role=Role.ENGINEER, system=SYSTEMS[0]))
+    looked(page)
+    test = page("policy", "ours", id=POLICY)
+    assert button(test, "Look at the verdicts").disabled
+    assert "No change of the file" not in spoken(test)
+
+
+def test_verdicts_are_looked_at_once_by_all_until_the_file_changes(
     world: World, page: Page, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     shutil.copytree(world.application.policies_dir, tmp_path / "policies")
@@ -83,25 +106,50 @@ def test_verdicts_are_looked_at_once_until_the_file_changes(
             return service.suggest(actor, policy, text, **more)
 
     monkeypatch.setitem(world.application.__dict__, "suggest", Counts())
-    test = page("policy", "engineer", id=POLICY)
-    button(test, "Look at the verdicts").click().run()
-    test.run()
+    looked(page)
+    page("policy", "compliance_officer", id=POLICY)
     assert asked == [POLICY]
     file = tmp_path / "policies" / "injection" / "direct-prompt.yaml"
     file.write_text(file.read_text("utf-8").replace("min_score: 0.8", "min_score: 0.9"), "utf-8")
-    test.run()
+    test = page("policy", "engineer", id=POLICY)
     assert asked == [POLICY]
+    assert "Look at the verdicts" in labels(test)
+
+
+def test_the_page_of_verdicts_that_are_looked_at_waits_for_nothing(
+    world: World, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = threading.Event()
+
+    def slow(*_one: object, progress: Any, **_more: object) -> None:
+        begun.set()
+        while True:
+            progress(5, 10)
+            time.sleep(0.01)
+
+    monkeypatch.setattr(world.application.suggest, "suggest", slow)
+    test = page("policy", "engineer", id=POLICY)
+    button(test, "Look at the verdicts").click().run()
+    assert begun.wait(5)
+    test = page("policy", "engineer", id=POLICY)
+    assert "it goes on, and its result is kept" in spoken(test)
+    button(test, "Stop").click().run()
+    (one,) = work.works()._known.values()
+    assert one.ended.wait(5)
+    test = page("policy", "engineer", id=POLICY)
+    assert "It was stopped; nothing was kept." in spoken(test)
     assert "Look at the verdicts" in labels(test)
 
 
 def test_an_effect_is_said_in_a_sentence() -> None:
     lesson = Lesson(stops=(1, 2), left=(3,), keeps=4, param="min_score", value=0.8, to=0.91)
     one = Suggestion(
-        lesson=lesson, text="", diff="", example=None, without_example="", undecided=1, undecided_stopped=0
+        lesson=lesson, text="", diff="", example=None, without_example="", shared=1, undecided=1, undecided_stopped=0
     )
     assert headline(one) == "Threshold 0.91 instead of 0.8"
     assert effect(one) == (
-        "Stops 2 of 3 false alarms and keeps all 4 violations. Of 1 undecided case it would not have opened 0."
+        "Stops 2 of 3 false alarms and keeps all 4 violations. Another policy raises 1 of them too."
+        " Of 1 undecided case it would not fire on 0."
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,17 @@ import pytest
 from governance.bootstrap import Application, open_application, run_as
 from governance.cli import main
 from governance.domain.calls import Call, CallKind, EndUser, Message
-from governance.domain.people import Actor, ActorKind, Role, RoleBinding
+from governance.domain.people import Actor, ActorKind, Role, RoleBinding, operator
 from governance.domain.review import ReasonCode, VerdictOutcome
 from governance.engine.check import Checker
 from governance.engine.decide import Engine
+from governance.engine.lesson import Lesson
 from governance.policy.load import load
 from governance.policy.policy import Policy
 from governance.services.authorise import Denied
+from governance.services.suggest import History
 from governance.settings import Settings
+from governance.store import decisions
 
 Command = Callable[..., tuple[int, Any, str]]
 POLICY = """\
@@ -55,8 +58,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def application(tmp_path: Path, folder: Path) -> Iterator[Application]:
-    made = open_application(Settings(data_dir=tmp_path / "var", policies=folder, _env_file=None))  # type: ignore[call-arg]
+def application(tmp_path: Path, folder: Path, database_url: str) -> Iterator[Application]:
+    settings = Settings(data_dir=tmp_path / "var", policies=folder, database_url=database_url, _env_file=None)  # type: ignore[call-arg]
+    made = open_application(settings)
     run_as(made)
     yield made
     run_as(None)
@@ -89,13 +93,12 @@ def case(application: Application, number: int, text: str, **about: Any) -> int:
     """A case about such a call, opened by the check."""
     call = Call(
         trace_id=f"{number:032x}",
-        span_id=f"{number:016x}",
         kind=CallKind.GUARDRAIL,
         user=EndUser(id="u", role=about.pop("role", "customer")),
         started_at=datetime.now(UTC),
         content_captured=True,
         input=(Message(role="user", text=text),),
-        **({"system": "support-bot"} | about),
+        **({"system": "support-bot", "span_id": f"{number:016x}"} | about),
     )
     opened = application.inline.check(call).case_id
     assert opened is not None
@@ -162,6 +165,88 @@ def test_an_exception_is_suggested_where_no_threshold_separates(application: App
     assert one["example"] == false
     assert '+  - {when: "call.system' in one["diff"]
     assert 'approved_by: "to be named"' in one["diff"]
+
+
+OTHER = """\
+apiVersion: governance/v1
+kind: Policy
+id: access.role
+title: A role that is looked at
+owner: ai-security
+status: enforce
+severity: critical
+when: call.user.role == "watched"
+then: {queue: security, explain: "Looked at"}
+tests:
+  - {name: hit, call: {text: "x", user: {role: watched}}, expect: fire}
+  - {name: miss, call: {text: "x"}, expect: allow}
+"""
+
+
+def test_every_case_in_which_the_policy_fired_is_read_whoever_opened_it(
+    application: Application, folder: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "role.yaml").write_text(OTHER, "utf-8")
+    reviewer, senior = person(application, Role.REVIEWER), person(application, Role.SENIOR_REVIEWER)
+
+    def decided(number: int, outcome: VerdictOutcome) -> int:
+        decide(application, reviewer, number, outcome)
+        if outcome is VerdictOutcome.VIOLATION:  # of a critical case, by two people
+            application.review.approve(senior, number)
+        return number
+
+    beside = decided(case(application, 1, QUOTED, role="watched"), VerdictOutcome.FALSE_ALARM)
+    later = case(application, 2, "Where is my parcel?", role="watched")
+    assert case(application, 2, QUOTED + " Again.", role="watched", span_id=f"{9:016x}") == later, "one incident"
+    decided(later, VerdictOutcome.FALSE_ALARM)
+    decided(case(application, 3, "Only the role", role="watched"), VerdictOutcome.FALSE_ALARM)
+    decided(case(application, 4, ATTACK, role="watched"), VerdictOutcome.VIOLATION)
+    alone = decided(case(application, 5, QUOTED), VerdictOutcome.FALSE_ALARM)
+    monkeypatch.setattr(decisions, "_CASES_AT_ONCE", 2)
+
+    (best, *_) = command("policy", "suggest", "injection.words", "--json")[1]
+    assert best["param"] == "min_score"
+    assert sorted(best["stops_cases"]) == [beside, later, alone]
+    assert (best["keeps_violations"], best["raised_by_another"]) == (1, 2)
+    assert "another policy raises 2 of them too" in command("policy", "suggest", "injection.words")[1]
+    assert len(application._decisions.of_policy("injection.words", limit=2)) == 2
+    assert application._decisions.of_policy("injection.absent", limit=2) == []
+
+
+def test_what_the_file_lets_pass_already_is_not_suggested_again(
+    application: Application, folder: Path, command: Command
+) -> None:
+    reviewer = person(application, Role.REVIEWER)
+    decide(application, reviewer, case(application, 1, ATTACK, role="red-team"), VerdictOutcome.FALSE_ALARM)
+    decide(application, reviewer, case(application, 2, ATTACK, system="hr-bot"), VerdictOutcome.VIOLATION)
+    assert command("policy", "suggest", "injection.words", "--write", "1")[0] == 0
+    assert command("policy", "suggest", "injection.words", "--json")[1] == []
+
+
+def test_a_check_on_history_is_told_and_not_made_twice_within_an_hour(application: Application, folder: Path) -> None:
+    reviewer = person(application, Role.REVIEWER)
+    decide(application, reviewer, case(application, 1, QUOTED), VerdictOutcome.FALSE_ALARM)
+    decide(application, reviewer, case(application, 2, ATTACK), VerdictOutcome.VIOLATION)
+    heard: list[tuple[int, int]] = []
+
+    def suggested() -> list[tuple[Lesson, History | None]]:
+        heard.clear()
+        policy: Policy = application.policy_files.policies[0]
+        found = application.suggest.suggest(
+            operator("tests"), policy, POLICY, file="words.yaml", progress=lambda done, of: heard.append((done, of))
+        )
+        return [(one.lesson, one.history) for one in found]
+
+    first = suggested()
+    assert len(first) == 2, "a threshold, and an exception"
+    assert heard[-1] == (4, 4), "two checks of two calls each"
+    assert suggested() == first
+    assert heard[-1] == (0, 0)
+    application.clock = lambda: datetime.now(UTC) + timedelta(hours=2)
+    for part in ("authority", "backtest", "suggest"):
+        del application.__dict__[part]
+    assert suggested() == first
+    assert heard[-1] == (4, 4)
 
 
 def test_without_verdicts_or_right_there_is_nothing(application: Application, command: Command) -> None:
