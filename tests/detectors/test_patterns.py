@@ -205,7 +205,7 @@ def test_an_engine_that_gives_up_is_a_failure_and_not_a_clean_text() -> None:
         def Match(self, data: bytes) -> Any:
             return None
 
-    detector._set = GaveUp()
+    detector._sets._sets[-1] = (GaveUp(), (0,))
     with pytest.raises(EngineFailed):
         detector.examine(message(ATTACK))
 
