@@ -454,20 +454,24 @@ class BacktestService:
         maker = _Maker(record, tally, order, first=record.first(order.span), since=order.now - MEASURED)
         return maker.report(at=order.now, examined=looked, golden=told)
 
-    def latest(self, actor: Actor, digest: str) -> Mapping[str, Any] | None:
-        """The document of the last backtest of a set, with `by` and `id`; None where it was never tried."""
-        self._authority.require(actor, Permission.READ_CALLS)
-        with self._authority.database.look() as tx:
-            return tx.backtests.latest(digest)
+    def latest(self, actor: Actor, digest: str, against: str, *, system: str = "") -> Mapping[str, Any] | None:
+        """The document of the last backtest of a set beside another, with `by` and `id`; None where there is none. Of
+        one `system` it is the last of that system alone, or its part of one of all systems (`part_of`).
+
+        Raises `Denied` unless the actor may see the calls that it is about.
+        """
+        self._authority.require(actor, Permission.READ_CALLS, subject="policy", system=system)
+        return next((one for kept in self._kept(digest, against) if (one := part_of(kept, system)) is not None), None)
 
     def kept(self, digest: str, against: str, *, since: datetime) -> Mapping[str, Any] | None:
-        """As `latest`, for a use case that has asked already whether it may: where that backtest compared the two, and
-        was made after `since`."""
+        """As `latest`, of all systems, for a use case that has asked already whether it may; None where it is older
+        than `since`."""
+        found = next((one for one in self._kept(digest, against) if not one["system"]), None)
+        return None if found is None or datetime.fromisoformat(found["at"]) < since else found
+
+    def _kept(self, digest: str, against: str) -> Sequence[Mapping[str, Any]]:
         with self._authority.database.look() as tx:
-            found = tx.backtests.latest(digest)
-        if found is None or found["against"] != against or datetime.fromisoformat(found["at"]) < since:
-            return None
-        return found
+            return tx.backtests.of(digest, against)
 
     def _require(self, actor: Actor, span: Span) -> None:
         if not self._authority.may(actor, Permission.APPROVE_POLICY, system=span.system):
@@ -685,6 +689,34 @@ class _Maker:
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def part_of(document: Mapping[str, Any], system: str) -> Mapping[str, Any] | None:
+    """What a report's document says of one system ("" for all): the whole of it where it is about that system, None
+    where it is not. Of a report of all systems it is what that says of this one; what it says of all of them together
+    (policies, days, budgets, what was not decided, examples) is left out, and `part` is true."""
+    if document["system"] == system:
+        return {**document, "part": False}
+    change = next((one for one in document["systems"] if one["name"] == system), None)
+    if document["system"] or change is None:
+        return None
+    return {
+        **{name: document[name] for name in ("id", "by", "candidate", "against", "since", "until", "at")},
+        "system": system,
+        "part": True,
+        "calls": change["calls"],
+        "whole": change,
+        "systems": [change],
+        "policies": [],
+        "days": [],
+        "undecided": None,
+        "over_budget": None,
+        "golden": None,
+    }
+
+
+def _rfc3339(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 def _speaks(name: str, old: Mapping[str, Policy], new: Mapping[str, Policy]) -> bool:
     return any(name in policies and decides(policies[name]) for policies in (old, new))
 
@@ -694,7 +726,3 @@ def percent(value: float) -> str:
     digits = 0 if value in (0, 1) else 1 if value >= 0.01 else 2
     text = f"{100 * value:.{digits}f}"
     return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
-
-
-def _rfc3339(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
