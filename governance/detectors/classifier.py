@@ -26,7 +26,7 @@ from governance.detectors.interface import (
     words,
 )
 from governance.detectors.linear.features import features, lexicon_digest
-from governance.detectors.linear.head import Head
+from governance.detectors.linear.head import Head, Heads, telling
 from governance.detectors.linear.reading import read
 from governance.detectors.linear.weights import BadWeights, Weights, load, packaged
 from governance.detectors.linear.windows import windows
@@ -46,8 +46,6 @@ AT_ONCE = 20_000
 
 HEADS = {"direct": "injection", "indirect": "injection", "toxicity": "toxicity"}
 """The file of each head's weights."""
-_ORDER: dict[tuple[str, ...], int] = {("direct", "toxicity"): 0, ("toxicity",): 1, ("indirect",): 2}
-"""The heads that some kind of content is for, in such an order that each head's texts follow each other."""
 _RULES = {"direct": "instruction-of-a-user", "indirect": "planted-instruction", "toxicity": "toxic-language"}
 _OTHERS = frozenset({"system", "developer", "assistant", "model", "ai", "tool", "function"})
 _TOOLS = frozenset({"tool", "function"})
@@ -74,10 +72,8 @@ CLASSIFIER = DetectorDescription(
 
 def heads_for(content: Content) -> tuple[str, ...]:
     """The heads that look at such a content item."""
-    if content.kind in (ContentKind.DOCUMENT, ContentKind.TOOL_RESULT):
-        return ("indirect",)
     if content.kind is not ContentKind.MESSAGE:
-        return ()
+        return ("indirect",) if content.kind in (ContentKind.DOCUMENT, ContentKind.TOOL_RESULT) else ()
     role = content.role.lower()
     if role in _TOOLS:
         return ("indirect",)
@@ -103,6 +99,7 @@ class ClassifierDetector:
 
     def __init__(self, heads: Mapping[str, Head], digests: Mapping[str, str]) -> None:
         self._heads = dict(heads)
+        self._asked = Heads(list(self._heads.values()))
         self._digests = dict(digests)
         self.units: Mapping[str, str] = {
             name: version_of(VERSION, digests[name], lexicon_digest(), name) for name in sorted(heads)
@@ -140,17 +137,16 @@ class ClassifierDetector:
         return found
 
     def _batches(self, contents: Sequence[Content]) -> Iterator[list[_Piece]]:
-        """The texts in pieces, as many as are read at once, those for the same heads behind each other."""
+        """The texts in pieces, as many as are read at once."""
         pieces: list[_Piece] = []
         for number, content in enumerate(contents):
             group = heads_for(content)
-            if content.text and any(name in self._heads for name in group):
+            if content.text and not self._heads.keys().isdisjoint(group):
                 if len(content.text) <= WINDOW:
                     pieces.append(_Piece(number, 0, content.text, group))
                 else:
                     parts = views.windows(content.text, WINDOW, OVERLAP)
                     pieces.extend(_Piece(number, offset, part, group) for offset, part in parts)
-        pieces.sort(key=lambda piece: _ORDER[piece.heads])
         batch: list[_Piece] = []
         size = 0
         for piece in pieces:
@@ -166,18 +162,14 @@ class ClassifierDetector:
         reading = read([piece.text for piece in pieces])
         found = features(reading)
         stretches = windows(found)
-        for name, head in self._heads.items():
-            asked = [number for number, piece in enumerate(pieces) if name in piece.heads]
-            if not asked:
-                continue
-            first, last = asked[0], asked[-1] + 1
-            odds = head.odds(found, stretches, (first, last))
-            scores = head.probability(head.decide(odds, stretches)[first:last])
-            for number, score in enumerate(scores.tolist(), start=first):
-                if score >= LOWEST and found.has_words(number):
-                    best = head.telling(odds, stretches, number)
+        odds = self._asked.odds(found, stretches)
+        scores = self._asked.probabilities(odds, stretches).tolist()
+        for name, by_head, said in zip(self._heads, odds, scores, strict=True):
+            for number, piece in enumerate(pieces):
+                if said[number] >= LOWEST and name in piece.heads and found.has_words(number):
+                    best = telling(by_head, stretches, number)
                     place = reading.place(number, int(stretches.froms[0, best]), int(stretches.tos[0, best]))
-                    yield pieces[number], _finding(name, score, pieces[number].offset, place)
+                    yield piece, _finding(name, said[number], piece.offset, place)
 
 
 def _finding(head: str, score: float, offset: int, place: tuple[int, int]) -> Finding:

@@ -37,7 +37,7 @@ from governance.domain.findings import Finding
 from governance.errors import GovernanceError, Misconfigured
 
 NAME = "patterns"
-CODE_VERSION = "3"
+CODE_VERSION = "2"
 """Raised whenever views, validators or matching change what is found; packs are covered by their digests."""
 
 WINDOW = 131_072
@@ -83,6 +83,8 @@ class _Compiled:
     groups: int
     validate: Any
     needs: tuple[frozenset[int], ...]
+    whole: int
+    """Its number among the regexes that are looked for as a whole before their places are, or 0."""
 
 
 class _Sets:
@@ -181,6 +183,7 @@ class PatternDetector:
         self._candidates = {
             kind: re2.compile(pattern.encode(), _options(8 << 20)) for kind, pattern in views.CANDIDATES.items()
         }
+        wholes = _Sets()
         self._rules: list[_Compiled] = []
         self._by_segment: dict[int, list[_Compiled]] = {}
         for rule in rules:
@@ -194,6 +197,8 @@ class PatternDetector:
                 groups=regex.groups,
                 validate=VALIDATORS[rule.validate] if rule.validate else rule.check,
                 needs=tuple(frozenset(add(_loosened(part)) for part in parts) for parts in rule.segments),
+                # What many numbers have in common is sought for several rules at once, and mostly means none of them.
+                whole=wholes.add(rule.regex) if rule.sought and _loosened(rule.regex) == rule.regex else 0,
             )
             self._rules.append(compiled)
             for parts in rule.segments:
@@ -201,8 +206,9 @@ class PatternDetector:
                 known = self._by_segment.setdefault(add(_loosened(parts[-1])), [])
                 if compiled not in known:
                     known.append(compiled)
-        sets.compile()
-        self._sets = sets
+        for one in (sets, wholes):
+            one.compile()
+        self._sets, self._wholes = sets, wholes
         for text in _WARM_UP:
             self._look(text)
 
@@ -294,13 +300,18 @@ class PatternDetector:
         hits: frozenset[int],
         found: dict[Rule, list[_Hit]],
     ) -> None:
-        candidates = {compiled: None for hit in sorted(hits) for compiled in self._by_segment.get(hit, ())}
+        about = {compiled: None for hit in sorted(hits) for compiled in self._by_segment.get(hit, ())}
+        candidates = [
+            compiled
+            for compiled in about
+            if (not compiled.rule.kinds or content.kind in compiled.rule.kinds)
+            and any(parts <= hits for parts in compiled.needs)
+        ]
+        if sum(compiled.whole > 0 for compiled in candidates) > 1:
+            there = self._wholes.match(data)
+            candidates = [compiled for compiled in candidates if not compiled.whole or compiled.whole in there]
         for compiled in candidates:
             rule = compiled.rule
-            if rule.kinds and content.kind not in rule.kinds:
-                continue
-            if not any(parts <= hits for parts in compiled.needs):
-                continue
             spans = [_span(match, compiled.groups) for match in compiled.regex.finditer(data)]
             if len(data) != len(view.text):
                 spans = _code_points(data, spans)

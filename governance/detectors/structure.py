@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -231,9 +230,9 @@ def repetition(text: str, *, size: int = 6, most: int = 4_000) -> float:
     words = text[: most * 12].split()[:most]
     if len(words) < 4 * size:
         return 0.0
-    grams = Counter(zip(*(words[shift:] for shift in range(size)), strict=False))
-    total = sum(grams.values())
-    return (total - len(grams)) / total
+    different = len(set(zip(*(words[shift:] for shift in range(size)), strict=False)))
+    total = len(words) - size + 1
+    return (total - different) / total
 
 
 KIND = DetectorKind(describe=lambda: STRUCTURE, build=lambda requests, _: StructureDetector(merged(requests)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,6 @@ from governance.store.times import micros
 
 if TYPE_CHECKING:
     from governance.store.database import Transaction
-_MOST = 100
 
 
 class SqlBacktests:
@@ -37,12 +36,9 @@ class SqlBacktests:
         )
         return number
 
-    def of(self, digest: str, against: str) -> Sequence[Mapping[str, Any]]:
+    def latest(self, digest: str) -> Mapping[str, Any] | None:
         c = t.policy_backtest.c
-        rows = self._tx.connection.execute(
-            sa.select(c.id, c.by_name, c.result)
-            .where(c.digest == digest, c.against == against)
-            .order_by(c.at.desc(), c.id.desc())
-            .limit(_MOST)
-        )
-        return [{**json.loads(row.result), "id": str(row.id), "by": row.by_name} for row in rows]
+        row = self._tx.connection.execute(
+            sa.select(c.id, c.by_name, c.result).where(c.digest == digest).order_by(c.at.desc(), c.id.desc()).limit(1)
+        ).first()
+        return None if row is None else {**json.loads(row.result), "id": str(row.id), "by": row.by_name}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from dataclasses import replace
 from pathlib import Path
 from time import process_time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +19,7 @@ from governance.detectors import classifier, registry
 from governance.detectors.classifier import ClassifierDetector, heads_for
 from governance.detectors.interface import DetectorUse
 from governance.detectors.linear.features import CHARACTERS, CLASSES, PAIRS, SEGMENT, WORDS, features, word_classes
-from governance.detectors.linear.head import Head, quantised
+from governance.detectors.linear.head import Head, Heads, quantised, telling
 from governance.detectors.linear.reading import read
 from governance.detectors.linear.weights import FORMAT, BadWeights, load, packaged, save
 from governance.detectors.linear.windows import windows
@@ -47,9 +50,10 @@ def head(name: str, *, offset: float = -4.0) -> Head:
     return quantised(name, kinds, intercept=0.0, handicaps=(0.0, 0.0), slope=1.0, offset=offset)
 
 
-def noisy(name: str) -> Head:
+@functools.cache
+def noisy(name: str, seed: int = 1) -> Head:
     """Weights by chance: every feature counts."""
-    chance = np.random.default_rng(1)
+    chance = np.random.default_rng(seed)
     kinds = (chance.normal(size=CHARACTERS), chance.normal(size=WORDS), chance.normal(size=PAIRS))
     return quantised(name, kinds, intercept=-1.0, handicaps=(0.5, 0.25), slope=1.0, offset=0.0)
 
@@ -189,19 +193,17 @@ def test_places_lie_in_the_text_and_answers_repeat(text: str) -> None:
 def test_features_are_bounded_by_the_text(text: str) -> None:
     found = features(read([text]))
     stretches = windows(found)
-    size, words = found.length, found.words.shape[1]
-    assert found.characters.shape == (4, size)
+    size, words = found.characters.shape[1], found.words.shape[1]
     assert found.characters.max(initial=0) < CHARACTERS
-    assert words == len(set(found.class_at.tolist()) | set(range(words))) <= size
+    assert words <= size
     assert found.words.max(initial=0) < WORDS
-    assert len(found.classes) <= 20 * (words + len(found.starts))
+    assert len(found.classes) <= 20 * (words + found.first[-1])
     assert found.classes.max(initial=0) < PAIRS
-    assert (np.diff(found.class_at) >= 0).all()
-    assert found.starts[0] == 0
-    assert found.ends[-1] == size
-    assert (found.starts[1:] == found.ends[:-1]).all()
-    assert (found.ends - found.starts).max() <= SEGMENT
-    assert len(stretches.text) <= 3 * len(found.starts)
+    assert found.starts[:, 0].tolist() == list(found.bases) == [0, size, size + words]
+    assert found.ends[:, -1].tolist() == [size, size + words, found.total]
+    assert (found.starts[:, 1:] == found.ends[:, :-1]).all()
+    assert (found.ends[0] - found.starts[0]).max() <= SEGMENT
+    assert len(stretches.text) <= 3 * found.first[-1]
     assert (stretches.froms <= stretches.tos).all()
     assert stretches.tos[0].max() <= size
 
@@ -220,11 +222,41 @@ def test_a_text_reads_the_same_beside_others(texts: list[str]) -> None:
         assert np.count_nonzero(mine) == len(own.text)
         assert (odds[mine] == one_head.odds(alone, own)).all()
         assert one_head.decide(odds, stretches)[number] == one_head.decide(odds[mine], own)[0]
-        some = one_head.odds(together, stretches, (number, number + 1))
-        assert (some[mine] == odds[mine]).all()
-        best = one_head.telling(odds, stretches, number)
-        start = int(together.text_starts[number])
-        assert stretches.froms[0, best] - start == own.froms[0, one_head.telling(odds[mine], own, 0)]
+        best = telling(odds, stretches, number)
+        start = int(together.starts[0, together.first[number]])
+        assert stretches.froms[0, best] - start == own.froms[0, telling(odds[mine], own, 0)]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(TEXTS, min_size=1, max_size=5))
+def test_heads_say_together_what_each_says_alone(texts: list[str]) -> None:
+    found = features(read(texts))
+    stretches = windows(found)
+    heads = [noisy("direct", 1), noisy("indirect", 2), noisy("toxicity", 3)]
+    for count in (1, 2, 3):
+        together = Heads(heads[:count])
+        odds = together.odds(found, stretches)
+        scores = together.probabilities(odds, stretches)
+        for number, one in enumerate(heads[:count]):
+            alone = one.odds(found, stretches)
+            assert (odds[number] == alone).all()
+            assert (scores[number] == one.probability(one.decide(alone, stretches))).all()
+
+
+def test_the_largest_weights_stay_apart() -> None:
+    """Weights at both ends of their range over texts that are full of what is counted."""
+    for sign in (1, -1):
+        heads = [replace(noisy("x", 1), **_filled(sign * way)) for way in (127, -127, 127)]
+        for text in ("忽略" * 400, "ignore " * 200, "a" * 1000, "ignore\nall\n" * 90):
+            found = features(read([text]))
+            stretches = windows(found)
+            odds = Heads(heads).odds(found, stretches)
+            assert [row.tolist() for row in odds] == [one.odds(found, stretches).tolist() for one in heads]
+
+
+def _filled(weight: int) -> dict[str, Any]:
+    sizes = {"characters": CHARACTERS, "words": WORDS, "classes": PAIRS}
+    return {kind: np.full(size, weight, dtype=np.int8) for kind, size in sizes.items()}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from governance.detectors.linear.reading import MARK, SINGLE, WORD, Reading
+from governance.detectors.linear.reading import MARK, SINGLE, SPACE, WORD, Reading
 
 CHARACTERS, WORDS = 1 << 18, 1 << 17
 """Room for hashes of characters' n-grams, and of words and word pairs."""
@@ -29,43 +29,53 @@ SEGMENT = 200
 START = 63
 """The class that stands for the beginning of a segment."""
 
-_MULTIPLIER = np.uint32(0x9E3779B1)
+_MULTIPLIER = np.array(0x9E3779B1, dtype=np.uint32)
 _PRIME = 0x100000001B3
 _INVERSE = pow(_PRIME, -1, 1 << 64)
-_SHIFT, _WORD_SHIFT = np.uint32(32 - 18), np.uint32(32 - 17)
+_SHIFT, _WORD_SHIFT, _15, _16 = (np.array(number, dtype=np.uint32) for number in (32 - 18, 32 - 17, 15, 16))
 _SHORTEST, _LONGEST = 3, 10
 """Lengths of stems; longer ones are cut, shorter ones are words."""
-_SEEDS = [np.uint32(0x85EBCA6B * (n + 1) & 0xFFFFFFFF) for n in range(8)]
+_SEEDS = [np.array(0x85EBCA6B * (n + 1) & 0xFFFFFFFF, dtype=np.uint32) for n in range(8)]
+"""Constants are arrays without dimensions: numpy would make one of a number at each use."""
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
     """Of a reading of `n` code points with `t` texts, `w` words and `s` segments.
 
-    `text_starts` and `text_ends` (t,): half-open ranges of code points. `characters` (4, n): hashes of the 2-, 3-, 4-
-    and 5-grams that begin at each code point, also of those that do not end in the same text (see `torn`). `words`
-    (2, w): hashes of each word, and of it with the word before (or with the beginning of its segment). `classes` (c,):
-    a class alone is its number, a pair is first * 64 + second; `class_at` (c,): the word it begins with, never
-    decreasing. `starts` and `ends` (s,): the segments, half-open ranges of code points; `first` (t + 1,): the first
-    segment of each text, and how many there are. `word_starts` and `word_ends` (s,): their words.
+    `characters` (4, n): hashes of the 2-, 3-, 4- and 5-grams that begin at each code point, also of those that do not
+    end in the same text: `torn` says where these stand, row by row. `words` (2, w): hashes of each word, and of it
+    with the word before (or with the beginning of its segment). `classes` (c,): a class alone is its number, a pair is
+    first * 64 + second; in order of the words they begin with.
+
+    `first` (t + 1 long): the first segment of each text, and how many there are. `starts` and `ends` (3, s): the
+    segments, half-open ranges of code points, of words, and of classes, counted on: `n` code points, then `w` words,
+    then classes (`bases` says where each begins, `total` where all end).
     """
 
-    length: int
-    text_starts: npt.NDArray[np.intp]
-    text_ends: npt.NDArray[np.intp]
     characters: npt.NDArray[np.uint32]
+    torn: npt.NDArray[np.intp]
     words: npt.NDArray[np.uint32]
     classes: npt.NDArray[np.intp]
-    class_at: npt.NDArray[np.intp]
+    first: list[int]
     starts: npt.NDArray[np.intp]
     ends: npt.NDArray[np.intp]
-    first: npt.NDArray[np.intp]
-    word_starts: npt.NDArray[np.intp]
-    word_ends: npt.NDArray[np.intp]
+
+    @property
+    def length(self) -> int:
+        return int(self.characters.shape[1])
+
+    @property
+    def bases(self) -> tuple[int, int, int]:
+        return 0, self.length, self.length + self.words.shape[1]
+
+    @property
+    def total(self) -> int:
+        return self.bases[2] + len(self.classes)
 
     def has_words(self, text: int) -> bool:
         """Whether there is a word in the text of that number."""
-        return bool(self.word_starts[self.first[text]] < self.word_ends[self.first[text + 1] - 1])
+        return bool(self.starts[1, self.first[text]] < self.ends[1, self.first[text + 1] - 1])
 
 
 @functools.cache
@@ -108,13 +118,13 @@ def _lexicon() -> dict[str, list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class _Lookup:
-    """Entries by slot, no two in one slot (slot = hash * multiplier >> shift): the hash and its two classes, 0 none."""
+    """Entries by slot, no two in one slot (slot = hash * multiplier >> shift): the hash, and four bytes: none, its two
+    classes (0 is none), none."""
 
     multiplier: np.uint64
     entry: npt.NDArray[np.uint16]
     hashes: npt.NDArray[np.uint64]
-    first: npt.NDArray[np.intp]
-    second: npt.NDArray[np.intp]
+    classes: npt.NDArray[np.uint32]
 
 
 _SLOTS = 18
@@ -144,8 +154,9 @@ def _lookup() -> _Lookup:
         multiplier=np.uint64(multiplier),
         entry=entry,
         hashes=hashes,
-        first=np.array([0, *(numbers[0] for numbers in found.values())], dtype=np.intp),
-        second=np.array([0, *((*numbers, 0)[1] for numbers in found.values())], dtype=np.intp),
+        classes=np.array([(0, *(*numbers, 0, 0)[:2], 0) for numbers in ([], *found.values())], dtype=np.uint8)
+        .view(np.uint32)
+        .ravel(),
     )
 
 
@@ -161,140 +172,152 @@ def features(reading: Reading) -> Features:
     """All features of a reading. Time and memory linear in its length."""
     points = reading.points
     length = len(points)
-    begins, ends = _words(reading)
+    edges = _words(reading)
+    begins = edges[0]
+    count = len(begins)
     up, down = _power(length + 1)
     sums = np.zeros(length + 1, dtype=np.uint64)
     (points * up[:length]).cumsum(out=sums[1:])
+    at_edges = sums[edges]
     unshift = down[begins]
-    hashes = (sums[ends] - sums[begins]) * unshift
+    hashes = (at_edges[1] - at_edges[0]) * unshift
     cuts, stops, first = _segments(reading, begins)
-    word_starts, word_ends = begins.searchsorted(cuts), begins.searchsorted(stops)
-    heads = word_starts[word_starts < word_ends]
-    mixed = ((hashes ^ (hashes >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9) >> np.uint64(32)).astype(np.uint32)
-    words = np.empty((2, len(mixed)), dtype=np.uint32)
-    np.right_shift(mixed * _SEEDS[5], _WORD_SHIFT, out=words[0])
-    before = mixed * _SEEDS[2]
-    before[1:] = before[:-1].copy()
+    starts, ends = np.empty((3, len(cuts)), dtype=np.intp), np.empty((3, len(cuts)), dtype=np.intp)
+    starts[0], ends[0] = cuts, stops
+    # Of words, and of classes, a segment's end where the next begins.
+    bounds = np.empty(len(cuts) + 1, dtype=np.intp)
+    bounds[:-1], bounds[-1] = begins.searchsorted(cuts), count
+    np.add(bounds[:-1], length, out=starts[1])
+    np.add(bounds[1:], length, out=ends[1])
+    heads = bounds[:-1][bounds[:-1] < bounds[1:]]
+    mixed = ((hashes ^ (hashes >> _29)) * _MIXER >> _32).astype(np.uint32)
+    words = np.empty((2, count), dtype=np.uint32)
+    words[0], before = mixed, words[1]
+    np.multiply(mixed[:-1], _SEEDS[2], out=before[1:])
     before[heads] = _SEEDS[7]
-    np.right_shift((before ^ mixed) * _SEEDS[6], _WORD_SHIFT, out=words[1])
-    gap = None
-    if len(first) > 2:
-        # Far enough apart that no pair reaches from one text into the next.
-        gap = np.repeat(np.arange(len(first) - 1) * (REACH + 1), np.diff(begins.searchsorted(reading.ends), prepend=0))
-    classes, class_at = _classes(sums, unshift, begins, ends, hashes, heads, gap)
+    before ^= mixed
+    words *= _WORD_MIX
+    words >>= _WORD_SHIFT
+    entries = _entries(sums, unshift, edges, hashes)
+    upto = begins.searchsorted(reading.ends) if len(reading.ends) > 1 else None
+    classes, class_bounds = _classes(entries, heads, upto, bounds)
+    class_bounds += length + count
+    starts[2], ends[2] = class_bounds[:-1], class_bounds[1:]
     return Features(
-        length=length,
-        text_starts=reading.begins,
-        text_ends=reading.ends,
         characters=_characters(points),
+        torn=_torn(reading.ends, length),
         words=words,
         classes=classes,
-        class_at=class_at,
-        starts=cuts,
-        ends=stops,
         first=first,
-        word_starts=word_starts,
-        word_ends=word_ends,
+        starts=starts,
+        ends=ends,
     )
+
+
+_29, _32, _MIXER = (np.array(number, dtype=np.uint64) for number in (29, 32, 0xBF58476D1CE4E5B9))
+_WORD_MIX = np.array([[_SEEDS[5]], [_SEEDS[6]]], dtype=np.uint32)
 
 
 def _characters(points: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
     length = len(points)
     scrambled = np.zeros(length + 4, dtype=np.uint32)
     np.multiply(points, _MULTIPLIER, out=scrambled[:length])
-    scrambled ^= scrambled >> np.uint32(15)
-    found = np.empty((4, length), dtype=np.uint32)
-    rolling = scrambled[:length].copy()
+    scrambled ^= scrambled >> _15
+    # Sums of n code points from those of n - 1; then all of them are mixed at once.
+    rolling = np.empty((4, length), dtype=np.uint32)
+    before = scrambled[:length]
     for n in range(2, 6):
-        rolling *= _SEEDS[0]
-        rolling += scrambled[n - 1 : n - 1 + length]
-        row = found[n - 2]
-        np.right_shift(rolling, np.uint32(16), out=row)
-        row ^= rolling
-        row *= _SEEDS[n - 1]
-        row >>= _SHIFT
+        row = rolling[n - 2]
+        np.multiply(before, _SEEDS[0], out=row)
+        row += scrambled[n - 1 : n - 1 + length]
+        before = row
+    found = rolling >> _16
+    found ^= rolling
+    found *= _MIX
+    found >>= _SHIFT
     return found
 
 
+_MIX = np.array([[_SEEDS[n - 1]] for n in range(2, 6)], dtype=np.uint32)
 _ROW, _BACK = np.array([(n - 2, back) for n in range(2, 6) for back in range(n)], dtype=np.intp).T
 
 
-def torn(ends: npt.NDArray[np.intp], width: int) -> npt.NDArray[np.intp]:
+def _torn(ends: npt.NDArray[np.intp], width: int) -> npt.NDArray[np.intp]:
     """Where n-grams stand that do not lie within one text, in (4, width) row by row; `ends` are those of the texts."""
-    at: npt.NDArray[np.intp] = np.minimum(np.maximum(ends[:, None] - _BACK, 0), width - 1) + _ROW * width
+    if not width:
+        return np.zeros(0, dtype=np.intp)
+    at: npt.NDArray[np.intp] = ends[:, None] - _BACK
+    np.maximum(at, 0, out=at)
+    np.minimum(at, width - 1, out=at)
+    at += _ROW * width
     return at.ravel()
 
 
-def _words(reading: Reading) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Where words begin and end: runs of letters and digits, and each ideograph."""
-    word = np.zeros(len(reading.points) + 2, dtype=bool)
-    np.not_equal(reading.kinds & WORD, 0, out=word[1:-1])
-    single = (reading.kinds & SINGLE).astype(bool)
-    if not single.any():
-        at = (word[1:] != word[:-1]).nonzero()[0]
-        return at[::2], at[1::2]
+def _words(reading: Reading) -> npt.NDArray[np.intp]:
+    """Where words begin and end, shape (2, w): runs of letters and digits, and each ideograph."""
+    flags = np.zeros(len(reading.points) + 2, dtype=np.uint8)
+    np.bitwise_and(reading.kinds, WORD, out=flags[1:-1])
+    if not reading.seen & SINGLE:
+        edges: npt.NDArray[np.intp] = (flags[1:] != flags[:-1]).nonzero()[0].reshape(-1, 2)
+        return edges.T.copy()
+    word = flags.astype(bool)
     alone = np.zeros(len(word), dtype=bool)
-    alone[1:-1] = single
+    alone[1:-1] = reading.kinds & SINGLE
     # Between two code points of a word there is a cut when either is an ideograph.
     begin = word[1:-1] & (~word[:-2] | alone[1:-1] | alone[:-2])
     end = word[1:-1] & (~word[2:] | alone[1:-1] | alone[2:])
-    return begin.nonzero()[0], end.nonzero()[0] + 1
+    return np.array((begin.nonzero()[0], end.nonzero()[0] + 1))
 
 
 def _segments(
     reading: Reading, begins: npt.NDArray[np.intp]
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], list[int]]:
     """Sentences, lines, values of JSON: where they begin and end, and the first of each text. Those of fewer than two
     words join the next, long ones are cut into even parts."""
     points, kinds = reading.points, reading.kinds
-    texts = len(reading.begins)
-    ends = reading.newline.copy()
-    mark = (kinds & MARK).astype(bool)
-    ends[:-1] |= mark[:-1] & ((points[1:] == 0x20) | (points[:-1] > 0x2FFF))
-    quote = (points[:-1] == 0x22).nonzero()[0]
-    if len(quote):
-        ends[quote] |= _CLOSING[np.minimum(points[quote + 1], 127)]
-    # A text ends where it ends, and the next begins after the separator.
-    ends[-1:] = False
-    if texts > 1:
-        ends[reading.ends[:-1] - 1] = False
-        ends[reading.begins[1:] - 1] = True
-    at = ends.nonzero()[0] + 1
-    count = begins.searchsorted(at)
-    keep = np.ones(len(at), dtype=bool)
-    if len(at):
-        keep[0] = count[0] > 1
-        keep[1:] = count[1:] - count[:-1] > 1
-    first = np.zeros(texts + 1, dtype=np.intp)
-    if texts > 1:
-        between = at.searchsorted(reading.begins[1:])
-        keep[between] = True
-    starts = np.empty(int(np.count_nonzero(keep)) + 1, dtype=np.intp)
-    starts[0] = 0
-    starts[1:] = at[keep]
-    stops = np.empty_like(starts)
-    stops[:-1] = starts[1:]
-    stops[-1] = len(points)
-    if texts > 1:
-        first[1:-1] = starts.searchsorted(reading.begins[1:])
-        stops[first[1:-1] - 1] -= 1
-    sizes = stops - starts
-    if sizes.max() > SEGMENT:
-        parts = np.maximum(-(-sizes // SEGMENT), 1)
-        before = parts.cumsum() - parts
-        first[:-1] = before[first[:-1]]
-        number = np.arange(int(parts.sum())) - np.repeat(before, parts)
-        each, sizes, starts, stops = (np.repeat(one, parts) for one in (parts, sizes, starts, stops))
-        starts, stops = starts + number * sizes // each, starts + (number + 1) * sizes // each
-    first[-1] = len(starts)
-    return starts, stops, first
+    length = len(points)
+    starts: list[int] = []
+    stops: list[int] = []
+    first = [0]
+
+    def close(stop: int) -> None:
+        size = stop - begin
+        parts = -(-size // SEGMENT) or 1
+        for part in range(parts):
+            starts.append(begin + part * size // parts)
+            stops.append(begin + (part + 1) * size // parts)
+
+    # Few code points may end a segment: they are gone through one by one.
+    at = (kinds & MARK).astype(bool).nonzero()[0]
+    after = np.minimum(at + 1, length - 1)
+    marks, following = points[at].tolist(), points[after].tolist()
+    if marks and at[-1] == length - 1:
+        following[-1] = 0
+    spaced = ((kinds[at] | kinds[after]) & SPACE).tolist()
+    counts = begins.searchsorted(after).tolist()
+    begin = words = 0
+    for place, mark, follows, space, count in zip(at.tolist(), marks, following, spaced, counts, strict=True):
+        if not mark:  # between texts
+            close(place)
+            begin = place + 1
+            first.append(len(starts))
+        # Where a text ends, nothing more begins.
+        elif not follows or not (follows in _CLOSING if mark == _QUOTE else space or mark > _IDEOGRAPHIC):
+            continue
+        elif count > words + 1:
+            close(place + 1)
+            begin = place + 1
+        words = count
+    close(length)
+    first.append(len(starts))
+    return np.array(starts, dtype=np.intp), np.array(stops, dtype=np.intp), first
 
 
-_CLOSING = np.zeros(128, dtype=bool)
-_CLOSING[[ord(one) for one in ",:]}"]] = True
+_QUOTE, _IDEOGRAPHIC = 0x22, 0x2FFF
+_CLOSING = frozenset(map(ord, ",:]}"))
 """What ends a string of JSON, after its quotation mark."""
 
-_UPPER, _LOWER = np.uint64(0xFFFFFFFFFFFFC000), np.uint64(0x3FFF)
+_UPPER, _LOWER = (np.array(number, dtype=np.uint64) for number in (0xFFFFFFFFFFFFC000, 0x3FFF))
 _KNOWN: npt.NDArray[np.uint64] = np.full(1 << 14, _UPPER, dtype=np.uint64)
 """Words looked up lately, by the lower 14 bits of their hash: its upper 50 bits, and the number of their entry in the
 lookup. Each is one number, so that threads may share it."""
@@ -303,65 +326,74 @@ lookup. Each is one number, so that threads may share it."""
 def _entries(
     sums: npt.NDArray[np.uint64],
     unshift: npt.NDArray[np.uint64],
-    begins: npt.NDArray[np.intp],
-    ends: npt.NDArray[np.intp],
+    edges: npt.NDArray[np.intp],
     hashes: npt.NDArray[np.uint64],
 ) -> npt.NDArray[np.intp]:
     """The number of each word's entry in the lookup, 0 for none; shape (w,)."""
-    slots = (hashes & _LOWER).astype(np.intp)
+    slots = (hashes & _LOWER).view(np.int64)
     known = _KNOWN[slots]
     new = ((known ^ hashes) > _LOWER).nonzero()[0]
     if len(new):
         lookup = _lookup()
-        begin = begins[new]
-        upto = np.minimum(begin + _LENGTHS[:, None], ends[new])
+        begin, end = edges[:, new]
+        upto = np.minimum(begin + _LENGTHS[:, None], end)
         looked = (sums[upto] - sums[begin]) * unshift[new] + _SALTS[:, None]
         entries = lookup.entry[_slot(looked, lookup.multiplier)]
         entries[lookup.hashes[entries] != looked] = 0
         surest = entries[(entries != 0).argmax(axis=0), np.arange(len(new))]
         known[new] = (hashes[new] & _UPPER) | surest
         _KNOWN[slots[new]] = known[new]
-    return (known & _LOWER).astype(np.intp)
+    return (known & _LOWER).view(np.int64)
 
 
 def _classes(
-    sums: npt.NDArray[np.uint64],
-    unshift: npt.NDArray[np.uint64],
-    begins: npt.NDArray[np.intp],
-    ends: npt.NDArray[np.intp],
-    hashes: npt.NDArray[np.uint64],
+    entries: npt.NDArray[np.intp],
     heads: npt.NDArray[np.intp],
-    gap: npt.NDArray[np.intp] | None,
+    upto: npt.NDArray[np.intp] | None,
+    bounds: npt.NDArray[np.intp],
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Class features (a class alone, and ordered pairs of classes within `REACH` words) and the words they begin at."""
-    if not len(begins):
-        return np.zeros(0, dtype=np.intp), np.zeros(0, dtype=np.intp)
-    lookup = _lookup()
-    entries = _entries(sums, unshift, begins, ends, hashes)
-    one = entries.nonzero()[0]
-    found = entries[one]
-    second = lookup.second[found]
-    more = second.nonzero()[0]
-    # The beginning of a segment stands before its first word.
-    key = np.concatenate((heads * 4, one * 4 + 1, one[more] * 4 + 2))
-    number = np.concatenate((np.full(len(heads), START, dtype=np.intp), lookup.first[found], second[more]))
-    order = key.argsort()
-    word, number = key[order] >> 2, number[order]
-    place = word if gap is None else word + gap[word]
-    steps = REACH + 2
-    count = len(word)
-    far = np.full(count + steps, 1 << 60, dtype=np.intp)
-    far[:count] = place
-    other = np.full(count + steps, START, dtype=np.intp)
-    other[:count] = number
-    after = np.arange(count)[:, None] + _STEPS
-    second = other[after]
-    distance = far[after] - place[:, None]
-    pairs = number[:, None] * CLASSES + second
-    pairs[:, 0] = number
-    near = (distance <= REACH) & (second != START) & ((distance > 0) | (number == START)[:, None])
+    """Class features (a class alone, and ordered pairs of classes within `REACH` words), and where those of each
+    segment begin and the last ends.
+
+    `entries` (w,) are the words' in the lookup; words by number are given of segments (`bounds`, and `heads`, the first
+    of each that has some) and of texts (`upto`, the first beyond; None where there is one text).
+    """
+    if not len(entries):
+        return np.zeros(0, dtype=np.intp), np.zeros_like(bounds)
+    # Four places a word: the beginning of a segment stands before its first word, then come the word's two classes.
+    places = _lookup().classes[entries]
+    places[heads] |= _OPENING
+    found = places.view(np.uint8)
+    at = found.astype(bool).nonzero()[0]
+    word, count = at >> 2, len(at)
+    # Behind the last there is nothing near.
+    number, place = np.zeros(count + _NEXT, dtype=np.intp), np.full(count + _NEXT, _FAR)
+    number[:count] = found[at]
+    own = word
+    if upto is not None:  # so far apart that no pair reaches from one text into the next
+        own = word + (REACH + 1) * upto.searchsorted(word, side="right")
+    place[:count] = own
+    alone = number[:count]
+    opening = alone == START
+    # The beginning of a segment is never the second of a pair.
+    place[:count][opening] = _FAR
+    near = _following(place, count) - own[:, None] <= REACH
     near[:, 0] = True
-    return pairs[near], np.repeat(word, near.sum(axis=1))
+    # Two classes of one word are no pair.
+    near[:-1, 1] &= (own[1:] != own[:-1]) | opening[:-1]
+    pairs = _following(number, count) + (alone * CLASSES)[:, None]
+    pairs[:, 0] = alone
+    chosen = near.ravel().nonzero()[0]
+    return pairs.ravel()[chosen], chosen.searchsorted(word.searchsorted(bounds) * (_NEXT + 1))
 
 
-_STEPS = np.arange(REACH + 3)
+_FAR = 1 << 60
+_NEXT = REACH + 2
+"""How many classes that follow one are looked at."""
+_OPENING = np.array([START, 0, 0, 0], dtype=np.uint8).view(np.uint32)
+
+
+def _following(values: npt.NDArray[np.intp], count: int) -> npt.NDArray[np.intp]:
+    """Each of the first `count` values and the `_NEXT` behind it; shape (count, _NEXT + 1)."""
+    step = values.itemsize
+    return np.ndarray((count, _NEXT + 1), np.intp, values, 0, (step, step))

@@ -1,14 +1,20 @@
-"""A head: the weights of one question, asked of every stretch of a text, and what the answer means as a probability."""
+"""Heads: the weights of one question each, asked of every stretch of a text, and what an answer means as a probability.
+
+Several heads are asked in one go: their weights lie in one number, so that one look-up and one sum serve them all.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from governance.detectors.linear.features import Features, torn
-from governance.detectors.linear.windows import Windows
+from governance.detectors.linear.features import Features
+from governance.detectors.linear.windows import ALONE, Windows
+
+_Integers = npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,54 +36,117 @@ class Head:
     slope: float
     offset: float
 
-    @property
-    def _scales(self) -> npt.NDArray[np.float64]:
-        return np.array(self.scales)[:, None]
-
-    def odds(
-        self, features: Features, windows: Windows, texts: tuple[int, int] | None = None
-    ) -> npt.NDArray[np.float64]:
-        """Log odds of each stretch, shape (m,); of stretches that are not in `texts` (a half-open range) they say
-        nothing. Linear in the texts: sums over stretches are differences of sums."""
-        first, last = texts or (0, windows.texts)
-        _, words_from, classes_from = windows.bases
-        each = np.zeros(classes_from + len(features.classes) + 1, dtype=np.int16)
-        begin, end = int(features.text_starts[first]), int(features.text_ends[last - 1])
-        if begin < end:
-            grams = self.characters.take(features.characters[:, begin:end])
-            grams.ravel()[torn(features.text_ends[first:last] - begin, end - begin)] = 0
-            grams.sum(axis=0, dtype=np.int16, out=each[1 + begin : 1 + end])
-        begin, end = int(features.word_starts[features.first[first]]), int(features.word_ends[features.first[last] - 1])
-        words = self.words.take(features.words[:, begin:end])
-        words.sum(axis=0, dtype=np.int16, out=each[1 + words_from + begin : 1 + words_from + end])
-        begin, end = features.class_at.searchsorted((begin, end)).tolist()
-        each[1 + classes_from + begin : 1 + classes_from + end] = self.classes.take(features.classes[begin:end])
-        sums = each.cumsum(dtype=np.int32)
-        stretches = (sums.take(windows.tos) - sums.take(windows.froms)) * windows.scales
-        # Not a matrix product: that rounds as the shapes have it, and a text would depend on those beside it.
-        odds: npt.NDArray[np.float64] = (stretches * self._scales).sum(axis=0) + self.intercept
-        return odds
+    def odds(self, features: Features, windows: Windows) -> npt.NDArray[np.float64]:
+        """Log odds of each stretch, shape (m,). Linear in the texts: sums over stretches are differences of sums."""
+        sums = _by_segment(features, self.characters, self.words, self.classes)
+        return _odds(sums, windows, np.array(self.scales)[:, None]) + self.intercept
 
     def decide(self, odds: npt.NDArray[np.float64], windows: Windows) -> npt.NDArray[np.float64]:
         """The log odds of each text from those of its stretches, shape (t,)."""
-        texts = windows.texts
-        whole = odds[:texts]
-        if len(odds) == texts:
-            return whole
-        best = np.full(texts, -np.inf)
-        np.maximum.at(best, windows.text[texts:], odds[texts:])
-        return np.where(np.isinf(best), whole, np.maximum(whole - self.handicaps[0], best - self.handicaps[1]))
-
-    def telling(self, odds: npt.NDArray[np.float64], windows: Windows, text: int) -> int:
-        """The number of the stretch of a text that says most; of a text of one segment that is the whole."""
-        own = (windows.text[windows.texts :] == text).nonzero()[0]
-        return int(windows.texts + own[odds[windows.texts + own].argmax()]) if len(own) else text
+        return _decide(odds, windows, np.array([*self.handicaps, 0.0]))
 
     def probability(self, odds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Calibrated, between 0 and 1; same shape."""
-        calibrated = np.minimum(np.maximum(self.slope * odds + self.offset, -30.0), 30.0)
-        result: npt.NDArray[np.float64] = 1.0 / (1.0 + np.exp(-calibrated))
-        return result
+        return _probability(odds, self.slope, self.offset)
+
+
+class Heads:
+    """Up to three heads that are asked together; what each says is what it says alone, to the last bit.
+
+    A weight of the first is in the lowest `_LANE` bits of an int64, those of the others above it. Sums over a segment,
+    200 code points at most, stay below 2 ** 20 (of classes, the most: 200 words * 27 features * 127), so that no lane
+    runs into the next.
+    """
+
+    def __init__(self, heads: Sequence[Head]) -> None:
+        if len(heads) > 63 // _LANE:
+            raise ValueError(f"more than {63 // _LANE} heads at once")
+        self.heads = tuple(heads)
+        self._characters = _packed([one.characters for one in heads])
+        self._words = _packed([one.words for one in heads])
+        self._classes = _packed([one.classes for one in heads])
+        self._shifts = (np.arange(len(heads)) * _LANE)[:, None, None]
+        self._bias = sum(_HALF << lane * _LANE for lane in range(len(heads)))
+        self._scales = np.array([one.scales for one in heads]).reshape(-1, 3, 1)
+
+        def column(values: Sequence[float]) -> npt.NDArray[np.float64]:
+            return np.array(values, dtype=np.float64)[:, None]
+
+        self._intercepts = column([one.intercept for one in heads])
+        self._handicaps = np.array([(*one.handicaps, 0.0) for one in heads]).reshape(-1, 3)
+        self._slopes, self._offsets = column([one.slope for one in heads]), column([one.offset for one in heads])
+
+    def odds(self, features: Features, windows: Windows) -> npt.NDArray[np.float64]:
+        """Log odds of each stretch by each head, shape (heads, m)."""
+        packed = _by_segment(features, self._characters, self._words, self._classes)
+        sums = ((packed + self._bias) >> self._shifts & _MASK) - _HALF
+        return _odds(sums, windows, self._scales) + self._intercepts
+
+    def probabilities(self, odds: npt.NDArray[np.float64], windows: Windows) -> npt.NDArray[np.float64]:
+        """The calibrated score of each text by each head, shape (heads, t)."""
+        return _probability(_decide(odds, windows, self._handicaps), self._slopes, self._offsets)
+
+
+_LANE = 21
+_HALF, _MASK = 1 << _LANE - 1, (1 << _LANE) - 1
+
+
+def _packed(weights: Sequence[npt.NDArray[np.int8]]) -> npt.NDArray[np.int64]:
+    packed = np.zeros(len(weights[0]) if weights else 0, dtype=np.int64)
+    for lane, one in enumerate(weights):
+        packed += one.astype(np.int64) << lane * _LANE
+    return packed
+
+
+def _by_segment(features: Features, characters: _Integers, words: _Integers, classes: _Integers) -> _Integers:
+    """Sums of the weights in each segment, by kind; shape (3, s)."""
+    _, words_from, classes_from = features.bases
+    each = np.zeros(features.total + 1, dtype=np.int64)
+    grams = characters.take(features.characters)
+    grams.ravel()[features.torn] = 0
+    grams.sum(axis=0, dtype=np.int64, out=each[1 : 1 + words_from])
+    words.take(features.words).sum(axis=0, dtype=np.int64, out=each[1 + words_from : 1 + classes_from])
+    each[1 + classes_from :] = classes.take(features.classes)
+    each.cumsum(out=each)
+    sums: _Integers = each.take(features.ends) - each.take(features.starts)
+    return sums
+
+
+def _odds(sums: _Integers, windows: Windows, scales: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Of sums (..., 3, s) by segment, what they say of each stretch: (..., m)."""
+    upto = np.zeros((*sums.shape[:-1], sums.shape[-1] + 1), dtype=np.int64)
+    sums.cumsum(axis=-1, out=upto[..., 1:])
+    stretches = (upto.take(windows.last, axis=-1) - upto.take(windows.first, axis=-1)) * windows.scales
+    # Not a matrix product: that rounds as the shapes have it, and a text would depend on those beside it.
+    odds: npt.NDArray[np.float64] = (stretches * scales).sum(axis=-2)
+    return odds
+
+
+def _decide(
+    odds: npt.NDArray[np.float64], windows: Windows, handicaps: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """The whole or the best stretch, less their handicaps (..., 3), which are by role."""
+    decided: npt.NDArray[np.float64] = np.maximum.reduceat(
+        odds - handicaps.take(windows.role, axis=-1), windows.wholes, axis=-1
+    )
+    return decided
+
+
+def _probability(
+    odds: npt.NDArray[np.float64], slope: float | npt.NDArray[np.float64], offset: float | npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    calibrated = np.minimum(np.maximum(slope * odds + offset, -30.0), 30.0)
+    result: npt.NDArray[np.float64] = 1.0 / (1.0 + np.exp(-calibrated))
+    return result
+
+
+def telling(odds: npt.NDArray[np.float64], windows: Windows, text: int) -> int:
+    """The number of the stretch of a text that says most; of a text of one segment that is the whole."""
+    whole = int(windows.wholes[text])
+    if windows.role[whole] == ALONE:
+        return whole
+    own = odds[whole + 1 :][windows.text[whole + 1 :] == text]
+    return whole + 1 + int(own.argmax())
 
 
 def quantised(

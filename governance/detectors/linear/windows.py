@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -14,49 +16,56 @@ IN_A_ROW = 3
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """`m` stretches of `t` texts: each whole text first, then single segments, then two and three in a row. A text of
-    `k` segments has no stretches of `k` or more in a row beside the whole.
+    """`m` stretches of `t` texts, of one text after the other: the whole, then single segments, then two and three in a
+    row. A text of `k` segments has no stretches of `k` or more in a row beside the whole.
 
-    `text` (m,): the number of its text. `froms` and `tos` (3, m): half-open ranges of code points, of words and of
-    class features, counted on (`n` code points, then `w` words, then classes: `bases` says where each kind begins).
-    `scales` (3, m): one over the square root of each length.
+    `wholes` (t,): the numbers of the whole texts. `text` (m,): the number of the text; `role` (m,): `STRETCH`, `WHOLE`,
+    or `ALONE`, a whole without stretches. `first` and `last` (m,): half-open ranges of segments. `froms` and `tos`
+    (3, m): half-open ranges of code points, of words and of class features, counted on as in `Features`. `scales`
+    (3, m): one over the square root of each length.
     """
 
-    texts: int
+    wholes: npt.NDArray[np.intp]
     text: npt.NDArray[np.intp]
+    role: npt.NDArray[np.intp]
+    first: npt.NDArray[np.intp]
+    last: npt.NDArray[np.intp]
     froms: npt.NDArray[np.intp]
     tos: npt.NDArray[np.intp]
     bases: tuple[int, int, int]
     scales: npt.NDArray[np.float64]
 
 
+WHOLE, STRETCH, ALONE = 0, 1, 2
+
+
+@functools.lru_cache(maxsize=1024)
+def _of_one(segments: int) -> npt.NDArray[np.intp]:
+    """First segment, last segment (exclusive) and role of each stretch of a text of so many segments; (3, ...)."""
+    rows = [(0, segments, WHOLE if segments > 1 else ALONE)]
+    for row in range(1, min(IN_A_ROW, segments - 1) + 1):
+        rows += [(begin, begin + row, STRETCH) for begin in range(segments - row + 1)]
+    return np.array(rows, dtype=np.intp).T.copy()
+
+
 def windows(features: Features) -> Windows:
     """The stretches of all texts."""
     first = features.first
-    texts, total = len(first) - 1, len(features.starts)
-    segments = first[1:] - first[:-1]
-    most = int(segments.max())
-    begin, last, owner = [first[:-1]], [first[1:] - 1], [np.arange(texts)]
-    if most > 1:
-        of = np.repeat(owner[0], segments)
-        number = np.arange(total)
-        for row in range(min(IN_A_ROW, most - 1)):
-            # From each segment from which so many in a row are in the text, and less than all of it.
-            fits = ((number + row < first[1:][of]) & (segments[of] > row + 1)).nonzero()[0]
-            begin.append(fits)
-            last.append(fits + row)
-            owner.append(of[fits])
-    starts, stops = np.concatenate(begin), np.concatenate(last)
-    bases = (0, features.length, features.length + features.words.shape[1])
-    below = np.array((features.starts, features.word_starts, features.class_at.searchsorted(features.word_starts)))
-    above = np.array((features.ends, features.word_ends, features.class_at.searchsorted(features.word_ends)))
-    froms, tos = below.take(starts, axis=1), above.take(stops, axis=1)
-    shift = np.array(bases)[:, None]
+    texts = [_of_one(end - begin) for begin, end in pairwise(first)]
+    counts = [one.shape[1] for one in texts]
+    stretches = np.concatenate(texts, axis=1)
+    begin, end, role = stretches
+    text = np.arange(len(texts)).repeat(counts)
+    stretches[:2] += np.array(first, dtype=np.intp)[text]
+    froms, tos = features.starts.take(begin, axis=1), features.ends.take(end - 1, axis=1)
     return Windows(
-        texts=texts,
-        text=np.concatenate(owner),
-        froms=froms + shift,
-        tos=tos + shift,
-        bases=bases,
+        wholes=np.array([0, *counts[:-1]], dtype=np.intp).cumsum(),
+        text=text,
+        role=role,
+        first=begin,
+        last=end,
+        froms=froms,
+        tos=tos,
+        bases=features.bases,
         scales=1.0 / np.sqrt(np.maximum(tos - froms, 1)),
     )

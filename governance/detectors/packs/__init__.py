@@ -56,6 +56,8 @@ class Rule:
     score: float
     regex: str
     segments: tuple[tuple[str, ...], ...]
+    sought: bool = False
+    """Whether `segments` are what the pack says to look for first (`seek`), and not parts of the regex."""
     languages: tuple[str, ...] = ()
     validate: str = ""
     check: Callable[[str, int, int], bool] | None = None
@@ -116,6 +118,7 @@ def _rule(pack: str, stated: Mapping[str, Any], words: Mapping[str, str], rule: 
         segments=((flag + rule["seek"],),)
         if "seek" in rule
         else tuple(tuple(flag + segment for segment in segments) for segments in _split(regex)),
+        sought="seek" in rule,
         languages=tuple(rule.get("languages", ())),
         validate=rule.get("validate", ""),
         kinds=frozenset(ContentKind(kind) for kind in rule.get("kinds", stated.get("kinds", ()))),
