@@ -27,42 +27,59 @@ SHOWN = 8
 
 
 def panel(before: PolicySet, after: PolicySet) -> None:
-    """What a change would do to recorded calls: asked for with a button, shown with how sure it is."""
-    if not session.may(Permission.READ_CALLS, ""):
+    """What a change would do to recorded calls: asked for with a button, shown with how sure it is. Who sees the calls
+    of some systems only sees, and tries, one of these at a time."""
+    places = [""] if session.may(Permission.READ_CALLS, "") else _systems()
+    if not places:
         return
     with ui.panel("On recorded calls", "nothing is changed here"):
-        why_not = (
-            ""
-            if session.may(Permission.PROPOSE_POLICY, "") or session.may(Permission.APPROVE_POLICY, "")
-            else "Who may propose or approve a policy change tries it"
-        )
-        key = ("backtest", after.digest, before.digest)
+        system = places[0]
+        if len(places) > 1:
+            system = st.selectbox(
+                "System", places, format_func=words.name, key="backtest-system", label_visibility="collapsed"
+            )
+        why_not = ""
+        if not any(session.may(one, system) for one in (Permission.PROPOSE_POLICY, Permission.APPROVE_POLICY)):
+            why_not = "Who may propose or approve a policy change tries it"
+        key = ("backtest", after.digest, before.digest, system)
         trial = work.works().of(*key)
         if trial is not None and not trial.ended.is_set():
             work.watch(trial, "backtest", why_not=why_not)
             return
-        found = session.application().backtest.latest(session.actor(), after.digest)
-        if found is not None and found["against"] != before.digest:
-            found = None
+        service = session.application().backtest
+        found = service.latest(session.actor(), after.digest, before.digest, system=system)
         work.trouble(trial)
         if found is None:
-            st.caption("What it would flag in the calls of the last 30 days, beside what it is compared with.")
+            of = f" of {words.name(system)}" if system else ""
+            st.caption(f"What it would flag in the calls{of} of the last 30 days, beside what it is compared with.")
         else:
             _show(found, before, after)
+        if found is not None and found["part"]:
+            st.caption(
+                "This is its part of a trial of all systems. "
+                "What each policy changes, budgets and examples come with a trial of this system alone."
+            )
+        again = found is not None and not found["part"]
         if st.button(
-            "Try it again" if found else "Try it on recorded calls",
+            "Try it again" if again else f"Try it on {words.name(system) if system else 'recorded calls'}",
             icon=":material/science:",
             disabled=bool(why_not),
             help=why_not or None,
             key="backtest",
         ):
-            service, who = session.application().backtest, session.begin()
+            who = session.begin()
 
             def job(heard: Progress) -> None:
-                service.run(who, after, against=before, processes=work.PROCESSES, progress=heard)
+                span = service.span(system=system)
+                service.run(who, after, against=before, span=span, processes=work.PROCESSES, progress=heard)
 
             work.works().start(job, *key)
             st.rerun()
+
+
+def _systems() -> list[str]:
+    """The systems whose calls the person may see, who does not see all."""
+    return sorted(name for name in session.system_names().values() if session.may(Permission.READ_CALLS, name))
 
 
 def _show(found: Mapping[str, Any], before: PolicySet, after: PolicySet) -> None:
@@ -73,7 +90,8 @@ def _show(found: Mapping[str, Any], before: PolicySet, after: PolicySet) -> None
         _undecided(found["undecided"])
         return
     at = words.moment(session.local(pd.Timestamp(found["at"]).to_pydatetime()), session.now())
-    st.caption(f"{words.count(found['calls'], 'call')}, tried {at} by {words.name(found['by'], 60)}")
+    of = f" of {words.name(found['system'], 40)}" if found["system"] else ""
+    st.caption(f"{words.count(found['calls'], 'call')}{of}, tried {at} by {words.name(found['by'], 60)}")
     hours = whole["after"]["hours_a_week"]
     was = whole["before"]["hours_a_week"]
     with st.grid(3, min_column_width=96):
@@ -88,7 +106,8 @@ def _show(found: Mapping[str, Any], before: PolicySet, after: PolicySet) -> None
         )
     st.caption("Hours: reviewers' time that the flagged calls take, from how long verdicts took.")
     titles = {one.id: one.title for one in (*before.policies, *after.policies)}
-    _gate(found["over_budget"], titles)
+    if found["over_budget"] is not None:
+        _gate(found["over_budget"], titles)
     _rates(
         "Share of calls flagged, by system: a line is the 95% interval",
         [(one["name"], one) for one in found["systems"]],
@@ -200,7 +219,9 @@ def _examples(title: str, numbers: Sequence[str]) -> None:
         )
 
 
-def _undecided(counts: Mapping[str, int]) -> None:
+def _undecided(counts: Mapping[str, int] | None) -> None:
+    if counts is None:
+        return
     for name, said in (
         ("stale", "not decided: what was found in them is not what today's detectors find"),
         ("unchecked", "not decided: they could not be checked in the first place"),

@@ -310,17 +310,17 @@ class Application:
 
         return partial(
             hands,
-            record=self.new_traffic,
             build=self.build_runner,
             command=[sys.executable, "-m", "governance.cli.backtester"],
             environment=lambda: {**os.environ, **self.settings.environment()},
         )
 
-    def new_traffic(self) -> SqlTraffic:
-        """Where one thread reads recorded calls from, for a backtest: it keeps what it has read of sets and systems."""
+    def new_traffic(self, snapshot: str | None = None) -> SqlTraffic:
+        """Where one thread reads recorded calls from, for a backtest: as of one moment, which may be another
+        process's (`SqlTraffic.shared`). To be closed."""
         from governance.store.traffic import SqlTraffic
 
-        return SqlTraffic(self.database, lambda: self.key_ring)
+        return SqlTraffic(self.database, lambda: self.key_ring, snapshot=snapshot)
 
     # The audit log
 

@@ -1,6 +1,7 @@
 """A counting process of a backtest: `python -m governance.cli.backtester`, started by a backtest alone.
 
-It takes its order and its jobs from standard input, a line each, and ends when that closes, whatever ended the other.
+It takes its order and its jobs from standard input (`services.hands.serve`), and ends when that closes, whatever ended
+the other.
 """
 
 from __future__ import annotations
@@ -28,7 +29,12 @@ def main() -> None:
         sys.stdout.flush()
 
     try:
-        serve(sys.stdin, answer, lambda order: Here(order, application.new_traffic(), application.build_runner))
+        serve(
+            sys.stdin,
+            answer,
+            application.new_traffic,
+            lambda order, record: Here(order, record, application.build_runner),
+        )
     finally:
         application.close()
 

@@ -7,7 +7,7 @@ import shutil
 import socket
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +22,7 @@ from governance.detectors import registry
 from governance.detectors.host import environment
 from governance.errors import GovernanceError
 from governance.policy.policy import PolicySet
+from governance.store.queries import health as health_queries
 
 app = typer.Typer(rich_markup_mode=None)
 _FREE_BYTES = 1 << 30
@@ -214,20 +215,28 @@ def _policies(application: Application) -> Iterator[Verdict]:
         yield ok("policies in force", said)
 
 
+def _absent(application: Application) -> Mapping[str, str]:
+    """Since when workers have said that a detector is not there, by name."""
+    with application.database.read() as connection:
+        known = health_queries.detectors(connection)
+    return {one.name: f" Since {one.absent_since:%Y-%m-%d %H:%M} UTC." for one in known if one.absent_since is not None}
+
+
 def _detectors(application: Application) -> Iterator[Verdict]:
     """Those of the policies in force; of the files where there is no database yet."""
     there = application.settings.database_url or application.settings.data_dir.exists()
     policies = (application.rollout.in_force() if there else None) or application.policy_files
     runner = application.build_runner(policies.detector_uses(), policies.access)
+    absent = _absent(application) if there else {}
     try:
         conditions = settled(runner)
         for name, health in sorted(runner.health.items()):
-            condition = conditions.get(name)
+            condition, since = conditions.get(name), absent.get(name, "")
             if condition is not None and condition.state != "ready":
                 said = condition.detail or f"still {condition.state}."
-                yield wrong(f"detector {name}", said, "Its policies answer on_error. See docs/detectors.md.")
+                yield wrong(f"detector {name}", said + since, "Its policies answer on_error. See docs/detectors.md.")
             elif health.last_failure:
-                yield wrong(f"detector {name}", health.last_failure, "See: governance detectors list.")
+                yield wrong(f"detector {name}", health.last_failure + since, "See: governance detectors list.")
             elif name in registry.HOSTED and environment.stale(application.settings.data_dir.absolute()):
                 yield warning(f"detector {name}", "made for another version.", "governance detectors install llm-guard")
             else:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from ipaddress import ip_address
 
-from governance.detectors import identifiers
+from governance.detectors import columns, identifiers
 from governance.detectors.identifiers import digits_of, letters_of, luhn_holds, of_a_thing, stands_alone
 
 Validator = Callable[[str, int, int], bool]
@@ -34,6 +34,34 @@ def card(text: str, start: int, end: int) -> bool:
         and luhn_holds(digits)
         and not of_a_thing(text, start)
     )
+
+
+_BETWEEN = re.compile(r"\D+")
+
+
+def split_card(text: str, start: int, end: int) -> bool:
+    """A payment card number whose groups stand in cells, in lines or in a name: all parted alike, but for one end of a
+    line. Not four numbers of a table: no further group stands beside them, nor such groups, without their check digit,
+    in the line before or after."""
+    signs = [sign.replace("\r", "") for sign in _BETWEEN.findall(text[start:end])]
+    kinds = set(signs)
+    whole = len(kinds) == 1
+    if not whole:
+        kinds = {sign for sign in signs if "\n" not in sign}
+        if len(kinds) != 1 or len(signs) - sum(sign in kinds for sign in signs) > 1:
+            return False
+    (sign,) = kinds
+    before = text[max(0, start - 200) : start].replace("\r", "")
+    after = text[end : end + 200].replace("\r", "")
+    if re.search(rf"\d{re.escape(sign)}$", before) or re.match(rf"{re.escape(sign)}\d", after):
+        return False
+    further = 3 if whole else 1  # groups in a line
+    groups = re.compile(rf"\d{{4}}(?:{re.escape(sign)}\d{{4}}){{{further},}}")
+    for line in (before.rpartition("\n")[0].rpartition("\n")[2], after.partition("\n")[2].partition("\n")[0]):
+        found = groups.search(line)
+        if found is not None and not luhn_holds(digits_of(line, *found.span())):
+            return False
+    return card(text, start, end)
 
 
 # Lengths by country, from the SWIFT IBAN registry.
@@ -217,6 +245,12 @@ def phone_in_groups(text: str, start: int, end: int) -> bool:
     """Groups of three digits as telephone numbers have, and no sum of money or count of things."""
     before = text[max(0, start - 4) : start].rstrip()
     return before[-1:] not in ("€", "$", "£") and not _MONEY.search(text[end : end + 8]) and phone(text, start, end)
+
+
+def phone_in_column(text: str, start: int, end: int) -> bool:
+    """A telephone number by itself in a cell of a column that is called one, whatever the cells beside it hold."""
+    cell = columns.phone_cell(text, start, end)
+    return cell is not None and phone(text[cell[0] : cell[1]], start - cell[0], end - cell[0])
 
 
 def account_number(text: str, start: int, end: int) -> bool:
@@ -605,9 +639,10 @@ VALIDATORS: Mapping[str, Validator] = {
         dni, iban, iban_length, mac, mixed_script, mrz, nhs, nir, no_emoji, no_right_to_left, no_where, no_example,
         not_business, not_definition, not_device, not_education, not_flag, not_noun_phrase, not_repeated,
         not_report,
-        not_service_notice, opaque, option_value, password_in_url, pesel, phone, phone_in_groups, phrase_value,
+        not_service_notice, opaque, option_value, password_in_url, pesel, phone, phone_in_column, phone_in_groups,
+        phrase_value,
         random_assigned, random_value,
-        secret_value, ssn, steuer_id, told_value, token_header, wallet,
+        secret_value, split_card, ssn, steuer_id, told_value, token_header, wallet,
         identifiers.abn, identifiers.afm, identifiers.ahv, identifiers.base58_check, identifiers.be_number,
         identifiers.bech32, identifiers.clabe, identifiers.cn_id, identifiers.cnp, identifiers.cnpj, identifiers.cpr,
         identifiers.cuit, identifiers.curp, identifiers.dea, identifiers.egn, identifiers.ein, identifiers.hetu,

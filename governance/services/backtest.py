@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -17,12 +17,13 @@ from typing import Any, Protocol
 from governance.detectors.interface import DetectorUse
 from governance.detectors.runner import Runner
 from governance.domain.calls import Call, CallKind, EndUser, Release
-from governance.domain.decisions import PolicyStatus
+from governance.domain.decisions import PolicyScope, PolicyStatus
 from governance.domain.people import Actor, Permission
 from governance.engine.compare import Installed, decides, meaning
 from governance.errors import BadInput, NotFound
 from governance.policy.policy import Policy, PolicySet
 from governance.services.authorise import Authority
+from governance.services.check import Deciding, LoadedCall
 from governance.services.golden import Golden, GoldenReport, Judge
 from governance.services.replay import Span, Traffic, Tried
 from governance.services.share import Share, share
@@ -249,7 +250,12 @@ class Report:
 
 
 class Record(Traffic, Protocol):
-    """Where recorded calls, verdicts and handling times come from."""
+    """Where recorded calls, verdicts and handling times come from, all as they were at one moment."""
+
+    def shared(self) -> AbstractContextManager[str]:
+        """While it is open, other processes can begin to read as of the same moment, which has this name."""
+
+    def close(self) -> None: ...
 
     def systems_named(self) -> Mapping[int, str]:
         """All systems, by id."""
@@ -260,6 +266,12 @@ class Record(Traffic, Protocol):
         """When the first call of the span began, in microseconds since 1970."""
 
     def handling(self, span: Span, since: int) -> Handling: ...
+
+    def keys_of(self, call_ids: Sequence[int]) -> Mapping[int, Key]:
+        """What these calls are counted by."""
+
+    def load(self, call_ids: Sequence[int], sets: Deciding, scopes: frozenset[PolicyScope]) -> Sequence[LoadedCall]:
+        """Whole calls, to be looked at again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -303,8 +315,8 @@ class Hands(Protocol):
         of calls by lists of ids, looked at again. `heard` takes each outcome, one at a time."""
 
 
-HandsFor = Callable[[Order, int], AbstractContextManager[Hands]]
-"""Makes hands for an order, of so many processes; ends them at the end of the context."""
+HandsFor = Callable[[Order, int, Record], AbstractContextManager[Hands]]
+"""Makes hands for an order, of so many processes, that read what the record reads; ends them with the context."""
 BuildRunner = Callable[[Iterable[DetectorUse], Mapping[str, str]], Runner]
 
 
@@ -335,7 +347,8 @@ class BacktestService:
                 "The range is empty: its begin is not before its end.", advice="Look at --since and --until."
             )
         if system:
-            known = sorted(self._record().systems_named().values())
+            with closing(self._record()) as record:
+                known = sorted(record.systems_named().values())
             if system not in known:
                 named = ", ".join(known[:10]) or "none yet"
                 raise NotFound(f"There is no system {system[:80]!r}.", advice=f"There are: {named}.")
@@ -396,30 +409,12 @@ class BacktestService:
             )
             now = self._authority.clock()
             order = Order(before=before, after=after, now=now, span=span, most=examine)
-            record = self._record()
-            size, slices = record.slices(span, SLICE)
-            heard = _Heard(progress, size + min(size, examine) + len(golden))
-            tally = Tally(most=examine)
-            again: list[int] = []
-            if slices:
-                with self._hands(order, processes if len(slices) > ALONE else 1) as hands:
-                    hands.all("count", slices, lambda one: heard.merge(tally, one))
-                    again = sorted(call for _, call in tally.sample)
-                    heard.expect(tally.seen + len(again) + len(golden))
-                    parts = [again[at : at + EXAMINED_AT_ONCE] for at in range(0, len(again), EXAMINED_AT_ONCE)]
-                    examined = Tally()
-                    hands.all("examine", parts, lambda one: heard.merge(examined, one))
-                    tally.stale -= examined.calls
-                    looked = examined.calls
-                    tally.merge(replace(examined, stale=0, unchecked=0))
-            else:
-                looked = 0
-            told = Judge((runners[0], against), (runners[1], candidate)).report(golden, heard.one) if golden else None
+            with closing(self._record()) as record:
+                report = self._counted(record, order, processes, runners, golden, progress)
         finally:
             for runner in runners:
                 runner.close()
-        maker = _Maker(record, tally, order, first=record.first(span), since=now - MEASURED)
-        report = replace(maker.report(at=now, examined=looked, golden=told), seconds=time.monotonic() - began)
+        report = replace(report, seconds=time.monotonic() - began)
         with self._authority.database.write() as tx:
             number = tx.backtests.add(
                 digest=candidate.digest,
@@ -430,20 +425,53 @@ class BacktestService:
             )
         return replace(report, id=number)
 
-    def latest(self, actor: Actor, digest: str) -> Mapping[str, Any] | None:
-        """The document of the last backtest of a set, with `by` and `id`; None where it was never tried."""
-        self._authority.require(actor, Permission.READ_CALLS)
-        with self._authority.database.look() as tx:
-            return tx.backtests.latest(digest)
+    def _counted(
+        self,
+        record: Record,
+        order: Order,
+        processes: int,
+        runners: Sequence[Runner],
+        golden: Sequence[Golden],
+        progress: Progress,
+    ) -> Report:
+        """All that is read is of one moment, however many count."""
+        size, slices = record.slices(order.span, SLICE)
+        heard = _Heard(progress, size + min(size, order.most) + len(golden))
+        tally = Tally(most=order.most)
+        examined = Tally()
+        if slices:
+            with self._hands(order, processes if len(slices) > ALONE else 1, record) as hands:
+                hands.all("count", slices, lambda one: heard.merge(tally, one))
+                again = sorted(call for _, call in tally.sample)
+                heard.expect(tally.seen + len(again) + len(golden))
+                parts = [again[at : at + EXAMINED_AT_ONCE] for at in range(0, len(again), EXAMINED_AT_ONCE)]
+                hands.all("examine", parts, lambda one: heard.merge(examined, one))
+        looked = examined.calls
+        tally.stale -= looked
+        tally.merge(replace(examined, stale=0, unchecked=0))
+        sets = [one.policy_set for one in (order.before, order.after)]
+        told = Judge(*zip(runners, sets, strict=True)).report(golden, heard.one) if golden else None
+        maker = _Maker(record, tally, order, first=record.first(order.span), since=order.now - MEASURED)
+        return maker.report(at=order.now, examined=looked, golden=told)
+
+    def latest(self, actor: Actor, digest: str, against: str, *, system: str = "") -> Mapping[str, Any] | None:
+        """The document of the last backtest of a set beside another, with `by` and `id`; None where there is none. Of
+        one `system` it is the last of that system alone, or its part of one of all systems (`part_of`).
+
+        Raises `Denied` unless the actor may see the calls that it is about.
+        """
+        self._authority.require(actor, Permission.READ_CALLS, subject="policy", system=system)
+        return next((one for kept in self._kept(digest, against) if (one := part_of(kept, system)) is not None), None)
 
     def kept(self, digest: str, against: str, *, since: datetime) -> Mapping[str, Any] | None:
-        """As `latest`, for a use case that has asked already whether it may: where that backtest compared the two, and
-        was made after `since`."""
+        """As `latest`, of all systems, for a use case that has asked already whether it may; None where it is older
+        than `since`."""
+        found = next((one for one in self._kept(digest, against) if not one["system"]), None)
+        return None if found is None or datetime.fromisoformat(found["at"]) < since else found
+
+    def _kept(self, digest: str, against: str) -> Sequence[Mapping[str, Any]]:
         with self._authority.database.look() as tx:
-            found = tx.backtests.latest(digest)
-        if found is None or found["against"] != against or datetime.fromisoformat(found["at"]) < since:
-            return None
-        return found
+            return tx.backtests.of(digest, against)
 
     def _require(self, actor: Actor, span: Span) -> None:
         if not self._authority.may(actor, Permission.APPROVE_POLICY, system=span.system):
@@ -661,6 +689,34 @@ class _Maker:
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+def part_of(document: Mapping[str, Any], system: str) -> Mapping[str, Any] | None:
+    """What a report's document says of one system ("" for all): the whole of it where it is about that system, None
+    where it is not. Of a report of all systems it is what that says of this one; what it says of all of them together
+    (policies, days, budgets, what was not decided, examples) is left out, and `part` is true."""
+    if document["system"] == system:
+        return {**document, "part": False}
+    change = next((one for one in document["systems"] if one["name"] == system), None)
+    if document["system"] or change is None:
+        return None
+    return {
+        **{name: document[name] for name in ("id", "by", "candidate", "against", "since", "until", "at")},
+        "system": system,
+        "part": True,
+        "calls": change["calls"],
+        "whole": change,
+        "systems": [change],
+        "policies": [],
+        "days": [],
+        "undecided": None,
+        "over_budget": None,
+        "golden": None,
+    }
+
+
+def _rfc3339(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
 def _speaks(name: str, old: Mapping[str, Policy], new: Mapping[str, Policy]) -> bool:
     return any(name in policies and decides(policies[name]) for policies in (old, new))
 
@@ -670,7 +726,3 @@ def percent(value: float) -> str:
     digits = 0 if value in (0, 1) else 1 if value >= 0.01 else 2
     text = f"{100 * value:.{digits}f}"
     return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
-
-
-def _rfc3339(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")

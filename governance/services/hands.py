@@ -7,8 +7,8 @@ import queue
 import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from typing import IO, Any, Protocol
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from typing import IO, Any
 
 from governance.detectors.runner import Runner
 from governance.engine.check import Checker
@@ -19,7 +19,7 @@ from governance.policy.policy import PolicySet
 from governance.services.backtest import BuildRunner, Order, Record
 from governance.services.check import CheckService, Deciding, DecidingSet, LoadedCall
 from governance.services.replay import Replay, Slice
-from governance.services.tally import Key, Tally
+from governance.services.tally import Tally
 
 _STOP_SECONDS = 5
 
@@ -28,19 +28,10 @@ class Broken(GovernanceError):
     """A counting process ended, or could not do its work."""
 
 
-class Reader(Record, Protocol):
-    """What `store.traffic.SqlTraffic` is, for looking at calls again."""
-
-    def load(self, call_ids: Sequence[int], sets: Deciding, scopes: Any) -> Sequence[LoadedCall]: ...
-
-    def keys_of(self, call_ids: Sequence[int]) -> Mapping[int, Key]:
-        """What these calls are counted by."""
-
-
 class Here:
     """Counts in this process."""
 
-    def __init__(self, order: Order, record: Reader, build: BuildRunner) -> None:
+    def __init__(self, order: Order, record: Record, build: BuildRunner) -> None:
         self._order, self._record, self._build = order, record, build
         self._judged = record.judged(order.span)
         self._replay = Replay(
@@ -92,7 +83,7 @@ class Here:
 class _Look:
     """One set's own detectors and conditions over whole calls. What they know already they do not look at again."""
 
-    def __init__(self, policy_set: PolicySet, runner: Runner, record: Reader, order: Order) -> None:
+    def __init__(self, policy_set: PolicySet, runner: Runner, record: Record, order: Order) -> None:
         self._runner = runner
         deciding = DecidingSet(
             policy_set_id=0,
@@ -116,7 +107,7 @@ class _Look:
 class _Loads:
     """The reading half of `services.check.CheckStore`: nothing is ever saved here."""
 
-    def __init__(self, record: Reader, policy_set: PolicySet) -> None:
+    def __init__(self, record: Record, policy_set: PolicySet) -> None:
         self._record, self._scopes = record, policy_set.scopes
 
     def load(self, call_ids: Sequence[int], sets: Deciding, *, decided: bool = False) -> Sequence[LoadedCall]:
@@ -132,16 +123,36 @@ class _Loads:
 class Processes:
     """Counts in several processes of `command`, which get their order and then one job after the other."""
 
-    def __init__(self, order: Order, count: int, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        told = json.dumps(order.document())
+    def __init__(
+        self,
+        order: Order,
+        count: int,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        shared: Callable[[], AbstractContextManager[str]],
+    ) -> None:
         self._processes = [
             subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(environment), text=True
             )
             for _ in range(count)
         ]
-        for process in self._processes:
-            _say(_pipe(process.stdin), told)
+        try:
+            for process in self._processes:
+                _answer(process)  # it has started, which takes a second or two: only now is a moment held for it
+            with shared() as snapshot:
+                for process in self._processes:
+                    _say(_pipe(process.stdin), json.dumps(snapshot))
+                for process in self._processes:
+                    _answer(process)
+            told = json.dumps(order.document())
+            for process in self._processes:
+                _say(_pipe(process.stdin), told)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, OSError):
+                raise _ended() from None
+            raise
 
     def all(self, kind: str, jobs: Iterable[Any], heard: Callable[[Tally], None]) -> None:
         waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -193,16 +204,25 @@ def _feed(
             return
         try:
             _say(_pipe(process.stdin), json.dumps({kind: job}))
-            line = _pipe(process.stdout).readline()
-            answer = json.loads(line) if line else {"error": ""}
-            if "error" in answer:
-                why = answer["error"] or "A counting process ended."
-                raise Broken(why, advice="Run the backtest again; governance doctor says what is wrong.")
-            answers.put(Tally.of(answer))
+            answers.put(Tally.of(_answer(process)))
         except Exception as error:
-            wrong = error if isinstance(error, Broken) else Broken("A counting process ended.", advice="Run it again.")
-            answers.put(wrong)
+            answers.put(error if isinstance(error, Broken) else _ended())
             return
+
+
+def _answer(process: subprocess.Popen[str]) -> Any:
+    """The next thing it says. Raises `Broken` where that is an error, or nothing."""
+    line = _pipe(process.stdout).readline()
+    if not line:
+        raise _ended()
+    answer = json.loads(line)
+    if "error" in answer:
+        raise Broken(answer["error"], advice="Run the backtest again; governance doctor says what is wrong.")
+    return answer
+
+
+def _ended() -> Broken:
+    return Broken("A counting process ended.", advice="Run it again.")
 
 
 def _pipe(pipe: IO[str] | None) -> IO[str]:
@@ -215,17 +235,30 @@ def _say(pipe: IO[str], line: str) -> None:
     pipe.flush()
 
 
-def serve(lines: Iterator[str], answer: Callable[[str], None], here: Callable[[Order], Here]) -> None:
-    """What a counting process does: an order, then jobs, one a line, each answered by one line; until they end."""
-    order = next(lines, "")
-    if not order:
-        return
+def serve(
+    lines: Iterator[str],
+    answer: Callable[[str], None],
+    record: Callable[[str], Record],
+    here: Callable[[Order, Record], Here],
+) -> None:
+    """What a counting process does, each step answered by one line: it says that it is there; it begins to read the
+    snapshot that a line names; then, after a line with the order, a job a line until they end."""
     try:
-        hands = here(Order.of(json.loads(order)))
+        record("").close()  # whatever takes time, or goes wrong, the first time
+        answer("{}")
+        name = next(lines, "")
+        if not name:
+            return
+        with closing(record(json.loads(name))) as reading:
+            answer("{}")
+            order = next(lines, "")
+            if order:
+                _work(lines, answer, here(Order.of(json.loads(order)), reading))
     except GovernanceError as error:
-        for _ in lines:
-            answer(json.dumps({"error": str(error)}))
-        return
+        answer(json.dumps({"error": str(error)}))
+
+
+def _work(lines: Iterator[str], answer: Callable[[str], None], hands: Here) -> None:
     try:
         for line in lines:
             job = json.loads(line)
@@ -242,15 +275,18 @@ def serve(lines: Iterator[str], answer: Callable[[str], None], here: Callable[[O
 def hands(
     order: Order,
     count: int,
+    record: Record,
     *,
-    record: Callable[[], Reader],
     build: BuildRunner,
     command: Sequence[str],
     environment: Callable[[], Mapping[str, str]],
 ) -> Iterator[Here | Processes]:
     """Hands for an order; ended with it, whatever ends it."""
     working: Here | Processes
-    working = Here(order, record(), build) if count < 2 else Processes(order, count, command, environment())
+    if count < 2:
+        working = Here(order, record, build)
+    else:
+        working = Processes(order, count, command, environment(), record.shared)
     try:
         yield working
     finally:

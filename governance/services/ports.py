@@ -349,8 +349,9 @@ class Backtests(Protocol):
     def add(self, *, digest: str, against: str, by_name: str, at: datetime, result: Mapping[str, Any]) -> int:
         """Gives the id under which `result`, a JSON document, is kept."""
 
-    def latest(self, digest: str) -> Mapping[str, Any] | None:
-        """The document of the last backtest of the set with this digest, with its `id` and who ran it (`by`)."""
+    def of(self, digest: str, against: str) -> Sequence[Mapping[str, Any]]:
+        """The documents of the latest backtests of the set with this digest beside another, the newest first, each with
+        its `id` and who ran it (`by`)."""
 
 
 class Originals(Protocol):

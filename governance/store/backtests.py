@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from governance.store.times import micros
 
 if TYPE_CHECKING:
     from governance.store.database import Transaction
+_MOST = 100
 
 
 class SqlBacktests:
@@ -36,9 +37,12 @@ class SqlBacktests:
         )
         return number
 
-    def latest(self, digest: str) -> Mapping[str, Any] | None:
+    def of(self, digest: str, against: str) -> Sequence[Mapping[str, Any]]:
         c = t.policy_backtest.c
-        row = self._tx.connection.execute(
-            sa.select(c.id, c.by_name, c.result).where(c.digest == digest).order_by(c.at.desc(), c.id.desc()).limit(1)
-        ).first()
-        return None if row is None else {**json.loads(row.result), "id": str(row.id), "by": row.by_name}
+        rows = self._tx.connection.execute(
+            sa.select(c.id, c.by_name, c.result)
+            .where(c.digest == digest, c.against == against)
+            .order_by(c.at.desc(), c.id.desc())
+            .limit(_MOST)
+        )
+        return [{**json.loads(row.result), "id": str(row.id), "by": row.by_name} for row in rows]

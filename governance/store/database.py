@@ -7,6 +7,7 @@ they speak of, so neither exists without the other.
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -28,6 +29,8 @@ from governance.store.ids import IdAllocator
 from governance.store.people import SqlKeys, SqlPeople, SqlSessions
 from governance.store.reports import SqlReports, SqlReveals
 from governance.store.rollouts import SqlRollouts
+
+_SNAPSHOT = re.compile(r"[0-9A-F]+(?:-[0-9A-F]+)*")
 
 
 class AuditWriter(Protocol):
@@ -106,6 +109,38 @@ class Database:
                 connection.exec_driver_sql("BEGIN")
             try:
                 yield connection
+            finally:
+                connection.rollback()
+
+    def moment(self, name: str = "") -> sa.Connection:
+        """A connection that reads the database as it is now for as long as it stays open, whatever is committed
+        meanwhile; on PostgreSQL also as it was at a moment that another process exported under this name."""
+        connection = self.engine.connect()
+        try:
+            if self.dialect == "sqlite":
+                connection.exec_driver_sql("BEGIN")
+                connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")  # BEGIN alone reads nothing yet
+                return connection
+            connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            if name:
+                if not _SNAPSHOT.fullmatch(name):
+                    raise ValueError("not the name of a snapshot")
+                connection.exec_driver_sql(f"SET TRANSACTION SNAPSHOT '{name}'")
+            # It may wait for others that count: no server is to end it for that.
+            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+            connection.exec_driver_sql("SELECT 1")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Nobody commits while it is open (SQLite, whose one writer this is)."""
+        with self.engine.connect() as connection:
+            begin(connection)
+            try:
+                yield
             finally:
                 connection.rollback()
 

@@ -588,6 +588,12 @@ detector_health = Table(
     Column("last_failure", String(300), nullable=False),
     Column("since", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+    Column(
+        "absent_since",
+        BigInteger,
+        nullable=True,
+        comment="From when on it is not there (not installed, not running, not reachable); NULL while it is.",
+    ),
 )
 
 worker = Table(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -170,11 +172,16 @@ def _content(placed: Sequence[Part]) -> dict[str, Any]:
 
 
 class SqlTraffic:
-    """Implements `services.replay.Traffic` and `services.backtest.Record`. One for a thread."""
+    """Implements `services.replay.Traffic` and `services.backtest.Record`. One for a thread.
 
-    def __init__(self, database: Database, keyring: Callable[[], KeyRing]) -> None:
+    All that one reads is of one moment: that of its first reading, or one that `shared` named in another process.
+    """
+
+    def __init__(self, database: Database, keyring: Callable[[], KeyRing], *, snapshot: str | None = None) -> None:
+        """Given a snapshot (on SQLite it has no name: ""), it begins to read at once."""
         self._database = database
         self._keyring = keyring
+        self._connection: sa.Connection | None = None if snapshot is None else database.moment(snapshot)
         self._opener: CallOpener | None = None
         self.systems: dict[int, str] = {}
         self._releases: dict[int, Release] = {}
@@ -182,11 +189,38 @@ class SqlTraffic:
         self._sets: dict[int, PolicySet | None] = {}
         self._keys: dict[bytes, ContentKey] = {}
 
+    # The moment
+
+    @contextmanager
+    def shared(self) -> Iterator[str]:
+        """While it is open, other processes can begin to read what this one reads: by the snapshot's name on
+        PostgreSQL; on SQLite this one begins anew, and nobody commits meanwhile."""
+        if self._database.dialect == "postgresql":
+            with self._read() as connection:
+                yield str(connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one())
+            return
+        with self._database.still():
+            self.close()
+            self._connection = self._database.moment()
+            yield ""
+
+    def close(self) -> None:
+        """Ends the moment; what is read afterwards is of another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @contextmanager
+    def _read(self) -> Iterator[sa.Connection]:
+        if self._connection is None:
+            self._connection = self._database.moment()
+        yield self._connection
+
     # The span
 
     def systems_named(self) -> Mapping[int, str]:
         """All systems, by id."""
-        with self._database.read() as connection:
+        with self._read() as connection:
             self.systems = {
                 int(number): str(name) for number, name in connection.exec_driver_sql("SELECT id, name FROM system")
             }
@@ -194,7 +228,7 @@ class SqlTraffic:
 
     def slices(self, span: Span, size: int) -> tuple[int, Sequence[Slice]]:
         where, values = self._within(span)
-        with self._database.read() as connection:
+        with self._read() as connection:
             sign = bulk.mark(connection)
             statement = (
                 "SELECT started_at, id FROM (SELECT started_at, id, row_number() OVER (ORDER BY started_at, id) AS n "  # noqa: S608
@@ -205,13 +239,14 @@ class SqlTraffic:
             if not starts:
                 return 0, ()
             total = int(connection.exec_driver_sql(count, values).scalar_one())
-        ends = [(at, number) for at, number in starts[1:]] + [(micros(span.until), 0)]
-        return total, [(row[0], row[1], *end) for row, end in zip(starts, ends, strict=True)]
+        # From the span's begin to its end, whatever came between since (`shared` may begin anew).
+        bounds = [(micros(span.since), 0), *((row[0], row[1]) for row in starts[1:]), (micros(span.until), 0)]
+        return total, [(*begin, *end) for begin, end in itertools.pairwise(bounds)]
 
     def first(self, span: Span) -> int | None:
         """When the first call of the span began."""
         where, values = self._within(span)
-        with self._database.read() as connection:
+        with self._read() as connection:
             statement = f"SELECT min(started_at) FROM call c WHERE {where}".replace("{}", bulk.mark(connection))  # noqa: S608
             found = connection.exec_driver_sql(statement, values).scalar()
         return None if found is None else int(found)
@@ -239,7 +274,10 @@ class SqlTraffic:
             statement += "c.system_id = {} AND "
             values = (self._system(system), *part)
         statement += "(c.started_at, c.id) >= ({}, {}) AND (c.started_at, c.id) < ({}, {})"
-        with self._database.read() as connection:
+        # Says nothing new, but PostgreSQL guesses by it how few they are, and does not go through all decisions.
+        statement += " AND c.started_at >= {} AND c.started_at <= {}"
+        values += (part[0], part[2])
+        with self._read() as connection:
             rows = connection.exec_driver_sql(statement.replace("{}", bulk.mark(connection)), values).all()
         return self._calls(rows)
 
@@ -250,7 +288,7 @@ class SqlTraffic:
 
     def release(self, number: int) -> Release:
         if number not in self._releases:
-            with self._database.read() as connection:
+            with self._read() as connection:
                 rows = connection.exec_driver_sql("SELECT id, parts FROM release").all()
             self._releases = {row[0]: Release(**json.loads(row[1])) for row in rows}
         return self._releases[number]
@@ -258,7 +296,7 @@ class SqlTraffic:
     def deepen(self, calls: Sequence[Recorded], *, sealed: bool, lengths: bool) -> None:
         wanted: dict[int, _Call] = {one.id: one for one in calls if isinstance(one, _Call)}
         bodies: dict[int, bytes | None] = {}
-        with self._database.read() as connection:
+        with self._read() as connection:
             statement = (
                 "SELECT c.id, c.attributes, v.wrapped_key FROM call c JOIN conversation v ON v.id = c.conversation_id "
                 "WHERE c.id IN {in}"
@@ -302,7 +340,7 @@ class SqlTraffic:
     ) -> Mapping[int, tuple[Sequence[Recorded], int]]:
         ids = [one.id for one in calls]
         known = {one.id: one for one in calls if isinstance(one, _Call)}
-        with self._database.read() as connection:
+        with self._read() as connection:
             near = sequences.near(connection, ids, scopes, then={number: _then(one) for number, one in known.items()})
             missing = list({number for numbers, _ in near.values() for number in numbers} - known.keys())
             rows = bulk.select_in(connection, f"{_DECIDED}{_MORE}{_FROM} WHERE c.id IN {{in}}", missing)
@@ -318,7 +356,7 @@ class SqlTraffic:
         them, with the other calls that were known when each was decided."""
         if self._opener is None:
             self._opener = CallOpener(self._keyring())
-        with self._database.read() as connection:
+        with self._read() as connection:
             loaded = self._opener.open(connection, call_ids, sets=sets)
             if not scopes - {PolicyScope.CALL} or not loaded:
                 return loaded
@@ -328,7 +366,7 @@ class SqlTraffic:
 
     def keys_of(self, call_ids: Sequence[int]) -> Mapping[int, Key]:
         """What these calls are counted by."""
-        with self._database.read() as connection:
+        with self._read() as connection:
             rows = bulk.select_in(connection, f"{_DECIDED}{_FROM} WHERE c.id IN {{in}}", call_ids)
         return {row[_ID]: _Call(row, self).key for row in rows}
 
@@ -337,7 +375,7 @@ class SqlTraffic:
     def policy_set(self, number: int) -> PolicySet | None:
         if number not in self._sets:
             try:
-                with self._database.read() as connection:
+                with self._read() as connection:
                     self._sets[number] = stored_set(connection, number)
             except (ValueError, KeyError, sa.exc.NoResultFound):
                 self._sets[number] = None
@@ -345,7 +383,7 @@ class SqlTraffic:
 
     def versions(self, digest: str) -> Mapping[str, str]:
         if digest not in self._versions:
-            with self._database.read() as connection:
+            with self._read() as connection:
                 text = connection.execute(
                     sa.select(t.detector_set.c.versions).where(t.detector_set.c.digest == digest)
                 ).scalar()
@@ -366,7 +404,7 @@ class SqlTraffic:
             .where(c.state == CaseState.DECIDED.value, *self._clauses(span))
         )
         found: dict[int, bool] = {}
-        with self._database.read() as connection:
+        with self._read() as connection:
             for number, kind, outcome in connection.execute(statement):
                 violation = outcome == VerdictOutcome.VIOLATION.value
                 if kind == CaseKind.FLAGGED.value or violation:  # a report that was wrong says nothing about a flag
@@ -392,7 +430,7 @@ class SqlTraffic:
             .join(t.call, k.id == c.call_id)
             .where(flagged, *self._clauses(span))
         )
-        with self._database.read() as connection:
+        with self._read() as connection:
             verdicts, seconds = connection.execute(measured).one()
             cases = connection.execute(opened).scalar_one()
         return Handling(verdicts=int(verdicts), seconds=int(seconds), cases=int(cases))

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
 from governance.store import tables as t
 from governance.store.database import Database
-from governance.store.queries.health import ABSENT, ABSENT_SINCE
 
 _GONE = 3_600_000_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DetectorCount:
-    """What a detector did since it was last written down; `last_failure` begins with "unavailable: " while it is not
-    there."""
+    """What a detector did since it was last written down; `absent` while it is not there at all."""
 
     version: str
     answered: int
     failed: int
     last_failure: str
+    absent: bool = False
 
 
 class Heartbeat:
@@ -54,14 +52,16 @@ class Heartbeat:
     @staticmethod
     def _add(connection: sa.Connection, detector: str, count: DetectorCount, now: int) -> None:
         table = t.detector_health
-        failure = count.last_failure
-        if failure.startswith(ABSENT):
-            # Since when is kept with the reason, from the first heartbeat that said so to the last.
-            said = connection.execute(sa.select(table.c.last_failure).where(table.c.detector == detector)).scalar()
-            known_since = ABSENT_SINCE.match(said or "")
-            since = known_since[1] if known_since else datetime.fromtimestamp(now // 10**6, UTC).isoformat()
-            failure = f"unavailable since {since}: {failure.removeprefix(ABSENT)}"
-        values = {"version": count.version, "updated_at": now, "last_failure": failure[:300]}
+        since = None
+        if count.absent:  # from the first heartbeat that said so, also of an earlier version
+            said = connection.execute(sa.select(table.c.absent_since).where(table.c.detector == detector)).scalar()
+            since = now if said is None else said
+        values = {
+            "version": count.version,
+            "updated_at": now,
+            "last_failure": count.last_failure[:300],
+            "absent_since": since,
+        }
         known = connection.execute(
             table.update()
             .where(table.c.detector == detector, table.c.version == count.version)

@@ -44,11 +44,13 @@ class HealthCounter:
             failing = condition is not None and condition.state == "failed"
             answered, failed = self._told.get(name, (0, 0))
             self._told[name] = (health.examined - health.failed, health.failed)
+            failure = f"{UNAVAILABLE}{condition.detail}" if failing and condition else health.last_failure
             counts[name] = DetectorCount(
                 version=runner.versions.get(name, ""),
                 answered=health.examined - health.failed - answered,
                 failed=health.failed - failed,
-                last_failure=f"{UNAVAILABLE}{condition.detail}" if failing and condition else health.last_failure,
+                last_failure=failure,
+                absent=failure.startswith(UNAVAILABLE),
             )
         return counts
 

@@ -99,6 +99,7 @@ def test_policies_answer_on_error_and_everybody_is_told(
     (verdict,) = [one for one in examined["checks"] if one["check"] == "detector llm_guard"]  # type: ignore[attr-defined]
     assert verdict["state"] == "wrong"
     assert "on_error" in verdict["mend"]
+    assert f"Since {first.absent_since:%Y-%m-%d %H:%M} UTC." in verdict["says"]
 
 
 def test_a_server_without_a_detector_is_degraded_and_serves(application: Application, http: Http) -> None:
@@ -111,7 +112,7 @@ def test_a_server_without_a_detector_is_degraded_and_serves(application: Applica
     assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
     with application.database.write() as transaction:
         transaction.connection.execute(
-            t.detector_health.update().where(t.detector_health.c.detector == "llm_guard").values(last_failure="")
+            t.detector_health.update().where(t.detector_health.c.detector == "llm_guard").values(absent_since=None)
         )
     answer = http("GET", "/readyz")
     assert (answer.status_code, answer.json()["status"]) == (200, "ready")
@@ -150,8 +151,9 @@ def test_it_is_said_to_be_there_again_once_it_is(application: Application) -> No
 
     beat = Heartbeat(application.database, name="w", policy_set="", now=1_000_000)
 
-    def say(at: int, failure: str) -> health.Detector:
-        count = DetectorCount(version="1", answered=0, failed=1, last_failure=failure)
+    def say(at: int, failure: str, version: str = "1") -> health.Detector:
+        absent = failure.startswith("unavailable: ")
+        count = DetectorCount(version=version, answered=0, failed=1, last_failure=failure, absent=absent)
         beat.beat(at * 1_000_000, {"guard": count}, policy_set="")
         with application.database.read() as connection:
             return next(one for one in health.detectors(connection) if one.name == "guard")
@@ -160,6 +162,8 @@ def test_it_is_said_to_be_there_again_once_it_is(application: Application) -> No
     assert began is not None
     assert began.timestamp() == 10
     assert say(20, "unavailable: it took too long").absent_since == began
+    other = say(25, "unavailable: it is not installed", version="2")
+    assert (other.absent_since, other.failed) == (began, 1), "an update mends nothing by itself"
     assert say(30, "NotScanned: once").absent_since is None
     later = say(40, "unavailable: " + "x" * 1_000)
     assert later.absent_since is not None

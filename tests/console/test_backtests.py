@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from app import work
+from app import session, work
 from governance.domain.calls import Call, CallKind, EndUser, Message
-from governance.domain.people import Actor
+from governance.domain.people import Actor, Role, RoleBinding
 from governance.errors import BadInput
 from governance.policy.load import load
 from governance.policy.policy import PolicySet
 from tests.console.conftest import Page
 from tests.console.test_pages import button, labels, spoken
-from tests.console.world import World
+from tests.console.world import SYSTEMS, World
 from tests.policy.samples import GOOD
 
 DIRECT = "injection.direct-prompt"
@@ -38,13 +38,13 @@ def change(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> int
     return world.application.rollout.propose(world.people["engineer"], load(place), note="why").id
 
 
-def asked(world: World, role: str, number: int) -> None:
+def asked(world: World, role: str, number: int, system: str = SYSTEMS[0]) -> None:
     world.application.inline.check(
         Call(
             trace_id=f"{number:032x}",
             span_id=f"{number:016x}",
             kind=CallKind.GUARDRAIL,
-            system="Claims assistant",
+            system=system,
             user=EndUser(id="u", role=role),
             started_at=world.now - timedelta(minutes=number),
             content_captured=True,
@@ -53,14 +53,14 @@ def asked(world: World, role: str, number: int) -> None:
     )
 
 
-def tried(world: World, page: Page, change: int) -> Any:
-    test = page("change", "engineer", id=str(change))
+def tried(world: World, page: Page, change: int, who: str = "engineer", system: str = "") -> Any:
+    test = page("change", who, id=str(change))
     button(test, "Try it").click().run()
     found = world.application.rollout.get(change)
-    trial = work.works().of("backtest", found.digest, found.against)
+    trial = work.works().of("backtest", found.digest, found.against, system)
     assert trial is not None
     assert trial.ended.wait(30)
-    test = page("change", "engineer", id=str(change))
+    test = page("change", who, id=str(change))
     assert not test.exception
     return test
 
@@ -84,9 +84,33 @@ def test_what_would_change_is_shown_with_calls_to_open(world: World, page: Page,
     assert "Share of calls flagged, by system" in said
     assert "Share of calls flagged, by policy" in said
     assert "Try it again" in labels(test)
-    found = world.application.backtest.latest(world.people["engineer"], world.application.rollout.get(change).digest)
+    sets = world.application.rollout.get(change)
+    found = world.application.backtest.latest(world.people["engineer"], sets.digest, sets.against)
     assert found is not None
     assert found["by"] == "engineer"
+
+
+def test_who_sees_some_systems_sees_the_part_of_each_and_tries_it_alone(world: World, page: Page, change: int) -> None:
+    for number, system in enumerate((SYSTEMS[0], SYSTEMS[0], SYSTEMS[1]), 1):
+        asked(world, "tester", number, system)
+    session._system_names.clear()
+    tried(world, page, change)
+    limited = page("change", "limited", id=str(change))  # a reviewer of one system
+    said = spoken(limited)
+    assert f"1 call of {SYSTEMS[1]}, tried" in said
+    assert "This is its part of a trial of all systems" in said
+    assert SYSTEMS[0] not in said
+    assert "for example" not in said
+    assert button(limited, "Try it on").disabled
+
+    world.person("ours", *(RoleBinding(role=Role.ENGINEER, system=system) for system in SYSTEMS[:2]))
+    test = tried(world, page, change, "ours", SYSTEMS[0])
+    said = spoken(test)
+    assert f"2 calls of {SYSTEMS[0]}, tried" in said
+    assert "part of a trial" not in said
+    assert "No longer flagged, for example" in said
+    (chosen,) = [one for one in test.selectbox if one.label == "System"]
+    assert f"1 call of {SYSTEMS[1]}, tried" in spoken(chosen.select(SYSTEMS[1]).run())
 
 
 def test_the_files_are_tried_before_they_are_proposed(world: World, page: Page, change: int) -> None:
@@ -163,7 +187,7 @@ def test_the_page_of_a_trial_at_work_shows_how_far_it_is_and_stops_it(
     assert "it goes on, and its result is kept" in spoken(test)
     button(test, "Stop").click().run()
     found = world.application.rollout.get(change)
-    trial = work.works().of("backtest", found.digest, found.against)
+    trial = work.works().of("backtest", found.digest, found.against, "")
     assert trial is not None
     assert trial.ended.wait(5)
     assert "It was stopped; nothing was kept." in spoken(page("change", "engineer", id=str(change)))

@@ -264,6 +264,7 @@ def test_a_detector_that_does_not_work_is_named_where_it_matters(world: World, f
                 last_failure="unavailable: it is not installed",
                 since=micros(world.now),
                 updated_at=micros(world.now),
+                absent_since=micros(world.now),
             )
         )
     world.call()

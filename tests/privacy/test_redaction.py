@@ -126,6 +126,38 @@ def test_fields_of_a_line_are_parted_by_commas(value: str) -> None:
     assert value not in redacted(f"id,value,count\n1,{value},2\n")
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("id,name,Telefon\n1,Anna,4412345\n", "id,name,Telefon\n1,Anna,[phone number]\n"),
+        ("Card: 4111\t1111\t1111\t1111", "Card: [card number]"),
+        ("Card: 4111 1111\n1111 1111.", "Card: [card number]."),
+        ("scan_4111_1111_1111_1111.pdf", "scan_[card number].pdf"),
+        ("IBANDE89370400440532013000", "IBAN[bank account]"),
+        ("<a>anna&#64;example.com</a>", "<a>[e-mail address]</a>"),
+        ("to=anna&commat;example.com, please", "to=[e-mail address], please"),
+        ("anna&#46;may@example&period;com", "[e-mail address]"),
+    ],
+)
+def test_what_is_cut_glued_or_written_as_an_entity_is_hidden(text: str, shown: str) -> None:
+    assert redacted(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id,name,stock\n1,Anna,4412345\n",
+        "4111\t1111\t1111\t1112",
+        "2019\t2020\t2021\t2022\n4111\t1111\t1111\t1111\n4512\t1873\t2201\t1950",
+        "5100 4200\n3300 1100\n2000 1900",
+        "XIBANDE89370400440532013001",
+        "don&#39;t &amp; won&#39;t, 5 &commat; 3.50, R&#38;D",
+    ],
+)
+def test_tables_numbers_and_entities_that_are_none_stay(text: str) -> None:
+    assert redacted(text) == text
+
+
 @pytest.mark.parametrize("text", ["1,234,567,890.12 paid", "Total 12,345,678,901,234.00", "2024-11-25,10,3"])
 def test_amounts_and_dates_between_commas_stay(text: str) -> None:
     assert redacted(text) == text

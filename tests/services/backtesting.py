@@ -100,7 +100,7 @@ class Place:
         def traffic() -> SqlTraffic:
             return SqlTraffic(self.house.database, lambda: KEYRING)
 
-        made = partial(hands, record=traffic, build=self.build, command=[sys.executable, "-c", ""], environment=dict)
+        made = partial(hands, build=self.build, command=[sys.executable, "-c", ""], environment=dict)
         return BacktestService(
             self.house.authority, traffic, changes.get("build", self.build), changes.get("hands", made)
         )

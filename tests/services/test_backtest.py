@@ -105,6 +105,7 @@ pairs = st.sampled_from([tuple(VARIANTS), REMEMBERED]).flatmap(
     lambda names: st.tuples(policy_sets(*names), policy_sets(*names))
 )
 DECIDED = PolicySet([variant(name, 0) for name in VARIANTS])
+NONE = PolicySet([])
 DECIDED_LATER = PolicySet([variant(name, min(1, len(VARIANTS[name]) - 1)) for name in VARIANTS])
 
 
@@ -286,12 +287,46 @@ def test_whoever_may_change_policies_may_try_them_and_nobody_else(place: Place, 
 def test_the_last_report_of_a_set_is_kept_as_it_was(place: Place, house: House, clock: Clock) -> None:
     place.record(DECIDED, *varied(place))
     service = place.service()
-    assert service.latest(OPERATOR, DECIDED.digest) is None
+    assert service.latest(OPERATOR, DECIDED.digest, NONE.digest) is None
     service.run(OPERATOR, DECIDED)
     clock.forward(hours=1)
     report = service.run(OPERATOR, DECIDED)
-    assert service.latest(OPERATOR, DECIDED.digest) == {**report.document(), "by": "tests"}
+    assert service.latest(OPERATOR, DECIDED.digest, NONE.digest) == {**report.document(), "by": "tests", "part": False}
     assert json.loads(json.dumps(report.document()))
+
+
+def test_who_sees_one_system_gets_its_part_or_a_report_of_it_alone_and_nothing_else(
+    place: Place, house: House, clock: Clock
+) -> None:
+    place.record(DECIDED, *varied(place))
+    service = place.service()
+    whole = service.run(OPERATOR, NONE, against=DECIDED)
+    reader = house.person(Role.AUDITOR, system="hr-bot")
+    found = service.latest(reader, NONE.digest, DECIDED.digest, system="hr-bot")
+    assert found is not None
+    (change,) = (one for one in whole.systems if one.name == "hr-bot")
+    assert (found["part"], found["system"], found["calls"]) == (True, "hr-bot", change.calls)
+    assert found["whole"] == change.document()
+    assert "support-bot" not in json.dumps(found)
+    assert not {str(one) for one in whole.whole.no_longer_examples} & set(json.dumps(found).split('"'))
+    for system in ("", "support-bot"):
+        with pytest.raises(Denied):
+            service.latest(reader, NONE.digest, DECIDED.digest, system=system)
+    assert len(house.events("action.refused")) == 2
+
+    clock.forward(hours=1)
+    engineer = house.person(Role.ENGINEER, system="hr-bot")
+    for system in ("", "support-bot"):
+        with pytest.raises(Denied):
+            service.run(engineer, NONE, against=DECIDED, span=service.span(system=system))
+    own = service.run(engineer, NONE, against=DECIDED, span=service.span(system="hr-bot"))
+    assert service.latest(reader, NONE.digest, DECIDED.digest, system="hr-bot") == {
+        **own.document(), "by": engineer.name, "part": False
+    }  # fmt: skip
+    latest = service.latest(OPERATOR, NONE.digest, DECIDED.digest)
+    assert latest is not None
+    assert latest["id"] == str(whole.id), "of all systems"
+    assert service.latest(OPERATOR, NONE.digest, DECIDED.digest, system="nobody") is None
 
 
 def test_what_progress_raises_ends_it_and_nothing_is_kept(place: Place, house: House) -> None:
@@ -410,6 +445,6 @@ def test_the_gate_is_the_backtest(place: Place, house: House, clock: Clock) -> N
         rollout.propose(engineer, costly)
     made = rollout.propose(engineer, costly, despite="An attack is under way.")
     assert (made.gate["calls"], made.gate["undecided"], made.gate["despite"]) == (11, 0, "An attack is under way.")
-    kept = place.service().latest(engineer, costly.digest)
+    kept = place.service().latest(engineer, costly.digest, CALM.digest)
     assert kept is not None
     assert (kept["id"], kept["by"], kept["passes"]) == (str(made.gate["backtest"]), engineer.name, False)

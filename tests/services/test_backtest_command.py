@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from governance.bootstrap import Application, open_application, run_as
 from governance.cli import main
 from governance.domain.calls import Call, CallKind, Message
-from governance.services import backtest
+from governance.domain.people import operator
+from governance.policy.load import load
+from governance.services import backtest, hands
 from governance.settings import Settings
+from governance.store import tables as t
 from tests.services.test_suggest import ATTACK, POLICY, QUOTED
 
 Command = Callable[..., tuple[int, Any, str]]
@@ -59,10 +63,10 @@ def command(application: Application, capsys: pytest.CaptureFixture[str]) -> Com
     return run
 
 
-def check(application: Application, *texts: str) -> list[int]:
+def check(application: Application, *texts: str, first: int = 0) -> list[int]:
     """Calls in which users say this, checked by what is in force."""
     made = []
-    for number, text in enumerate(texts):
+    for number, text in enumerate(texts, first):
         call = Call(
             trace_id=f"{number + 1:032x}",
             span_id=f"{number + 1:016x}",
@@ -143,3 +147,47 @@ def test_what_a_counting_process_cannot_do_is_an_error_and_not_a_smaller_report(
     code, out, error = command(lower, "--processes", "2")
     assert (code, out) == (2, "")
     assert "The data directory /none does not exist." in error
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_all_that_is_read_is_of_one_moment_whatever_is_written_meanwhile(
+    application: Application, lower: Path, monkeypatch: pytest.MonkeyPatch, processes: int
+) -> None:
+    ids = check(application, ATTACK, QUOTED, "Where is my parcel?", QUOTED + " Twice.", "Thank you")
+    monkeypatch.setattr(backtest, "SLICE", 1)
+    monkeypatch.setattr(backtest, "ALONE", 1)
+    span = application.backtest.span(until=datetime.now(UTC) + timedelta(days=1))
+    candidate = load(lower)
+
+    def tried() -> dict[str, Any]:
+        report = application.backtest.run(operator("tests"), candidate, span=span, processes=processes)
+        return {
+            name: value for name, value in report.document().items() if name not in ("id", "at", "seconds", "handling")
+        }
+
+    def write() -> None:
+        """What others commit while it counts: a decision that falls, calls that are elsewhere, further calls."""
+        with application.database.write() as tx:
+            c = tx.connection
+            c.execute(sa.update(t.call).where(t.call.c.id == ids[1]).values(status="recorded"))
+            c.execute(sa.delete(t.decision).where(t.decision.c.call_id == ids[3]))
+            c.execute(sa.update(t.call).where(t.call.c.id == ids[4]).values(started_at=t.call.c.started_at - 10**10))
+        check(application, *(QUOTED for _ in range(8)), first=100)
+
+    before = tried()
+    assert (before["calls"], before["whole"]["newly_flagged"]) == (5, 3)
+    for hand in (hands.Here, hands.Processes):
+        count = hand.all
+
+        def written(*args: Any, count: Any = count) -> None:
+            if args[1] == "count":
+                write()
+            count(*args)
+
+        monkeypatch.setattr(hand, "all", written)
+    assert tried() == before
+    monkeypatch.undo()
+    monkeypatch.setattr(backtest, "SLICE", 1)
+    after = tried()
+    assert (after["calls"], after["undecided"]) == (11, {"stale": 0, "unchecked": 1, "waiting": 1})
+    assert application.engine.pool.checkedout() == 0  # type: ignore[attr-defined]

@@ -33,6 +33,31 @@ def test_migrating_again_does_nothing(database: Database) -> None:
     migrate.check(database.engine)
 
 
+def test_since_when_a_detector_is_absent_is_taken_from_the_text_that_held_it(database: Database) -> None:
+    rows = {
+        "there": ("NotScanned: once", 7_000_000, "NotScanned: once", None),
+        "gone": (
+            "unavailable since 2026-11-01T10:00:00+00:00: it ended: badly", 7_000_000,
+            "unavailable: it ended: badly", 1_793_527_200_000_000,
+        ),
+        "older": ("unavailable: it is not installed", 7_000_000, "unavailable: it is not installed", 7_000_000),
+    }  # fmt: skip
+    with database.write() as transaction:
+        c = transaction.connection
+        c.execute(sa.text("ALTER TABLE detector_health DROP COLUMN absent_since"))
+        c.execute(sa.text("UPDATE alembic_version SET version_num = '0002'"))
+        insert = sa.text("INSERT INTO detector_health VALUES (:name, '1', 2, 3, :failure, :since, 9000000)")
+        for name, (failure, since, *_) in rows.items():
+            c.execute(insert, {"name": name, "failure": failure, "since": since})
+    assert migrate.upgrade(database.engine) is True
+    with database.read() as connection:
+        found = connection.execute(sa.select(t.detector_health)).all()
+    assert {row.detector: (row.last_failure, row.absent_since) for row in found} == {
+        name: (failure, since) for name, (_, _, failure, since) in rows.items()
+    }
+    assert {(row.answered, row.failed, row.updated_at) for row in found} == {(2, 3, 9_000_000)}
+
+
 def test_a_newer_database_is_refused_and_untouched(database: Database) -> None:
     with database.write() as transaction:
         transaction.connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))

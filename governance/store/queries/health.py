@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,11 +12,6 @@ import sqlalchemy as sa
 from governance.domain.events import EventKind
 from governance.store import tables as t
 from governance.store.queries import micros, moment
-
-ABSENT = "unavailable: "
-"""How a failure begins where a detector is not there at all."""
-ABSENT_SINCE = re.compile(r"unavailable since (\S+): ")
-"""The same as it is stored, with the moment (RFC 3339)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,18 +114,15 @@ def detectors(connection: sa.Connection) -> list[Detector]:
 
 
 def _detector(row: sa.Row[Any]) -> Detector:
-    stated = ABSENT_SINCE.match(row.last_failure)
-    failure = f"{ABSENT}{row.last_failure[stated.end() :]}" if stated else row.last_failure
-    since = moment(row.since)
     return Detector(
         name=row.detector,
         version=row.version,
         answered=row.answered,
         failed=row.failed,
-        last_failure=failure,
-        since=since,
+        last_failure=row.last_failure,
+        since=moment(row.since),
         updated_at=moment(row.updated_at),
-        absent_since=datetime.fromisoformat(stated[1]) if stated else since if failure.startswith(ABSENT) else None,
+        absent_since=None if row.absent_since is None else moment(row.absent_since),
     )
 
 
