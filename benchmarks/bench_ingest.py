@@ -58,14 +58,14 @@ def run() -> Table:
             Row(what="Spans acknowledged while checking", measured=load["per_second"], unit="/s"),
             Row(what="Spans until checked", measured=SPANS / until_checked, unit="/s"),
             Row(
-                what="Peak memory of serve: server, recorder and worker",
+                what="Peak memory of serve: server, decoder, recorder and worker",
                 measured=sum(peaks.values()),
                 unit="MB",
                 goal=f"under {MEMORY} MB",
                 met=0 < sum(peaks.values()) < MEMORY,
             ),
             Row(what="Peak memory of the server alone", measured=peaks.get("server", 0), unit="MB"),
-            Row(what="Peak memory of the recorder", measured=peaks.get("recorder", 0), unit="MB"),
+            Row(what="Peak memory of decoder and recorder", measured=peaks.get("recorder", 0), unit="MB"),
             Row(what="Peak memory of the worker", measured=peaks.get("worker", 0), unit="MB"),
             Row(
                 what="More memory for a gzip bomb",
@@ -120,7 +120,7 @@ def _wait(server: Server, count: int, condition: str) -> float:
 
 
 def _bomb(server: Server) -> float:
-    """How much more memory server and recorder take, in MB, when a small body unpacks to one GiB."""
+    """How much more memory server, decoder and recorder take, in MB, when a small body unpacks to one GiB."""
     packed = io.BytesIO()
     with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=9) as archive:
         zeros = bytes(2**24)

@@ -20,11 +20,13 @@ from pathlib import Path
 import psutil
 
 START_SECONDS = 60
+_RECORDING = {"governance.cli.decoder", "governance.cli.recorder"}
 
 
 @dataclass(kw_only=True)
 class Server:
-    """`peaks` maps a part ("server", "recorder", "worker") to its largest resident size in bytes since `reset`."""
+    """`peaks` maps a part ("server", "recorder", "worker") to its largest resident size in bytes since `reset`; the
+    recorder's is that of the two processes that decode and record, together."""
 
     url: str
     key: str
@@ -57,7 +59,7 @@ class Server:
 
 
 def _part(process: psutil.Process) -> str:
-    return "recorder" if "governance.cli.recorder" in process.cmdline() else "worker"
+    return "recorder" if _RECORDING & set(process.cmdline()) else "worker"
 
 
 @contextmanager

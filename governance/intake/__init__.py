@@ -1,22 +1,23 @@
-"""Takes OTLP bodies in: decodes and records them. In this process, or in one of its own (`remote`).
+"""Takes OTLP bodies in: decodes and records them. In this process, or in two of their own (`remote`).
 
-A server uses a process of its own: decoding and recording keep an interpreter busy, and neither the console's pages
-nor the other requests should wait for it.
+A server uses processes of their own, one that decodes and one that records: both keep an interpreter busy, and neither
+the console's pages nor the other requests should wait for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import structlog
 
+from governance.domain.calls import ContentEvent
 from governance.errors import BadInput, GovernanceError
 from governance.ingest import otlp
-from governance.ingest.batch import Batch
 from governance.services.record import Receipt, Recorder
+from governance.store.prepared import PreparedCall, prepare
 
 log = structlog.get_logger("governance.intake")
 
@@ -55,6 +56,16 @@ class Intake(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decoded:
+    """What a body holds, ready to be recorded; `rejected` and `problems` as in `ingest.batch.Batch`."""
+
+    calls: Sequence[PreparedCall] = ()
+    content_events: Sequence[ContentEvent] = ()
+    rejected: int = 0
+    problems: tuple[str, ...] = ()
+
+
 class LocalIntake:
     """Hands over to this process's recorder, whose thread decodes and writes."""
 
@@ -62,34 +73,45 @@ class LocalIntake:
         self._recorder = recorder
 
     def take(self, body: Body) -> Future[Taken]:
-        done: Future[Taken] = Future()
-        done.set_running_or_notify_cancel()
-        decoded: list[Batch] = []
-
-        def load() -> Batch:
-            decoded.append(_decoded(body))
-            return decoded[0]
-
-        def pass_on(receipt: Future[Receipt]) -> None:
-            error = receipt.exception()
-            if error is not None:
-                done.set_exception(error)
-            else:
-                done.set_result(_taken(decoded[0], receipt.result()))
-
         try:
-            receipt = self._recorder().submit(load, weight=_weight(body))
+            return record(self._recorder(), lambda: decode(body), weight(body))
         except GovernanceError as error:
+            done: Future[Taken] = Future()
+            done.set_exception(error)
+            return done
+
+
+def record(recorder: Recorder, load: Callable[[], Decoded], size: int) -> Future[Taken]:
+    """Has the recorder load and write a batch of about `size` bytes. Raises `Overloaded` when too much is waiting."""
+    done: Future[Taken] = Future()
+    done.set_running_or_notify_cancel()
+    loaded: list[Decoded] = []
+
+    def remembered() -> Decoded:
+        loaded.append(load())
+        return loaded[0]
+
+    def pass_on(receipt: Future[Receipt]) -> None:
+        error = receipt.exception()
+        if error is not None:
             done.set_exception(error)
         else:
-            receipt.add_done_callback(pass_on)
-        return done
+            done.set_result(_taken(loaded[0], receipt.result()))
+
+    recorder.submit(remembered, weight=size).add_done_callback(pass_on)
+    return done
 
 
-def _decoded(body: Body) -> Batch:
+def decode(body: Body) -> Decoded:
     """Raises `BadInput` or `TooLarge`; also for what no decoder foresaw, or the sender would send it for ever."""
     try:
-        return _DECODE[body.signal](body.content, body.content_type, body.coding, limit=body.limit, system=body.system)
+        batch = _DECODE[body.signal](body.content, body.content_type, body.coding, limit=body.limit, system=body.system)
+        return Decoded(
+            calls=[prepare(call) for call in batch.calls],
+            content_events=batch.content_events,
+            rejected=batch.rejected,
+            problems=batch.problems,
+        )
     except GovernanceError:
         raise
     except Exception as error:
@@ -97,7 +119,7 @@ def _decoded(body: Body) -> Batch:
         raise BadInput("The body cannot be read.", advice="Check the exporter that sent it.") from None
 
 
-def _taken(batch: Batch, receipt: Receipt) -> Taken:
+def _taken(batch: Decoded, receipt: Receipt) -> Taken:
     return Taken(
         items=len(batch.calls) + len(batch.content_events),
         rejected=batch.rejected,
@@ -108,7 +130,7 @@ def _taken(batch: Batch, receipt: Receipt) -> Taken:
     )
 
 
-def _weight(body: Body) -> int:
+def weight(body: Body) -> int:
     """About how many bytes the decoded batch holds: gzip states its length in its last four (RFC 1952 §2.3.1)."""
     if body.coding != "gzip":
         return len(body.content)

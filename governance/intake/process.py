@@ -1,31 +1,75 @@
-"""What the recording process does: decodes in one thread, and writes in another what is waiting, in one go."""
+"""What the two processes behind a server's receiver do. Bodies go round: from the server to the one that decodes, from
+there to the one that records, and their outcomes back to the server. Each ends when what it reads from closes.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from concurrent.futures import Future
+from collections import deque
+from concurrent.futures import Future, wait
 from functools import partial
 from multiprocessing.connection import Connection
 
-from governance.intake import LocalIntake, Taken, wire
+from governance.errors import GovernanceError
+from governance.intake import Taken, decode, record, wire
+from governance.services.record import Recorder
+
+READY = b"ready"
+# What may wait in the recording process; more waits, undecoded, before it.
+AHEAD_BYTES = 16 * 2**20
 
 
-def serve(connection: Connection, intake: LocalIntake) -> None:
-    """Answers each body when it is committed, in no particular order, until the connection closes."""
+def decode_all(bodies: Connection, batches: Connection) -> None:
+    """Sends on what each body holds, or why it cannot be read, one after the other."""
+    with contextlib.suppress(EOFError, OSError):
+        batches.send_bytes(READY)
+        while True:
+            number, body = wire.read_request(bodies.recv_bytes())
+            try:
+                message = wire.batch(number, decode(body))
+            except Exception as error:  # whatever it was, the next body may be better
+                message = wire.refusal(number, error)
+            del body  # before the next one comes in
+            batches.send_bytes(message)
+            del message
+
+
+def record_all(batches: Connection, answers: Connection, recorder: Recorder) -> None:
+    """Answers each body when it is committed, in no particular order."""
     lock = threading.Lock()
 
-    def reply(number: int, done: Future[Taken]) -> None:
-        answer = wire.answer(number, done.exception() or done.result())
+    def reply(answer: bytes) -> None:
         # Where the server is gone, what it sent is committed all the same.
         with lock, contextlib.suppress(OSError):
-            connection.send_bytes(answer)
+            answers.send_bytes(answer)
 
-    while True:
-        try:
-            number, body = wire.read_request(connection.recv_bytes())
-        except (EOFError, OSError):
-            return
-        taken = intake.take(body)
-        del body  # before the next one comes in
-        taken.add_done_callback(partial(reply, number))
+    def settle(number: int, done: Future[Taken]) -> None:
+        reply(wire.answer(number, done.exception() or done.result()))
+
+    waiting: deque[tuple[Future[Taken], int]] = deque()
+    held = 0
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            message = batches.recv_bytes()
+            if message == READY:
+                reply(READY)
+                continue
+            number, refusal = wire.read_head(message)
+            if refusal:
+                reply(refusal)
+                continue
+            size = len(message)
+            try:
+                taken = record(recorder, partial(wire.read_batch, message), size)
+            except GovernanceError as error:
+                reply(wire.answer(number, error))
+                continue
+            del message
+            taken.add_done_callback(partial(settle, number))
+            waiting.append((taken, size))
+            held += size
+            while waiting and (held > AHEAD_BYTES or waiting[0][0].done()):
+                taken, size = waiting.popleft()
+                wait([taken])
+                held -= size

@@ -1,24 +1,29 @@
-"""The server's side of the recording process: sends bodies, hands back outcomes, starts it again when it dies."""
+"""The server's side of the two processes that decode and record: sends bodies, hands back outcomes, and starts both
+again when one dies."""
 
 from __future__ import annotations
 
+import fcntl
 import queue
-import socket
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import Future
+from contextlib import suppress
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
 import structlog
 
 from governance.errors import GovernanceError, Misconfigured, Overloaded
-from governance.intake import Body, Taken, wire
+from governance.intake import Body, Taken, weight, wire
+from governance.intake.process import READY
 
 log = structlog.get_logger("governance.intake")
 
 WAITING_BYTES = 64 * 2**20
+_PIPE_BYTES = 2**20
 _PAUSES = (0.2, 1.0, 2.0, 5.0, 15.0)
 _START_SECONDS = 60
 _STOP_SECONDS = 15
@@ -40,7 +45,7 @@ class RemoteIntake:
         self._keeper = threading.Thread(target=self._keep, name="intake", daemon=True)
 
     def start(self) -> None:
-        """Starts the process and waits until it takes bodies. Raises `Misconfigured` if it does not come up."""
+        """Starts the processes and waits until they take bodies. Raises `Misconfigured` if they do not come up."""
         self._keeper.start()
         self._begun.wait(_START_SECONDS)
         if not self._up.is_set():
@@ -52,10 +57,10 @@ class RemoteIntake:
         return self._up.is_set()
 
     def take(self, body: Body) -> Future[Taken]:
-        """Fails with `Overloaded` when the process is down, or too much is waiting for it."""
+        """Fails with `Overloaded` when the processes are down, or too much is waiting for them."""
         done: Future[Taken] = Future()
         done.set_running_or_notify_cancel()
-        size = len(body.content)
+        size = weight(body)
         with self._lock:
             if self._stopping.is_set() or not self._up.is_set():
                 done.set_exception(Overloaded("The recording process is starting.", advice="Send again."))
@@ -71,7 +76,7 @@ class RemoteIntake:
         return done
 
     def close(self) -> None:
-        """Waits for the outcome of what was sent, then ends the process."""
+        """Waits for the outcome of what was sent, then ends the processes."""
         deadline = time.monotonic() + _STOP_SECONDS
         self._stopping.set()
         while self._pending and self._up.is_set() and time.monotonic() < deadline:
@@ -94,47 +99,53 @@ class RemoteIntake:
             self._stopping.wait(pause)
 
     def _run_once(self) -> int:
-        """Runs one process to its end; what it had not answered fails, and the senders send again."""
-        ours, theirs = socket.socketpair()
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "governance.cli.recorder", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-        )
-        theirs.close()
-        connection = Connection(ours.detach())
-        sender = threading.Thread(target=self._send, args=(connection, self._outbox), name="intake-sender", daemon=True)
-        try:
-            if connection.recv_bytes() == b"ready":
+        """Runs both processes to their end; what they had not answered fails, and the senders send again."""
+        body_end, bodies = _pipe()
+        batch_end, batches = _pipe()
+        answers, answer_end = _pipe()
+        decoder = self._start("decoder", body_end, batches)
+        recorder = self._start("recorder", batch_end, answer_end)
+        sender = threading.Thread(target=self._send, args=(bodies, self._outbox), name="intake-sender", daemon=True)
+        with suppress(EOFError, OSError):
+            if answers.recv_bytes() == READY:
                 sender.start()
                 self._up.set()
                 self._begun.set()
                 while True:
-                    self._settle(*wire.read_answer(connection.recv_bytes()))
-        except (EOFError, OSError):
-            pass
+                    self._settle(*wire.read_answer(answers.recv_bytes()))
+        decoder.kill()  # it is over when the other is, unless that one died
         self._fail_all()
         if sender.is_alive():
             sender.join()
-        connection.close()
+        bodies.close()
+        answers.close()
         self._begun.set()
+        decoder.wait()
         try:
-            return process.wait(_STOP_SECONDS)
+            return recorder.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            process.kill()
-            return process.wait()
+            recorder.kill()
+            return recorder.wait()
 
-    def _send(self, connection: Connection, outbox: queue.SimpleQueue[bytes | None]) -> None:
-        while (message := outbox.get()) is not None:
-            try:
-                connection.send_bytes(message)
-            except OSError:
-                return  # the receiving loop sees the end too, and says so to all who wait
-        if self._stopping.is_set():
-            with socket.socket(fileno=connection.fileno()) as end:
-                end.shutdown(socket.SHUT_WR)
-                end.detach()
+    def _start(self, name: str, *ends: Connection) -> subprocess.Popen[bytes]:
+        """Starts a process that has these ends to itself."""
+        numbers = [end.fileno() for end in ends]
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
+            [sys.executable, "-m", f"governance.cli.{name}", *map(str, numbers)],
+            pass_fds=numbers,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+        )
+        for end in ends:
+            end.close()
+        return process
+
+    def _send(self, bodies: Connection, outbox: queue.SimpleQueue[bytes | None]) -> None:
+        # Where the processes are gone, the receiving loop sees it too, and says so to all who wait.
+        with suppress(OSError):
+            while (message := outbox.get()) is not None:
+                bodies.send_bytes(message)
+        bodies.close()
 
     def _settle(self, number: int, outcome: Taken | GovernanceError) -> None:
         with self._lock:
@@ -155,3 +166,12 @@ class RemoteIntake:
             done.set_exception(
                 Overloaded("The recording process ended; the body may not be recorded.", advice="Send again.")
             )
+
+
+def _pipe() -> tuple[Connection, Connection]:
+    """The reading and the writing end; with room for a whole batch, where the system lets us."""
+    reading, writing = Pipe(duplex=False)
+    if sys.platform == "linux":
+        with suppress(OSError):
+            fcntl.fcntl(writing.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return reading, writing

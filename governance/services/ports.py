@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from governance.audit.note import Signer
 from governance.domain.calls import Call
@@ -20,9 +20,11 @@ from governance.domain.people import Actor, ApiKey, Permission, Person, RoleBind
 from governance.domain.review import Case, CaseKind, CaseState, Verdict, VerdictOutcome
 from governance.domain.rollout import Rollout, RolloutOrigin, RolloutState
 from governance.domain.rollout import Standing as StandingSets
-from governance.policy.policy import PolicySet
 from governance.review.lifecycle import Standing
 from governance.review.routing import CaseDraft
+
+if TYPE_CHECKING:  # who only records needs no policies, and what they need takes 40 MB
+    from governance.policy.policy import PolicySet
 
 Clock = Callable[[], datetime]
 

@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from governance.domain.calls import Call, ContentEvent
+from governance.domain.calls import ContentEvent
 from governance.errors import GovernanceError, Overloaded
 
 GROUP_CALLS = 2_000
@@ -21,10 +21,10 @@ WAITING_BYTES = 64 * 2**20
 
 
 class Recordable(Protocol):
-    """What the decoders give."""
+    """What the decoders give: calls, or what the store has made ready of them (`store.prepared`)."""
 
     @property
-    def calls(self) -> Sequence[Call]: ...
+    def calls(self) -> Sequence[Any]: ...
 
     @property
     def content_events(self) -> Sequence[ContentEvent]: ...

@@ -18,8 +18,7 @@ import sqlalchemy as sa
 from pydantic_core import to_json
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from governance.audit import leaf
-from governance.domain.calls import Call, CallKind, ContentEvent, EndUser, Release, Usage, kind_of_error
+from governance.domain.calls import Call, CallKind, ContentEvent, EndUser, Usage
 from governance.domain.content import PartKind
 from governance.domain.events import Event, EventKind
 from governance.privacy.keys import ContentKey, KeyRing
@@ -28,6 +27,7 @@ from governance.store import bulk, parts
 from governance.store import tables as t
 from governance.store.database import Database, Transaction
 from governance.store.jobs import JobQueue
+from governance.store.prepared import Piece, PreparedCall, prepare, whole
 from governance.store.times import micros
 
 _CONVERSATIONS = 5_000
@@ -86,6 +86,22 @@ class _Rows:
         self.to_check: dict[int, None] = {}
 
 
+class _Ready:
+    """One batch, ready to be written: its calls, and by span the content that came apart, with the call that is known
+    by that alone."""
+
+    __slots__ = ("calls", "contents")
+
+    def __init__(self, batch: Recordable) -> None:
+        self.calls: list[PreparedCall] = [call if type(call) is PreparedCall else prepare(call) for call in batch.calls]
+        self.contents = [(prepare(_call_of(events)), events) for events in _by_span(batch.content_events)]
+
+    def __iter__(self) -> Iterator[PreparedCall]:
+        yield from self.calls
+        for call, _ in self.contents:
+            yield call
+
+
 class CallWriter:
     """Not thread-safe: one writer a process. `write` takes several batches and commits them together."""
 
@@ -107,9 +123,10 @@ class CallWriter:
 
     def write(self, batches: Sequence[Recordable]) -> list[Receipt]:
         """Commits all batches, or raises and commits none. A resend changes nothing and is counted as repeated."""
+        ready = [_Ready(batch) for batch in batches]
         for attempt in range(_ATTEMPTS):
             try:
-                return self._write(batches, careful=attempt > 0)
+                return self._write(ready, careful=attempt > 0)
             except (IntegrityError, OperationalError) as error:
                 self.forget()
                 if attempt == _ATTEMPTS - 1 or not _is_race(error):
@@ -119,7 +136,7 @@ class CallWriter:
                 raise
         raise AssertionError("unreachable")
 
-    def _write(self, batches: Sequence[Recordable], *, careful: bool) -> list[Receipt]:
+    def _write(self, batches: Sequence[_Ready], *, careful: bool) -> list[Receipt]:
         most = _most_ids(batches)
         first = self._database.ids.take(most)  # before any transaction: taking may need one of its own
         self._ids = iter(range(first, first + most))
@@ -164,36 +181,31 @@ class CallWriter:
 
     # -- building
 
-    def _build(self, connection: sa.Connection, batches: Sequence[Recordable]) -> tuple[list[Receipt], _Rows]:
+    def _build(self, connection: sa.Connection, batches: Sequence[_Ready]) -> tuple[list[Receipt], _Rows]:
         rows = _Rows(self._clock())
-        items = [item for batch in batches for item in _items(batch)]
-        self._load_systems(connection, items, rows)
-        self._load_conversations(connection, items)
-        stored = self._load_calls(connection, items)
+        calls = [call for batch in batches for call in batch]
+        self._load_systems(connection, calls, rows)
+        self._load_conversations(connection, calls)
+        stored = self._load_calls(connection, calls)
         receipts = []
         for batch in batches:
             receipt = Receipt()
             for call in batch.calls:
                 self._add_call(connection, call, rows, stored, receipt)
-            for events in _by_span(batch.content_events).values():
-                self._add_content(connection, events, rows, stored, receipt)
+            for call, events in batch.contents:
+                self._add_content(connection, call, events, rows, stored, receipt)
             receipts.append(receipt)
         return receipts, rows
 
-    def _load_systems(self, connection: sa.Connection, items: Sequence[Call | ContentEvent], rows: _Rows) -> None:
-        names = {item.system for item in items}
-        missing = [name for name in names if name not in self._systems]
+    def _load_systems(self, connection: sa.Connection, calls: Sequence[PreparedCall], rows: _Rows) -> None:
+        missing = [name for name in {call.system for call in calls} if name not in self._systems]
         if missing:
             found = bulk.select_in(connection, "SELECT name, id FROM system WHERE name IN {in}", missing)
             self._systems.update((name, number) for name, number in found)
             for name in sorted(set(missing) - {row[0] for row in found}):
                 self._systems[name] = number = next(self._ids)
                 rows.systems.append((number, name, rows.now))
-        fresh = {
-            (self._systems[call.system], call.release.fingerprint): call.release
-            for call in items
-            if isinstance(call, Call) and call.release.fingerprint
-        }
+        fresh = {(self._systems[call.system], call.fingerprint): call.release for call in calls if call.fingerprint}
         unknown = [key for key in fresh if key not in self._releases]
         if unknown:
             statement = (
@@ -205,11 +217,11 @@ class CallWriter:
             for key in unknown:
                 if key not in self._releases:
                     self._releases[key] = number = next(self._ids)
-                    rows.releases.append((number, *key, _release_parts(fresh[key]), rows.now))
+                    rows.releases.append((number, *key, fresh[key], rows.now))
 
-    def _load_conversations(self, connection: sa.Connection, items: Sequence[Call | ContentEvent]) -> None:
+    def _load_conversations(self, connection: sa.Connection, calls: Sequence[PreparedCall]) -> None:
         """Reads the conversations that this process has not seen; those that do not exist are made when needed."""
-        wanted = {(self._systems[item.system], _conversation_key(item)): None for item in items}
+        wanted = {(self._systems[call.system], call.conversation): None for call in calls}
         missing = [key for key in wanted if key not in self._conversations]
         if not missing:
             return
@@ -230,34 +242,33 @@ class CallWriter:
             conversations[conversation].seen[bytes(digest)] = number
 
     def _load_calls(
-        self, connection: sa.Connection, items: Sequence[Call | ContentEvent]
-    ) -> dict[tuple[str, str], _Stored]:
-        wanted = dict.fromkeys([(item.trace_id, item.span_id) for item in items])
-        keys = [(bytes.fromhex(trace), bytes.fromhex(span)) for trace, span in wanted]
+        self, connection: sa.Connection, calls: Sequence[PreparedCall]
+    ) -> dict[tuple[bytes, bytes], _Stored]:
+        wanted = dict.fromkeys([call[:2] for call in calls])
         found = bulk.select_pairs(
             connection,
             "SELECT c.trace_id, c.span_id, c.id, c.span_digest, c.revision, c.parts, c.content_captured, "
             "c.conversation_id, v.wrapped_key FROM {wanted} call c ON c.trace_id = wanted.a AND c.span_id = wanted.b "
             "JOIN conversation v ON v.id = c.conversation_id",
-            keys,
+            list(wanted),
         )
         cached = {conversation.id: conversation for conversation in self._conversations.values()} if found else {}
         opened: dict[int, _Conversation] = {}
-        stored: dict[tuple[str, str], _Stored] = {}
+        stored: dict[tuple[bytes, bytes], _Stored] = {}
         for trace, span, number, digest, revision, frame, captured, conversation_id, wrapped in found:
             conversation = cached.get(conversation_id) or opened.get(conversation_id)
             if conversation is None and wrapped is not None:
                 conversation = opened[conversation_id] = _Conversation(
                     conversation_id, self._keyring.unwrap(bytes(wrapped))
                 )
-            stored[bytes(trace).hex(), bytes(span).hex()] = _Stored(
+            stored[bytes(trace), bytes(span)] = _Stored(
                 number, conversation, None if digest is None else bytes(digest), revision, frame, bool(captured), -1
             )
         self._load_messages(connection, opened)
         return stored
 
-    def _conversation(self, item: Call | ContentEvent, rows: _Rows) -> _Conversation:
-        key = (self._systems[item.system], _conversation_key(item))
+    def _conversation(self, call: PreparedCall, rows: _Rows) -> _Conversation:
+        key = (self._systems[call.system], call.conversation)
         conversation = self._conversations.get(key)
         if conversation is None:
             secret, wrapped = self._keyring.create()
@@ -270,7 +281,7 @@ class CallWriter:
 
     def _messages(
         self,
-        pieces: Sequence[parts.Piece],
+        pieces: Sequence[Piece],
         digests: Sequence[bytes],
         conversation: _Conversation,
         call_id: int,
@@ -283,7 +294,7 @@ class CallWriter:
             number = seen.get(digest)
             if number is None:
                 number = seen[digest] = next(self._ids)
-                sealed = key.seal(text.encode(), b"message:%d" % number)
+                sealed = key.seal(text, b"message:%d" % number)
                 rows.messages.append((number, conversation.id, digest, call_id, sealed))
             entry[1] = number
             entries.append(entry)
@@ -292,37 +303,36 @@ class CallWriter:
     def _add_call(
         self,
         connection: sa.Connection,
-        call: Call,
+        call: PreparedCall,
         rows: _Rows,
-        stored: dict[tuple[str, str], _Stored],
+        stored: dict[tuple[bytes, bytes], _Stored],
         receipt: Receipt,
     ) -> None:
         key = (call.trace_id, call.span_id)
         there = stored.get(key)
-        pieces = parts.pieces_of(call)
-        attributes = _attributes(call)
         if there is None:
             conversation = self._conversation(call, rows)
             number = next(self._ids)
-            digests = _digests(pieces, conversation.key)
-            digest = _span_digest(call, pieces, digests, attributes, conversation.key)
-            frame = parts.encode(self._messages(pieces, digests, conversation, number, rows))
-            rows.calls.append(self._row(call, number, conversation, frame, attributes, digest, rows.now))
-            rows.events.append(self._recorded(call, number, _commitment(digests, conversation.key), rows.at))
+            digests = _digests(call.pieces, conversation.key)
+            digest = _span_digest(call, digests, conversation.key)
+            frame = parts.encode(self._messages(call.pieces, digests, conversation, number, rows))
+            rows.calls.append(self._row(call, number, conversation, frame, digest, rows.now))
+            rows.events.append(_recorded(call, number, _commitment(digests, conversation.key), rows.at))
             rows.to_check[number] = None
-            stored[key] = _Stored(number, conversation, digest, 0, frame, call.content_captured, len(rows.calls) - 1)
+            captured = call.captured
+            stored[key] = _Stored(number, conversation, digest, 0, frame, captured, len(rows.calls) - 1)
             receipt.new += 1
             receipt.call_ids.append(number)
             return
         if there.conversation is None:  # erased: what it was cannot be told any more, and must not come back
             receipt.repeated += 1
             return
-        digests = _digests(pieces, there.conversation.key)
-        digest = _span_digest(call, pieces, digests, attributes, there.conversation.key)
+        digests = _digests(call.pieces, there.conversation.key)
+        digest = _span_digest(call, digests, there.conversation.key)
         if digest == there.span_digest:
             receipt.repeated += 1
         elif there.span_digest is None:
-            self._join_span(call, pieces, digests, attributes, digest, there, rows)
+            self._join_span(call, digests, digest, there, rows)
             receipt.new += 1
             receipt.call_ids.append(there.id)
         else:
@@ -331,37 +341,25 @@ class CallWriter:
 
     def _row(
         self,
-        call: Call,
+        call: PreparedCall,
         number: int,
         conversation: _Conversation,
         frame: str,
-        attributes: bytes | None,
         digest: bytes | None,
         now: int,
     ) -> tuple[Any, ...]:
+        """A row of `call`. `digest` is None where no span has come yet: its attributes are the span's."""
         system = self._systems[call.system]
+        attributes = call.attributes
         return (
             number,
-            bytes.fromhex(call.trace_id),
-            bytes.fromhex(call.span_id),
-            bytes.fromhex(call.parent_span_id) if call.parent_span_id else None,
+            call.trace_id,
+            call.span_id,
+            call.parent_span_id,
             system,
-            self._releases[system, fingerprint] if (fingerprint := call.release.fingerprint) else None,
+            self._releases[system, call.fingerprint] if call.fingerprint else None,
             conversation.id,
-            call.kind.value,
-            call.name[:200],
-            call.session_id[:200],
-            call.user.id[:200],
-            call.user.role[:100],
-            micros(call.started_at),
-            None if call.duration_ms is None else round(call.duration_ms * 1000),
-            call.model[:200],
-            call.provider[:100],
-            call.usage.input_tokens,
-            call.usage.output_tokens,
-            call.usage.cached_tokens,
-            kind_of_error(call.error),
-            int(call.content_captured),
+            *call.facts,
             frame,
             None if attributes is None else conversation.key.seal(attributes, b"call:%d" % number),
             digest,
@@ -374,31 +372,10 @@ class CallWriter:
             now,
         )
 
-    def _recorded(self, call: Call, number: int, commitment: bytes, at: datetime) -> Event:
-        return Event(
-            kind=EventKind.CALL_RECORDED,
-            at=at,
-            actor="service:0",
-            subject=f"call:{number}",
-            system=call.system,
-            data={
-                "call": number,
-                "trace": call.trace_id,
-                "span": call.span_id,
-                "kind": call.kind.value,
-                "release": call.release.fingerprint,
-                "started": leaf.moment(call.started_at),
-                "captured": call.content_captured,
-                "content": commitment.hex(),
-            },
-        )
-
     def _join_span(
         self,
-        call: Call,
-        pieces: Sequence[parts.Piece],
+        call: PreparedCall,
         digests: Sequence[bytes],
-        attributes: bytes | None,
         digest: bytes,
         there: _Stored,
         rows: _Rows,
@@ -406,20 +383,20 @@ class CallWriter:
         """The span of a call whose content came first, as log records: the span's facts, and content not there yet."""
         conversation = there.conversation
         assert conversation is not None
-        entries = self._messages(pieces, digests, conversation, there.id, rows)
+        entries = self._messages(call.pieces, digests, conversation, there.id, rows)
         frame = parts.encode(_merged(there.parts, entries))
         update = dict(
             zip(
                 t.call.c.keys(),
-                self._row(call, there.id, conversation, frame, attributes, digest, 0),
+                self._row(call, there.id, conversation, frame, digest, 0),
                 strict=True,
             )
         )
         for unchanged in ("trace_id", "span_id", "conversation_id", "counted", "received_at"):
             update.pop(unchanged)
-        update["content_captured"] = int(call.content_captured or there.captured)
+        update["content_captured"] = int(call.captured or there.captured)
         self._replace(there, update, frame, rows)
-        rows.events.append(self._recorded(call, there.id, _commitment(digests, conversation.key), rows.at))
+        rows.events.append(_recorded(call, there.id, _commitment(digests, conversation.key), rows.at))
         there.span_digest = digest
 
     def _replace(self, there: _Stored, values: dict[str, Any], frame: str, rows: _Rows) -> None:
@@ -436,7 +413,9 @@ class CallWriter:
         there.parts = frame
         rows.to_check[there.id] = None
 
-    def _conflict(self, connection: sa.Connection, call: Call, digest: bytes, there: _Stored, rows: _Rows) -> None:
+    def _conflict(
+        self, connection: sa.Connection, call: PreparedCall, digest: bytes, there: _Stored, rows: _Rows
+    ) -> None:
         conversation = there.conversation
         assert conversation is not None
         if any(row[1] == there.id and row[2] == digest for row in rows.conflicts):
@@ -445,7 +424,7 @@ class CallWriter:
         if connection.execute(sa.select(t.call_conflict.c.id).where(same)).first() is not None:
             return
         number = next(self._ids)
-        body = conversation.key.seal(_whole(call), b"conflict:%d" % number)
+        body = conversation.key.seal(whole(call), b"conflict:%d" % number)
         rows.conflicts.append((number, there.id, digest, body, rows.now))
         rows.events.append(
             Event(
@@ -461,23 +440,22 @@ class CallWriter:
     def _add_content(
         self,
         connection: sa.Connection,
+        call: PreparedCall,
         events: Sequence[ContentEvent],
         rows: _Rows,
-        stored: dict[tuple[str, str], _Stored],
+        stored: dict[tuple[bytes, bytes], _Stored],
         receipt: Receipt,
     ) -> None:
         """Content that came as log records, for a call that is there already, or is made here to hold it."""
-        call = _call_of(events)
         key = (call.trace_id, call.span_id)
         there = stored.get(key)
         if there is None:
             conversation = self._conversation(call, rows)
             number = next(self._ids)
             frame = "[]"
-            rows.calls.append(self._row(call, number, conversation, frame, None, None, rows.now))
-            stored[key] = there = _Stored(
-                number, conversation, None, 0, frame, call.content_captured, len(rows.calls) - 1
-            )
+            rows.calls.append(self._row(call, number, conversation, frame, None, rows.now))
+            captured = call.captured
+            stored[key] = there = _Stored(number, conversation, None, 0, frame, captured, len(rows.calls) - 1)
             receipt.new += 1
             receipt.call_ids.append(number)
         elif there.conversation is None:
@@ -493,7 +471,7 @@ class CallWriter:
         if not fresh:
             return
         rows.logs.extend((there.id, digest, micros(event.at)) for digest, event in fresh.items())
-        pieces = parts.pieces_of(_call_of(list(fresh.values())))
+        pieces = prepare(_call_of(list(fresh.values()))).pieces
         digests = _digests(pieces, conversation.key)
         entries = self._messages(pieces, digests, conversation, there.id, rows)
         merged = _merged(there.parts, entries, repeats=there.span_digest is None)
@@ -511,8 +489,8 @@ class CallWriter:
                 system=call.system,
                 data={
                     "call": there.id,
-                    "trace": call.trace_id,
-                    "span": call.span_id,
+                    "trace": call.trace_id.hex(),
+                    "span": call.span_id.hex(),
                     "content": _commitment(digests, conversation.key).hex(),
                 },
             )
@@ -530,48 +508,35 @@ def _is_race(error: IntegrityError | OperationalError) -> bool:
     return isinstance(error, IntegrityError) or getattr(error.orig, "sqlstate", "") in ("40P01", "40001")
 
 
-def _most_ids(batches: Sequence[Recordable]) -> int:
+def _recorded(call: PreparedCall, number: int, commitment: bytes, at: datetime) -> Event:
+    return Event(
+        kind=EventKind.CALL_RECORDED,
+        at=at,
+        actor="service:0",
+        subject=f"call:{number}",
+        system=call.system,
+        data={
+            "call": number,
+            "trace": call.trace_id.hex(),
+            "span": call.span_id.hex(),
+            "kind": call.kind,
+            "release": call.fingerprint,
+            "started": call.started,
+            "captured": call.captured,
+            "content": commitment.hex(),
+        },
+    )
+
+
+def _most_ids(batches: Sequence[_Ready]) -> int:
     """At least as many ids as recording the batches can take: its systems, releases, conversations, calls, contents."""
-    return 1 + sum(
-        5 + len(item.input) + len(item.output) + len(item.documents) + 2 * len(item.tool_calls)
-        for batch in batches
-        for item in _items(batch)
-    )
+    return 1 + sum(5 + len(call.pieces) for batch in batches for call in batch)
 
 
-def _items(batch: Recordable) -> list[Call | ContentEvent]:
-    return [*batch.calls, *batch.content_events]
-
-
-def _conversation_key(item: Call | ContentEvent) -> str:
-    return f"session:{item.session_id[:200]}" if item.session_id else f"trace:{item.trace_id}"
-
-
-def _release_parts(release: Release) -> str:
-    return json.dumps(
-        {
-            "name": release.name,
-            "model": release.model,
-            "prompt_version": release.prompt_version,
-            "retrieval": release.retrieval,
-            "tools": release.tools,
-        }
-    )
-
-
-def _attributes(call: Call) -> bytes | None:
-    if not call.attributes and not call.finish_reasons and not call.error:
-        return None
-    body: dict[str, Any] = {"attributes": dict(call.attributes), "finish_reasons": call.finish_reasons}
-    if call.error:
-        body["error"] = call.error
-    return to_json(body)
-
-
-def _digests(pieces: Sequence[parts.Piece], key: ContentKey) -> list[bytes]:
+def _digests(pieces: Sequence[Piece], key: ContentKey) -> list[bytes]:
     """By which equal content of a conversation is known: 16 bytes a part."""
     digest = key.digest
-    return [digest(f"{same}\0\0{text}".encode())[:16] for _, same, text in pieces]
+    return [digest(same + text)[:16] for _, same, text in pieces]
 
 
 def _commitment(digests: Sequence[bytes], key: ContentKey) -> bytes:
@@ -579,34 +544,9 @@ def _commitment(digests: Sequence[bytes], key: ContentKey) -> bytes:
     return key.digest(b"".join(digests))
 
 
-def _span_digest(
-    call: Call,
-    pieces: Sequence[parts.Piece],
-    digests: Sequence[bytes],
-    attributes: bytes | None,
-    key: ContentKey,
-) -> bytes:
+def _span_digest(call: PreparedCall, digests: Sequence[bytes], key: ContentKey) -> bytes:
     """Keyed digest of all that a span says: equal for a resend, different for other content under the same ids."""
-    head = (
-        call.parent_span_id,
-        call.kind.value,
-        call.name,
-        call.system,
-        call.release.fingerprint,
-        call.session_id,
-        call.user.id,
-        call.user.role,
-        micros(call.started_at),
-        call.duration_ms,
-        call.model,
-        call.provider,
-        call.usage.input_tokens,
-        call.usage.output_tokens,
-        call.usage.cached_tokens,
-        call.error,
-        [frame for frame, _, _ in pieces],
-    )
-    return key.digest(b"\xff".join([to_json(head), attributes or b"", *digests]))
+    return key.digest(b"\xff".join([call.head, call.attributes or b"", *digests]))
 
 
 def _merged(frame: str, entries: Sequence[list[Any]], *, repeats: bool = False) -> list[list[Any]]:
@@ -630,13 +570,13 @@ def _place(entry: list[Any]) -> str:
     return f"{'output' if entry[0] == PartKind.OUTPUT else 'other'}:{entry[1]}"
 
 
-def _by_span(events: Sequence[ContentEvent]) -> dict[tuple[str, str], list[ContentEvent]]:
+def _by_span(events: Sequence[ContentEvent]) -> list[list[ContentEvent]]:
     groups: dict[tuple[str, str], list[ContentEvent]] = {}
     for event in events:
         groups.setdefault((event.trace_id, event.span_id), []).append(event)
     for group in groups.values():
         group.sort(key=lambda event: event.at)
-    return groups
+    return list(groups.values())
 
 
 def _log_bytes(event: ContentEvent) -> bytes:
@@ -673,10 +613,3 @@ def _has_content(event: ContentEvent) -> bool:
         or event.documents
         or any(tool.arguments or tool.result for tool in event.tool_calls)
     )
-
-
-def _whole(call: Call) -> bytes:
-    """All of a call as JSON, to be kept sealed."""
-    pieces = [[*frame, text] for frame, _, text in parts.pieces_of(call)]
-    body = {"name": call.name, "model": call.model, "started_at": call.started_at.isoformat(), "parts": pieces}
-    return to_json(body)

@@ -12,12 +12,12 @@ import sqlalchemy as sa
 from governance.domain.events import Event, EventKind
 from governance.domain.people import SERVICE
 from governance.domain.rollout import Rollout, RolloutOrigin, RolloutState, RolloutStep, Standing, StandingSet
-from governance.policy.policy import PolicySet
 from governance.store import tables as t
 from governance.store.cases import insert_unless_there
 from governance.store.times import micros, moment
 
 if TYPE_CHECKING:
+    from governance.policy.policy import PolicySet
     from governance.store.database import Transaction
 
 _STANDING = (
@@ -37,6 +37,8 @@ def standing(connection: sa.Connection) -> Standing:
 
 def stored_set(connection: sa.Connection, policy_set_id: int) -> PolicySet:
     """The set as it was stored. Raises `ValueError` (pydantic's) where this version cannot read it any more."""
+    from governance.policy.policy import PolicySet  # with the detectors, which who only records does not need
+
     text = connection.execute(sa.select(t.policy_set.c.policies).where(t.policy_set.c.id == policy_set_id)).scalar_one()
     return PolicySet.from_document(json.loads(text))
 

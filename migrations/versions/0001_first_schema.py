@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
-from procrastinate.schema import SchemaManager
 
 from governance.store import search, triggers
 
@@ -629,5 +628,7 @@ def upgrade() -> None:
     if dialect == "postgresql":
         xid = "(pg_current_xact_id()::text::bigint)"
         op.get_bind().exec_driver_sql(f"ALTER TABLE audit_event ALTER COLUMN xid SET DEFAULT {xid}")
+        from procrastinate.schema import SchemaManager  # with its driver, which SQLite needs not
+
         with op.get_bind().connection.cursor() as cursor:  # the driver's own: this SQL is full of percent signs
             cursor.execute(SchemaManager.get_schema())

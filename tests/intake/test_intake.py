@@ -14,17 +14,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from governance.bootstrap import open_application
+from governance.domain.calls import Call, ContentEvent
 from governance.errors import BadInput, GovernanceError, Overloaded, TooLarge
-from governance.intake import Body, Intake, LocalIntake, Taken, wire
+from governance.intake import Body, Decoded, Intake, LocalIntake, Taken, wire
 from governance.intake.remote import RemoteIntake
 from governance.settings import Settings
 from governance.store import tables as t
 from governance.store.database import connect
+from governance.store.prepared import prepare
 from tests.serving import traces
+from tests.store.conftest import make_call, make_event
+from tests.store.test_parts import documents, messages, tools, words
 
 PROTOBUF = "application/x-protobuf"
 LIMIT = 2**20
 NOON = 1_795_435_200_000_000_000
+
+
+content = {
+    "input": st.lists(messages, max_size=3).map(tuple),
+    "output": st.lists(messages, max_size=2).map(tuple),
+    "documents": st.lists(documents, max_size=2).map(tuple),
+    "tool_calls": st.lists(tools, max_size=2).map(tuple),
+    "session_id": words,
+    "attributes": st.dictionaries(words, words | st.integers() | st.lists(st.booleans() | st.none())),
+}
+calls = st.builds(make_call, number=st.integers(0, 99), error=words, duration_ms=st.none() | st.floats(0, 9), **content)
+events = st.builds(make_event, number=st.integers(0, 99), after=st.integers(0, 999), name=words, **content)
 
 
 def body(content: bytes, **changes: str) -> Body:
@@ -92,9 +108,13 @@ def test_an_empty_body_is_taken(intake: Intake) -> None:
     assert intake.take(body(b"")).result(30) == Taken()
 
 
-def test_a_process_that_dies_fails_what_waits_and_comes_back(remote: RemoteIntake, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["decoder", "recorder"])
+def test_a_process_that_dies_fails_what_waits_and_both_come_back(
+    remote: RemoteIntake, tmp_path: Path, name: str
+) -> None:
     assert remote.take(body(traces(range(1)))).result(30).new == 1
-    (child,) = [one for one in psutil.Process().children() if "governance.cli.recorder" in one.cmdline()]
+    both = psutil.Process().children()
+    (child,) = [one for one in both if f"governance.cli.{name}" in one.cmdline()]
     child.suspend()
     waiting = [remote.take(body(traces(range(10, 20)))) for _ in range(3)]
     child.kill()
@@ -106,6 +126,7 @@ def test_a_process_that_dies_fails_what_waits_and_comes_back(remote: RemoteIntak
         time.sleep(0.05)
     assert remote.take(body(traces(range(10, 20)))).result(30).new == 10
     assert stored(tmp_path) == 11
+    assert not any(one.is_running() for one in both)
 
 
 def test_closing_waits_for_what_was_sent(remote: RemoteIntake, tmp_path: Path) -> None:
@@ -127,6 +148,24 @@ def test_a_request_arrives_as_it_was_sent(content: bytes, content_type: str, cod
 def test_an_outcome_arrives_as_it_was(count: int, problems: tuple[str, ...]) -> None:
     taken = Taken(items=count, rejected=1, problems=problems, new=count)
     assert wire.read_answer(wire.answer(7, taken)) == (7, taken)
+
+
+@given(st.integers(0, 2**64 - 1), st.lists(calls, max_size=3), st.lists(events, max_size=3))
+def test_a_batch_arrives_as_it_was_sent(number: int, some: list[Call], apart: list[ContentEvent]) -> None:
+    decoded = Decoded(
+        calls=[prepare(call) for call in some], content_events=apart, rejected=2, problems=("Span 1 has no trace id.",)
+    )
+    message = wire.batch(number, decoded)
+    assert wire.read_head(message) == (number, b"")
+    assert wire.read_batch(message) == decoded
+
+
+def test_a_refusal_arrives_as_an_answer() -> None:
+    number, refusal = wire.read_head(wire.refusal(5, BadInput("No batch.", advice="Look.")))
+    answered, error = wire.read_answer(refusal)
+    assert (number, answered) == (5, 5)
+    assert isinstance(error, BadInput)
+    assert (error.message, error.advice) == ("No batch.", "Look.")
 
 
 def test_an_error_arrives_with_its_words_and_a_foreign_one_without() -> None:
