@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.training import examples, sources
 from benchmarks.training.calibration import Scores, calibrated, table
@@ -26,19 +28,21 @@ from benchmarks.training.sources import Text
 from governance.detectors.linear.head import Head
 from governance.detectors.linear.weights import packaged, save
 
-STRENGTH = 0.3
+STRENGTH, INDIRECT_STRENGTH = 0.3, 0.12
 """How much the data counts against small weights (C)."""
 DIRECT_HANDICAPS, INDIRECT_HANDICAPS = (0.0, 1.0), (50.0, 0.0)
 """Of the whole text and of a stretch: the best stretch of a prompt must be surer than the whole; of a document with
 more than one stretch the whole does not count."""
 ROUNDS = 2
+ASSISTANTS = ("slabs", "neuralchemy", "alpaca_seed")
+"""Sources of what people ask of assistants; questions of others are about what documents say."""
 DIRECT, INDIRECT = "direct", "indirect"
 SHARES = {DIRECT: (0.015, 0.001), INDIRECT: (0.02, 0.005)}
 """What shares of ordinary texts of unseen sources reach 0.5 and 0.9."""
 
 ORDINARY_PROMPTS = ("slabs", "neuralchemy", "banking77", "truthfulqa", "halueval_questions", "alpaca_seed")
 """Sources whose harmless prompts say how often ordinary ones are flagged."""
-ORDINARY_DOCUMENTS = ("bipia_train", "halueval_qa", "presidio_synth_v2", "python")
+ORDINARY_DOCUMENTS = ("bipia_train", "halueval_qa", "presidio_synth_v2", "python", "packages")
 TOGETHER = {
     "prompt": (
         ("slabs",),
@@ -48,7 +52,13 @@ TOGETHER = {
         ("banking77", "alpaca_seed", "notinject_one"),
         ("truthfulqa", "halueval_questions", "xstest", "hatecheck", "presidio_synth_v2"),
     ),
-    "document": (("bipia_train",), ("bastioncorpus",), ("halueval_qa", "summedits"), ("presidio_synth_v2", "python")),
+    "document": (
+        ("bipia_train",),
+        ("bastioncorpus",),
+        ("halueval_qa", "summedits"),
+        ("presidio_synth_v2", "python"),
+        ("packages",),
+    ),
 }
 """Sources that are left out at once: alone where they are large, else with others of their kind, which is harder."""
 EACH, COUNT, ITERATIONS = 16, 3000, 40
@@ -93,10 +103,11 @@ def indirect(
     kept = [one for one in texts if one.source not in without]
     clean = [one for one in kept if one.place == "document" and not one.label]
     attacked = [one for one in kept if one.place == "document" and one.label]
-    prompts = [(one.source, one.text) for one in kept if one.place == "prompt" and _foreign(one)]
+    foreign = [one for one in kept if one.place == "prompt" and _foreign(one)]
+    prompts = [[(one.source, one.text) for one in foreign if one.label == label] for label in (1, 0)]
     planted = list(examples.planted(4, [(one.source, one.text) for one in clean], prompts, count))
     chance = random.Random(5)
-    own = [examples.document(chance) for _ in range(count // 2)]
+    own = [examples.document(chance) for _ in range(count)]
     rows = Rows()
     for one in planted:
         _planted_rows(rows, seen, one, 60 * len(planted) ** -0.5)
@@ -104,19 +115,17 @@ def indirect(
     for text in clean:
         groups[text.source].append(text.text)
     groups[examples.ORDINARY] = own
-    for source, group in groups.items():
-        weight = 25 * len(group) ** -0.5 * (2.0 if source == examples.ORDINARY else 1.0)
-        for document in group:
-            _clean_rows(rows, seen, document, weight)
     documents = [(text, 25 * len(group) ** -0.5) for group in groups.values() for text in group]
-    fitted = fit(rows.evened(), SIZE, strength=STRENGTH, iterations=iterations)
+    for document, weight in documents:
+        _clean_rows(rows, seen, document, weight)
+    fitted = fit(rows.evened(), SIZE, strength=INDIRECT_STRENGTH, iterations=iterations)
     for _ in range(ROUNDS):
         head = head_of(INDIRECT, fitted, handicaps=INDIRECT_HANDICAPS)
         for document, weight in documents:
             _likeliest(rows, seen, head, document, 0, weight / 4, 2)
         for text in attacked:
             _likeliest(rows, seen, head, text.text, 1, 10 * len(attacked) ** -0.5, 1)
-        fitted = fit(rows.evened(), SIZE, strength=STRENGTH, iterations=iterations // 2, start=fitted)
+        fitted = fit(rows.evened(), SIZE, strength=INDIRECT_STRENGTH, iterations=iterations // 2, start=fitted)
     return head_of(INDIRECT, fitted, handicaps=INDIRECT_HANDICAPS)
 
 
@@ -132,23 +141,42 @@ def _likeliest(rows: Rows, seen: Seen, head: Head, document: str, label: int, we
         rows.add(one.features, one.windows, int(number), label, weight)
 
 
+_TASK = re.compile(
+    r"(please |can you |could you )?(what|how|why|who|when|where|which|write|create|generate|explain|describe|give|"
+    r"tell|list|compare|translate|summari[sz]e|suggest|recommend|make|help|show|find|calculate|design|draft|compose|"
+    r"plan|discuss|identify|classify|come up|rank|rewrite|name|provide|convert|analy[sz]e|should|is|are|do|does|can|"
+    r"teach)\b",
+    re.IGNORECASE,
+)
+"""How questions and tasks begin; the sets have statements among their prompts."""
+
+
 def _foreign(one: Text) -> bool:
     """A prompt that would be out of place in a document: an attack, or a task for an assistant."""
-    if len(one.text) > 250 or one.source in ("banking77", "hatecheck", "xstest", "presidio_synth_v2"):
+    if len(one.text) > 250:
         return False
-    return bool(one.label) or sources.chosen(one.text, 0.25)
+    return bool(one.label) or (one.source in ASSISTANTS and _TASK.match(one.text) is not None)
 
 
-def _planted_rows(rows: Rows, seen: Seen, one: examples.Planted, weight: float) -> None:
-    """Stretches that are mostly what was planted, and hold most of it, against stretches that have none of it."""
+def within(seen: Seen, one: examples.Planted) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Numbers of stretches that are mostly what was planted and hold most of it, and of those that have none of it."""
     text = seen[one.text]
     start, end = text.places()
     common = np.maximum(0, np.minimum(end, one.end) - np.maximum(start, one.start))
-    inside = np.flatnonzero((common >= 0.5 * (one.end - one.start)) & (common >= 0.6 * (end - start)))
-    inside = inside[inside > 0] if text.count > 1 else inside
+    outside = np.flatnonzero(common[1:] == 0) + 1
+    if text.count > 1:
+        common[0] = 0
+    # Of a long letter no stretch holds half; how it begins says most.
+    enough = (common >= min(0.5 * (one.end - one.start), 0.8 * common.max())) | (start <= one.start + 2)
+    return np.flatnonzero((common > 0) & enough & (common >= 0.6 * (end - start))), outside
+
+
+def _planted_rows(rows: Rows, seen: Seen, one: examples.Planted, weight: float) -> None:
+    """What was planted against what was not."""
+    text = seen[one.text]
+    inside, outside = within(seen, one)
     for number in inside[:4]:
         rows.add(text.features, text.windows, int(number), 1, weight / min(4, len(inside)))
-    outside = np.flatnonzero(common == 0)
     chance = random.Random(one.start * 31 + one.end)
     for number in sorted(chance.sample(outside.tolist(), min(3, len(outside)))):
         rows.add(text.features, text.windows, number, 0, weight / 6)

@@ -13,6 +13,10 @@ from benchmarks.training.grammar import expand, grammar
 from benchmarks.training.sources import Text
 
 ATTACKS, ORDINARY = "own_attacks", "own_ordinary"
+WRAPPED = 0.2
+"""How often what is planted is in a field, a comment, a cell."""
+BORROWED = (3, 7)
+"""Which of eight have somebody else's prompt planted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,8 +80,10 @@ def mixed(seed: int, prompts: Sequence[str], count: int) -> Iterator[Planted]:
 def document(chance: random.Random, kind: str | None = None) -> str:
     """An ordinary document or tool result of a random kind."""
     kinds = grammar("documents")["kinds"]
-    parts = kinds[kind or chance.choice(sorted(kinds))]
-    slots = grammar("documents")["slots"]
+    rare = grammar("documents")["rare"]
+    parts = kinds[kind or chance.choices(sorted(kinds), [rare.get(one, 1) for one in sorted(kinds)])[0]]
+    # What is planted is about the same subjects, so that none of them is the label.
+    slots = {**grammar("injected")["slots"], **grammar("documents")["slots"]}
     body = chance.choices(parts["body"], k=chance.randint(2, 9))
     joiner = chance.choice([" ", "\n", "\n", "\n\n"])
     lines = [chance.choice(parts["start"]), *body, chance.choice(parts["end"])]
@@ -87,35 +93,40 @@ def document(chance: random.Random, kind: str | None = None) -> str:
 
 
 def planted(
-    seed: int, documents: Sequence[tuple[str, str]], prompts: Sequence[tuple[str, str]], count: int
+    seed: int, documents: Sequence[tuple[str, str]], prompts: Sequence[Sequence[tuple[str, str]]], count: int
 ) -> Iterator[Planted]:
-    """Documents (source, text) with an attack of ours, or one of the prompts (source, text), at the start, inside, or
-    at the end."""
+    """Documents (source, text) with an attack of ours, or a prompt (source, text) of one of several kinds, at the
+    start, inside, or at the end."""
     chance = random.Random(seed)
     injected = grammar("injected")
     families = sorted(injected["families"])
+    sizes = [injected["shares"].get(family, 1) for family in families]
     slots = injected["slots"]
     for number in range(count):
         source, text = chance.choice(documents) if documents and chance.random() < 0.5 else (ATTACKS, document(chance))
         if len(text) > 2500:
             begin = chance.randint(0, len(text) - 2500)
             text = text[begin : begin + 2500]
-        if prompts and number % 4 == 3:
-            source, attack = chance.choice(prompts)
+        if number % 8 in BORROWED and (some := [one for one in prompts if one]):
+            source, attack = chance.choice(some[number // 8 % len(some)])
         else:
-            family = chance.choice(families)
-            templates = injected["families"][family]
-            attack = _typed(expand(chance.choice(templates or ["{task}"]), slots, chance), chance)
+            family = chance.choices(families, sizes)[0]
+            attack = _typed(expand(chance.choice(injected["families"][family]), slots, chance), chance)
             if family == "code":
                 attack += "\n" + expand(chance.choice(injected["payload"]), slots, chance)
-        place = chance.choice(("start", "inside", "end"))
-        if place == "inside":
-            at = _break(text, chance)
-            yield _around(source, text[:at], attack, text[at:], chance.choice(["\n", " ", "\n"]))
-        elif place == "start":
-            yield _around(source, "", attack, text, chance.choice(["\n", " ", "\n\n"]))
-        else:
-            yield _around(source, text, attack, "", chance.choice(["\n", " ", "\n\n"]))
+        before = after = ""
+        if chance.random() < WRAPPED:
+            # In the clothes of its surroundings: a field, a comment, a cell, a line of a log.
+            before, after = expand(chance.choice(injected["wraps"]), slots, chance).split("{it}")
+        joiner = chance.choice(["\n", " ", "\n" if number % 2 else "\n\n"])
+        at = {"start": 0, "inside": _break(text, chance), "end": len(text)}[chance.choice(("start", "inside", "end"))]
+        head = (text[:at] + joiner if at else "") + before
+        yield Planted(
+            source=source,
+            text=head + attack + after + (joiner + text[at:] if at < len(text) else ""),
+            start=len(head),
+            end=len(head) + len(attack),
+        )
 
 
 def _around(source: str, before: str, attack: str, after: str, joiner: str) -> Planted:

@@ -25,8 +25,10 @@ class Rows:
     weight: list[float] = field(default_factory=list)
 
     def add(self, features: Features, windows: Windows, number: int, label: float, weight: float) -> None:
-        """The stretch of that number as a row."""
+        """The stretch of that number as a row; nothing of one that has no features."""
         index, value = row(features, windows, number)
+        if not len(index):
+            return
         self.index.append(index)
         self.value.append(value)
         self.length.append(len(index))

@@ -8,6 +8,7 @@ import sysconfig
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from pydoc_data.topics import topics
 from typing import Any
@@ -48,6 +49,16 @@ def manuals() -> list[Text]:
     return [Text(source="python", text=text, label=0, place="document") for text in texts]
 
 
+def packages() -> list[Text]:
+    """What the packages that this project is developed with say of themselves: the beginnings of their descriptions."""
+    found = {}
+    for one in metadata.distributions():
+        text = (one.read_text("METADATA") or "").partition("\n\n")[2].strip()
+        if len(text) > 300 and not one.name.startswith("governance"):
+            found[one.name.lower()] = text[:3000]
+    return [Text(source="packages", text=text, label=0, place="document") for _, text in sorted(found.items())]
+
+
 def injection(folder: Path) -> list[Text]:
     """Prompts and documents of all sources that say something about instructions, with where each would come from."""
     found = []
@@ -84,6 +95,6 @@ def injection(folder: Path) -> list[Text]:
     for one in rows(folder, "pii"):
         if chosen(one.text, 0.5):
             add(Text(source=one.source, text=one.text, label=0, place="document" if len(one.text) > 100 else "prompt"))
-    for one in manuals():
+    for one in (*manuals(), *packages()):
         add(one)
     return found

@@ -1,4 +1,7 @@
-"""Texts from grammars: `{slot}` stands for one of a slot's forms, `(a|b|)` for one of the alternatives."""
+"""Texts from grammars: `{slot}` stands for one of a slot's forms, `(a|b|)` for one of the alternatives.
+
+Where a list of templates is expected, a block of text is one a line; `\\n` stands for a new line in them.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,14 @@ Slots = Mapping[str, Sequence[str]]
 
 @cache
 def grammar(name: str) -> Any:
-    """A grammar of this folder as it stands in its file."""
-    return yaml.safe_load(resources.files(__package__).joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
+    """A grammar of this folder as it stands in its file, blocks of text as lists of their lines."""
+    return _listed(yaml.safe_load(resources.files(__package__).joinpath(f"{name}.yaml").read_text(encoding="utf-8")))
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _listed(one) for name, one in value.items()}
+    return [line.replace("\\n", "\n") for line in value.splitlines()] if isinstance(value, str) else value
 
 
 def expand(template: str, slots: Slots, chance: random.Random) -> str:
