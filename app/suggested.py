@@ -46,10 +46,10 @@ def panel(files: PolicySet, policy_id: str, file: str) -> None:
             def job(heard: Progress) -> Sequence[Suggestion]:
                 return service.suggest(
                     who,
+                    files,
                     policy,
                     text,
                     file=file,
-                    access=files.access,
                     most=MOST,
                     processes=work.PROCESSES,
                     progress=heard,

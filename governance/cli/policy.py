@@ -218,10 +218,10 @@ def suggest(
     with progress_of("Checking on history") as progress:
         found = running().suggest.suggest(
             acting(),
+            policy_set,
             policy,
             path.read_text("utf-8"),
             file=loaded.files[policy.id],
-            access=policy_set.access,
             processes=counting(),
             progress=progress,
         )

@@ -203,7 +203,7 @@ class RolloutService:
                 by_name=actor.name,
                 at=now,
                 note=note,
-                gate=report.document() | {"despite": despite},
+                gate=report.document() | {"despite": despite if report.budgets else ""},
             )
             assert made is not None, "a proposal stands in nobody's way"
             rollout = _found(tx.rollouts.get(made), made)

@@ -107,17 +107,18 @@ class SuggestService:
     def suggest(
         self,
         actor: Actor,
+        policies: PolicySet,
         policy: Policy,
         text: str,
         *,
         file: str,
-        access: Mapping[str, str] | None = None,
         most: int | None = None,
         processes: int = 1,
         progress: Progress = unheard,
     ) -> tuple[Suggestion, ...]:
         """What the verdicts on the policy's cases suggest, the best first, and no more than `most`. `text` is that of
-        the policy's file. Each is checked on history by `processes`; blocks, as `BacktestService.run` does."""
+        the policy's file, `policies` the set it belongs to. Each is checked on history by so many `processes`; blocks,
+        as `BacktestService.run` does."""
         self._authority.require(actor, Permission.PROPOSE_POLICY, subject="policy")
         progress(0, 0)
         firing = _firing(policy)
@@ -131,7 +132,9 @@ class SuggestService:
                 changed_text, changed = self._changed(policy, text, lesson, today)
             except BadInput as error:
                 raise BadInput(f"{file}: {error.message}", advice="Change it by hand.") from None
-            changed_text, example, why = self._with_example(policy, changed, changed_text, lesson, cases, access or {})
+            changed_text, example, why = self._with_example(
+                policy, changed, changed_text, lesson, cases, policies.access
+            )
             still = _firing(changed)
             stopped = set(lesson.stops)
             made = Suggestion(
@@ -147,7 +150,7 @@ class SuggestService:
             found.append((made, changed))
         if self._backtest is None:
             return tuple(made for made, _ in found)
-        checked = partial(self._history, self._backtest, actor, policy, access or {}, processes)
+        checked = partial(self._history, self._backtest, actor, policies, processes)
         return tuple(
             replace(made, history=checked(changed, _Part(progress, number, found)))
             for number, (made, changed) in enumerate(found)
@@ -157,22 +160,21 @@ class SuggestService:
         self,
         backtest: BacktestService,
         actor: Actor,
-        policy: Policy,
-        access: Mapping[str, str],
+        before: PolicySet,
         processes: int,
         changed: Policy,
         progress: Progress,
     ) -> History:
-        """The same backtest as of a whole set, of this policy alone: what others say does not change. It is kept like
-        any other, and one of the last hour is not run again."""
-        before, after = (PolicySet([one], access=access) for one in (policy, changed))
+        """The backtest of the set with the policy changed, which is what taking the suggestion makes; what others say
+        does not change. It is kept like any other, and one of the last hour is not run again."""
+        after = PolicySet([changed if one.id == changed.id else one for one in before.policies], access=before.access)
         report = backtest.kept(after.digest, before.digest, since=self._authority.clock() - FRESH)
         if report is None:
             span = backtest.span()
             report = backtest.tried(
                 actor.name, after, against=before, span=span, processes=processes, progress=progress
             ).document()
-        found: Mapping[str, int] = next((one for one in report["policies"] if one["name"] == policy.id), {})
+        found: Mapping[str, int] = next((one for one in report["policies"] if one["name"] == changed.id), {})
         return History(
             calls=report["calls"],
             no_longer=found.get("no_longer_flagged", 0),

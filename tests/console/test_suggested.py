@@ -18,7 +18,7 @@ from governance.domain.calls import Call, CallKind, EndUser, Message
 from governance.domain.people import Actor, Role, RoleBinding
 from governance.domain.review import ReasonCode, VerdictOutcome
 from governance.engine.lesson import Lesson
-from governance.policy.policy import Policy
+from governance.policy.policy import Policy, PolicySet
 from governance.services.suggest import History, Suggestion
 from governance.store import tables as t
 from tests.console.conftest import Page
@@ -101,9 +101,9 @@ def test_verdicts_are_looked_at_once_by_all_until_the_file_changes(
     service = world.application.suggest
 
     class Counts:
-        def suggest(self, actor: Actor, policy: Policy, text: str, **more: Any) -> object:
+        def suggest(self, actor: Actor, policies: PolicySet, policy: Policy, text: str, **more: Any) -> object:
             asked.append(policy.id)
-            return service.suggest(actor, policy, text, **more)
+            return service.suggest(actor, policies, policy, text, **more)
 
     monkeypatch.setitem(world.application.__dict__, "suggest", Counts())
     looked(page)

@@ -233,7 +233,12 @@ def test_a_check_on_history_is_told_and_not_made_twice_within_an_hour(applicatio
         heard.clear()
         policy: Policy = application.policy_files.policies[0]
         found = application.suggest.suggest(
-            operator("tests"), policy, POLICY, file="words.yaml", progress=lambda done, of: heard.append((done, of))
+            operator("tests"),
+            application.policy_files,
+            policy,
+            POLICY,
+            file="words.yaml",
+            progress=lambda done, of: heard.append((done, of)),
         )
         return [(one.lesson, one.history) for one in found]
 
@@ -257,5 +262,6 @@ def test_without_verdicts_or_right_there_is_nothing(application: Application, co
     assert command("policy", "suggest", "injection.absent")[0] == 2
     assert command("policy", "suggest", "injection.words", "--write", "3")[0] == 2
     policy: Policy = application.policy_files.policies[0]
+    reviewer = person(application, Role.REVIEWER)
     with pytest.raises(Denied):
-        application.suggest.suggest(person(application, Role.REVIEWER), policy, POLICY, file="words.yaml")
+        application.suggest.suggest(reviewer, application.policy_files, policy, POLICY, file="words.yaml")
