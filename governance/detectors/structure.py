@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import re2
@@ -123,7 +124,7 @@ class StructureDetector:
                     data={"characters": float(len(content.text)), "limit": float(self._max_characters)},
                 )
             )
-        share = repetition(content.text)
+        share = repetition(content.text, over=self._max_repetition)
         if share > self._max_repetition:
             findings.append(
                 Finding(
@@ -225,13 +226,17 @@ def json_problem(text: str) -> str:
     return ""
 
 
-def repetition(text: str, *, size: int = 6, most: int = 4_000) -> float:
-    """The share of word 6-grams that were said before, 0 to 1; over the first `most` words; 0 for short texts."""
+def repetition(text: str, *, over: float = 0.0, size: int = 6, most: int = 4_000) -> float:
+    """The share of word 6-grams that were said before, 0 to 1; over the first `most` words; 0 for short texts, and
+    where it is seen to be no more than `over`."""
     words = text[: most * 12].split()[:most]
     if len(words) < 4 * size:
         return 0.0
-    different = len(set(zip(*(words[shift:] for shift in range(size)), strict=False)))
     total = len(words) - size + 1
+    # A 6-gram that was said before begins with a pair of words that was.
+    if total - len(set(pairwise(words[: total + 1]))) <= over * total:
+        return 0.0
+    different = len(set(zip(*(words[shift:] for shift in range(size)), strict=False)))
     return (total - different) / total
 
 

@@ -27,6 +27,7 @@ _Descriptor = descriptor_pb2.FieldDescriptorProto
 _TOGETHER = 64
 """Conditions in one combined expression: CEL bounds the size of an expression."""
 _CALL_FIELD = re.compile(r"\bcall\s*\.\s*(\w+)")
+_CIRCUMSTANCES = re.compile(r"\b(?:call|steps)\b")
 _CALL_BARE = re.compile(r"\bcall\b(?!\s*\.)")
 _LARGEST = 1_000_000
 """Characters of one expression that are compiled at all, as the combined ones."""
@@ -130,6 +131,13 @@ class Language:
 
     def silent(self, policies: Sequence[Policy]) -> Silence:
         """What tells at once that none of these policies' conditions holds without findings, in the call or a step."""
+        fixed = [policy for policy in policies if not _CIRCUMSTANCES.search(policy.when)]
+        # Those read findings only: without any, what they say of one call they say of all.
+        if self._together(fixed).holds(self._call()):
+            policies = [policy for policy in policies if _CIRCUMSTANCES.search(policy.when)]
+        return self._together(policies)
+
+    def _together(self, policies: Sequence[Policy]) -> Silence:
         parts: list[Condition] = []
         sequence = any(policy.scope is not PolicyScope.CALL for policy in policies)
         combined = self._environment("every_params", "EveryParams", sequence=sequence)

@@ -118,13 +118,13 @@ def _lexicon() -> dict[str, list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class _Lookup:
-    """Entries by slot, no two in one slot (slot = hash * multiplier >> shift): the hash, and four bytes: none, its two
-    classes (0 is none), none."""
+    """Entries by slot, no two in one slot (slot = hash * multiplier >> shift): the hash, and eight bytes, of which the
+    third and fourth are its two classes (0 is none)."""
 
     multiplier: np.uint64
     entry: npt.NDArray[np.uint16]
     hashes: npt.NDArray[np.uint64]
-    classes: npt.NDArray[np.uint32]
+    classes: npt.NDArray[np.uint64]
 
 
 _SLOTS = 18
@@ -150,13 +150,14 @@ def _lookup() -> _Lookup:
     multiplier = next(one for one in range(_INVERSE, _INVERSE + 100_000, 2) if _apart(hashes[1:], np.uint64(one)))
     entry = np.zeros(1 << _SLOTS, dtype=np.uint16)
     entry[_slot(hashes[1:], np.uint64(multiplier))] = np.arange(1, len(hashes))
+    classes = np.zeros((len(hashes), 8), dtype=np.uint8)
+    for at, numbers in enumerate(found.values(), start=1):
+        classes[at, 2 : 2 + len(numbers[:2])] = numbers[:2]
     return _Lookup(
         multiplier=np.uint64(multiplier),
         entry=entry,
         hashes=hashes,
-        classes=np.array([(0, *(*numbers, 0, 0)[:2], 0) for numbers in ([], *found.values())], dtype=np.uint8)
-        .view(np.uint32)
-        .ravel(),
+        classes=classes.view(np.uint64).ravel(),
     )
 
 
@@ -360,37 +361,35 @@ def _classes(
     """
     if not len(entries):
         return np.zeros(0, dtype=np.intp), np.zeros_like(bounds)
-    # Four places a word: the beginning of a segment stands before its first word, then come the word's two classes.
-    places = _lookup().classes[entries]
+    # Eight places a word: the beginning of a segment at 0, the word's two classes at 2 and 3.
+    places = _lookup().classes.take(entries)
     places[heads] |= _OPENING
     found = places.view(np.uint8)
     at = found.astype(bool).nonzero()[0]
-    word, count = at >> 2, len(at)
-    # Behind the last there is nothing near.
-    number, place = np.zeros(count + _NEXT, dtype=np.intp), np.full(count + _NEXT, _FAR)
-    number[:count] = found[at]
-    own = word
+    number = found[at].astype(np.intp)
+    own = at
     if upto is not None:  # so far apart that no pair reaches from one text into the next
-        own = word + (REACH + 1) * upto.searchsorted(word, side="right")
-    place[:count] = own
-    alone = number[:count]
-    opening = alone == START
-    # The beginning of a segment is never the second of a pair.
-    place[:count][opening] = _FAR
-    near = _following(place, count) - own[:, None] <= REACH
-    near[:, 0] = True
-    # Two classes of one word are no pair.
-    near[:-1, 1] &= (own[1:] != own[:-1]) | opening[:-1]
-    pairs = _following(number, count) + (alone * CLASSES)[:, None]
-    pairs[:, 0] = alone
-    chosen = near.ravel().nonzero()[0]
-    return pairs.ravel()[chosen], chosen.searchsorted(word.searchsorted(bounds) * (_NEXT + 1))
+        own = at + (REACH + 1) * 8 * (upto * 8).searchsorted(at, side="right")
+    # In one number: how far the second of a pair is from the first (less 2), then the class of the first, then that of
+    # the second. What is too near (the classes of one word) is negative: larger than all when read without a sign.
+    count = len(at)
+    second = np.full(count + _NEXT, _FAR)
+    shifted = own << 16
+    np.add(shifted, number, out=second[:count])
+    second[:count][number == START] = _FAR  # which is never the second
+    shifted += 2 << 16
+    pairs = _following(second, count) + ((number << 6) - shifted)[:, None]
+    pairs[:, 0] = number
+    flat = pairs.ravel()
+    chosen = (flat.view(np.uint64) < _NEAR).nonzero()[0]
+    return flat[chosen] & 0xFFFF, chosen.searchsorted(at.searchsorted(bounds * 8) * (_NEXT + 1))
 
 
 _FAR = 1 << 60
+_NEAR = np.array(REACH * 8 + 3 - 1 << 16, dtype=np.uint64)
 _NEXT = REACH + 2
 """How many classes that follow one are looked at."""
-_OPENING = np.array([START, 0, 0, 0], dtype=np.uint8).view(np.uint32)
+_OPENING = np.array([START, 0, 0, 0, 0, 0, 0, 0], dtype=np.uint8).view(np.uint64)
 
 
 def _following(values: npt.NDArray[np.intp], count: int) -> npt.NDArray[np.intp]:

@@ -39,24 +39,35 @@ class Windows:
 WHOLE, STRETCH, ALONE = 0, 1, 2
 
 
-@functools.lru_cache(maxsize=1024)
-def _of_one(segments: int) -> npt.NDArray[np.intp]:
-    """First segment, last segment (exclusive) and role of each stretch of a text of so many segments; (3, ...)."""
-    rows = [(0, segments, WHOLE if segments > 1 else ALONE)]
-    for row in range(1, min(IN_A_ROW, segments - 1) + 1):
-        rows += [(begin, begin + row, STRETCH) for begin in range(segments - row + 1)]
-    return np.array(rows, dtype=np.intp).T.copy()
+_Stretches = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.intp]]
+
+
+@functools.lru_cache(maxsize=256)
+def _usual(segments: int) -> _Stretches:
+    """First segment, last segment (exclusive) and role of each stretch of a text of so many segments."""
+    rows = range(1, min(IN_A_ROW, segments - 1) + 1)
+    first = np.concatenate([[0], *(np.arange(segments - row + 1) for row in rows)]).astype(np.intp)
+    sizes = np.repeat([segments, *rows], [1, *(segments - row + 1 for row in rows)])
+    role = np.full(len(first), STRETCH)
+    role[0] = WHOLE if segments > 1 else ALONE
+    return first, first + sizes, role
+
+
+def _stretches(segments: int) -> _Stretches:
+    return _usual(segments) if segments < 256 else _usual.__wrapped__(segments)
 
 
 def windows(features: Features) -> Windows:
     """The stretches of all texts."""
     first = features.first
-    texts = [_of_one(end - begin) for begin, end in pairwise(first)]
-    counts = [one.shape[1] for one in texts]
-    stretches = np.concatenate(texts, axis=1)
-    begin, end, role = stretches
+    texts = [_stretches(end - begin) for begin, end in pairwise(first)]
+    counts = [len(one[0]) for one in texts]
+    begin, end, role = (np.concatenate(kind) for kind in zip(*texts, strict=True))
     text = np.arange(len(texts)).repeat(counts)
-    stretches[:2] += np.array(first, dtype=np.intp)[text]
+    if len(texts) > 1:
+        before = np.array(first, dtype=np.intp)[text]
+        begin += before
+        end += before
     froms, tos = features.starts.take(begin, axis=1), features.ends.take(end - 1, axis=1)
     return Windows(
         wholes=np.array([0, *counts[:-1]], dtype=np.intp).cumsum(),
