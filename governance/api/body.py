@@ -50,14 +50,14 @@ class Bodies:
             await self._drain(request, int(announced))
             self._too_large()
         async for chunk in request.stream():
-            if len(held.body) + len(chunk) > self.limit:
+            if held.size + len(chunk) > self.limit:
                 held.release()
                 await self._drain(request, self.limit)
                 self._too_large()
-            if self._held + len(chunk) > self._in_flight and self._held > len(held.body):
+            if self._held + len(chunk) > self._in_flight and self._held > held.size:
                 raise Overloaded("Too many requests are being received.", advice="Send again later.")
             self._held += len(chunk)
-            held.body += chunk
+            held.add(chunk)
 
     async def _drain(self, request: Request, announced: int) -> None:
         if announced > _DRAIN_BYTES:
@@ -78,14 +78,21 @@ class Held:
 
     def __init__(self, bodies: Bodies) -> None:
         self._bodies = bodies
-        self.body = bytearray()
+        self._received = bytearray()  # not a list of what came: it may come in pieces of one byte
+        self.size = 0
+
+    def add(self, chunk: bytes) -> None:
+        self._received += chunk
+        self.size += len(chunk)
 
     def release(self) -> None:
-        self._bodies._held -= len(self.body)
-        self.body = bytearray()
+        self._bodies._held -= self.size
+        self._received, self.size = bytearray(), 0
 
     def __enter__(self) -> bytes:
-        return bytes(self.body)
+        content = bytes(self._received)
+        self._received = bytearray()  # one copy is enough
+        return content
 
     def __exit__(self, *_: object) -> None:
         self.release()

@@ -25,7 +25,7 @@ def decode_all(bodies: Connection, batches: Connection) -> None:
     with contextlib.suppress(EOFError, OSError):
         batches.send_bytes(READY)
         while True:
-            number, body = wire.read_request(bodies.recv_bytes())
+            number, body = wire.read_request(bodies.recv_bytes(), bodies.recv_bytes())
             try:
                 message = wire.batch(number, decode(body))
             except Exception as error:  # whatever it was, the next body may be better

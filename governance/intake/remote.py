@@ -38,7 +38,7 @@ class RemoteIntake:
         self._pending: dict[int, tuple[Future[Taken], int]] = {}
         self._number = 0
         self._bytes = 0
-        self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._outbox: queue.SimpleQueue[tuple[bytes, bytes] | None] = queue.SimpleQueue()
         self._up = threading.Event()
         self._begun = threading.Event()  # up, or ended before it ever was
         self._stopping = threading.Event()
@@ -140,11 +140,13 @@ class RemoteIntake:
             end.close()
         return process
 
-    def _send(self, bodies: Connection, outbox: queue.SimpleQueue[bytes | None]) -> None:
+    def _send(self, bodies: Connection, outbox: queue.SimpleQueue[tuple[bytes, bytes] | None]) -> None:
         # Where the processes are gone, the receiving loop sees it too, and says so to all who wait.
         with suppress(OSError):
-            while (message := outbox.get()) is not None:
-                bodies.send_bytes(message)
+            while (request := outbox.get()) is not None:
+                for message in request:
+                    bodies.send_bytes(message)
+                del request, message  # before the next one comes
         bodies.close()
 
     def _settle(self, number: int, outcome: Taken | GovernanceError) -> None:

@@ -1,4 +1,4 @@
-"""What a server and its two processes say to each other: a line of JSON, then (in a request) the body.
+"""What a server and its two processes say to each other: JSON, and of a request the body after it, as it came.
 
 Between the two it is `marshal`: both are this interpreter running this code, and JSON holds no bytes and takes longer.
 """
@@ -23,14 +23,14 @@ _HEAD = struct.Struct(">Q?")
 _ERRORS = {kind.__name__: kind for kind in (errors.BadInput, errors.TooLarge, errors.Overloaded, errors.Misconfigured)}
 
 
-def request(number: int, body: Body) -> bytes:
+def request(number: int, body: Body) -> tuple[bytes, bytes]:
+    """Two messages, so that a body is not copied to put something before it."""
     head = asdict(replace(body, content=b""))
     del head["content"]
-    return json.dumps([number, head]).encode() + b"\n" + body.content
+    return json.dumps([number, head]).encode(), body.content
 
 
-def read_request(message: bytes) -> tuple[int, Body]:
-    head, _, content = message.partition(b"\n")
+def read_request(head: bytes, content: bytes) -> tuple[int, Body]:
     number, values = json.loads(head)
     return number, Body(content=content, **values)
 

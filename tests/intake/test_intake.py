@@ -141,7 +141,7 @@ def test_closing_waits_for_what_was_sent(remote: RemoteIntake, tmp_path: Path) -
 @given(st.binary(), st.text(), st.text(), st.text())
 def test_a_request_arrives_as_it_was_sent(content: bytes, content_type: str, coding: str, system: str) -> None:
     sent = Body(signal="logs", content=content, content_type=content_type, coding=coding, system=system, limit=5)
-    assert wire.read_request(wire.request(3, sent)) == (3, sent)
+    assert wire.read_request(*wire.request(3, sent)) == (3, sent)
 
 
 @given(st.integers(0, 10**6), st.lists(st.text(), max_size=3).map(tuple))
