@@ -28,8 +28,8 @@ from benchmarks.training.sources import Text
 from governance.detectors.linear.head import Head
 from governance.detectors.linear.weights import packaged, save
 
-STRENGTH, INDIRECT_STRENGTH = 0.3, 0.12
-"""How much the data counts against small weights (C)."""
+STRENGTH, INDIRECT_STRENGTH = 0.3, 0.05
+"""How much the data counts against small weights (C): of documents less, since their sources differ more."""
 DIRECT_HANDICAPS, INDIRECT_HANDICAPS = (0.0, 1.0), (50.0, 0.0)
 """Of the whole text and of a stretch: the best stretch of a prompt must be surer than the whole; of a document with
 more than one stretch the whole does not count."""
