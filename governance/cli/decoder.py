@@ -1,7 +1,7 @@
 """The decoding process of a server: `python -m governance.cli.decoder FD FD`, started by `governance serve` alone.
 
-It takes bodies from the first pipe and sends what they hold into the second; no database, no keys. It ends when either
-closes.
+It takes bodies from the first pipe and sends what they hold into the second; no database, no settings, no keys. It
+ends when either closes.
 """
 
 from __future__ import annotations

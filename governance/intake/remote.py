@@ -4,6 +4,7 @@ again when one dies."""
 from __future__ import annotations
 
 import fcntl
+import os
 import queue
 import subprocess
 import sys
@@ -33,7 +34,7 @@ class RemoteIntake:
     """Thread-safe. `take` never blocks: a thread sends, another receives."""
 
     def __init__(self, environment: dict[str, str] | None = None) -> None:
-        self._environment = environment
+        self._environment = dict(os.environ) if environment is None else environment
         self._lock = threading.Lock()
         self._pending: dict[int, tuple[Future[Taken], int]] = {}
         self._number = 0
@@ -103,8 +104,10 @@ class RemoteIntake:
         body_end, bodies = _pipe()
         batch_end, batches = _pipe()
         answers, answer_end = _pipe()
-        decoder = self._start("decoder", body_end, batches)
-        recorder = self._start("recorder", batch_end, answer_end)
+        # The one that reads what others wrote is told no secrets.
+        untold = {name: value for name, value in self._environment.items() if not name.startswith("GOVERNANCE_")}
+        decoder = _started("decoder", untold, body_end, batches)
+        recorder = _started("recorder", self._environment, batch_end, answer_end)
         sender = threading.Thread(target=self._send, args=(bodies, self._outbox), name="intake-sender", daemon=True)
         with suppress(EOFError, OSError):
             if answers.recv_bytes() == READY:
@@ -126,19 +129,6 @@ class RemoteIntake:
         except subprocess.TimeoutExpired:
             recorder.kill()
             return recorder.wait()
-
-    def _start(self, name: str, *ends: Connection) -> subprocess.Popen[bytes]:
-        """Starts a process that has these ends to itself."""
-        numbers = [end.fileno() for end in ends]
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
-            [sys.executable, "-m", f"governance.cli.{name}", *map(str, numbers)],
-            pass_fds=numbers,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-        )
-        for end in ends:
-            end.close()
-        return process
 
     def _send(self, bodies: Connection, outbox: queue.SimpleQueue[tuple[bytes, bytes] | None]) -> None:
         # Where the processes are gone, the receiving loop sees it too, and says so to all who wait.
@@ -168,6 +158,20 @@ class RemoteIntake:
             done.set_exception(
                 Overloaded("The recording process ended; the body may not be recorded.", advice="Send again.")
             )
+
+
+def _started(name: str, environment: dict[str, str], *ends: Connection) -> subprocess.Popen[bytes]:
+    """A process that has these ends to itself."""
+    numbers = [end.fileno() for end in ends]
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
+        [sys.executable, "-m", f"governance.cli.{name}", *map(str, numbers)],
+        pass_fds=numbers,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+    )
+    for end in ends:
+        end.close()
+    return process
 
 
 def _pipe() -> tuple[Connection, Connection]:

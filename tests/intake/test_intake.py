@@ -129,6 +129,12 @@ def test_a_process_that_dies_fails_what_waits_and_both_come_back(
     assert not any(one.is_running() for one in both)
 
 
+def test_who_reads_bodies_is_told_no_secrets(remote: RemoteIntake) -> None:
+    environments = {one.cmdline()[2]: one.environ() for one in psutil.Process().children() if "-m" in one.cmdline()}
+    assert "GOVERNANCE_DATA_DIR" in environments["governance.cli.recorder"]
+    assert not any(name.startswith("GOVERNANCE_") for name in environments["governance.cli.decoder"])
+
+
 def test_closing_waits_for_what_was_sent(remote: RemoteIntake, tmp_path: Path) -> None:
     sent = [remote.take(body(traces(range(100 * number, 100 * number + 100)))) for number in range(5)]
     remote.close()
