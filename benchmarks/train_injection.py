@@ -28,7 +28,7 @@ from benchmarks.training.sources import Text
 from governance.detectors.linear.head import Head
 from governance.detectors.linear.weights import packaged, save
 
-STRENGTH, INDIRECT_STRENGTH = 0.3, 0.05
+STRENGTH, INDIRECT_STRENGTH = 0.3, 0.15
 """How much the data counts against small weights (C): of documents less, since their sources differ more."""
 DIRECT_HANDICAPS, INDIRECT_HANDICAPS = (0.0, 1.0), (50.0, 0.0)
 """Of the whole text and of a stretch: the best stretch of a prompt must be surer than the whole; of a document with
@@ -37,7 +37,7 @@ ROUNDS = 2
 ASSISTANTS = ("slabs", "neuralchemy", "alpaca_seed")
 """Sources of what people ask of assistants; questions of others are about what documents say."""
 DIRECT, INDIRECT = "direct", "indirect"
-SHARES = {DIRECT: (0.015, 0.001), INDIRECT: (0.02, 0.005)}
+SHARES = {DIRECT: (0.015, 0.001), INDIRECT: (0.03, 0.005)}
 """What shares of ordinary texts of unseen sources reach 0.5 and 0.9."""
 
 ORDINARY_PROMPTS = ("slabs", "neuralchemy", "banking77", "truthfulqa", "halueval_questions", "alpaca_seed")
