@@ -259,7 +259,7 @@ def test_a_policy_change_from_proposal_to_force_and_back(site: Site, context: Br
     assert (str(standing.shadow.rollout), standing.enforce.digest) == (number, before.digest)
 
     step(officer, "Put into force")
-    expect(officer.get_by_text("In force", exact=True).first).to_be_visible()
+    expect(officer.get_by_role("heading", level=1)).to_contain_text("In force")
     expect(officer.get_by_role("button", name="Put into force")).to_have_count(0)
     standing = rollout.standing()
     assert standing.shadow is None
