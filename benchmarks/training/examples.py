@@ -6,10 +6,10 @@ All of it follows from the seed: the same examples on every machine.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.training.grammar import expand, grammar
+from benchmarks.training.grammar import Slots, expand, grammar
 from benchmarks.training.sources import Text
 
 ATTACKS, ORDINARY = "own_attacks", "own_ordinary"
@@ -38,14 +38,8 @@ def attacks(seed: int, each: int = 24) -> Iterator[Text]:
             for template in templates:
                 for _ in range(each if language in ("en", "de") else each * 2 // 3):
                     yield Text(source=ATTACKS, text=_typed(expand(template, slots, chance), chance), label=1)
-    long = grammar("direct")["long"]
     for _ in range(each * 20):
-        name = chance.choice(slots["name"])
-        own = {**slots, "name": [name]}
-        body = chance.sample(long["body"], chance.randint(2, 9))
-        parts = [chance.choice(long["open"]), *body, chance.choice(long["close"])]
-        joiner = chance.choice([" ", " ", "\n", "\n\n"])
-        yield Text(source=ATTACKS, text=joiner.join(expand(part, own, chance) for part in parts).strip(), label=1)
+        yield Text(source=ATTACKS, text=_long(grammar("direct")["long"], slots, chance), label=1)
 
 
 def ordinary(seed: int, each: int = 24) -> Iterator[Text]:
@@ -62,9 +56,19 @@ def ordinary(seed: int, each: int = 24) -> Iterator[Text]:
         # Several sentences, and texts that are pasted for an assistant to work on.
         parts = [expand(chance.choice(english), slots, chance) for _ in range(chance.randint(2, 4))]
         yield Text(source=ORDINARY, text=" ".join(parts), label=0)
+    for _ in range(each * 12):
+        yield Text(source=ORDINARY, text=_long(grammar("benign")["long"], slots, chance), label=0)
     for _ in range(each * 10):
         pasted = document(chance, chance.choice(grammar("documents")["pasted"]))
         yield Text(source=ORDINARY, text=f"{expand(chance.choice(english), slots, chance)}\n\n{pasted}", label=0)
+
+
+def _long(parts: Mapping[str, Sequence[str]], slots: Slots, chance: random.Random) -> str:
+    """A long prompt: an opening, some of the body in any order, a close; a name in it stays the same."""
+    own = {**slots, "name": [chance.choice(slots["name"])]} if "name" in slots else slots
+    body = chance.sample(parts["body"], chance.randint(2, min(12, len(parts["body"]))))
+    lines = [chance.choice(parts["open"]), *body, chance.choice(parts["close"])]
+    return chance.choice([" ", " ", "\n", "\n\n"]).join(expand(line, own, chance) for line in lines).strip()
 
 
 def mixed(seed: int, prompts: Sequence[str], count: int) -> Iterator[Planted]:
