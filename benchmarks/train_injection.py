@@ -61,7 +61,7 @@ TOGETHER = {
     ),
 }
 """Sources that are left out at once: alone where they are large, else with others of their kind, which is harder."""
-EACH, COUNT, ITERATIONS = 16, 3000, 40
+EACH, COUNT, ITERATIONS = 32, 3000, 40
 """Examples of a template, planted documents, rounds of the optimiser."""
 
 
@@ -76,6 +76,10 @@ def direct(
     for one in (*(text for text in texts if text.place == "prompt" and text.source not in without), *own):
         groups[one.source, one.label].append(one.text)
     groups["own_mixed", 1] = [one.text for one in mixed]
+    for one in texts:
+        # People paste documents into prompts; long ones have many stretches, and none may look hostile.
+        if one.place == "document" and not one.label and one.source not in without:
+            groups["pasted_" + one.source, 0].append(one.text)
     rows = Rows()
     for (source, label), group in groups.items():
         weight = len(group) ** -0.5 * (1.5 if source.startswith("own") else 1.0)

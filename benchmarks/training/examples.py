@@ -59,6 +59,8 @@ def ordinary(seed: int, each: int = 24) -> Iterator[Text]:
     for _ in range(each * 12):
         yield Text(source=ORDINARY, text=_long(grammar("benign")["long"], slots, chance), label=0)
     for _ in range(each * 10):
+        yield Text(source=ORDINARY, text=document(chance), label=0)
+    for _ in range(each * 10):
         pasted = document(chance, chance.choice(grammar("documents")["pasted"]))
         yield Text(source=ORDINARY, text=f"{expand(chance.choice(english), slots, chance)}\n\n{pasted}", label=0)
 
