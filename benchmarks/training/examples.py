@@ -37,7 +37,8 @@ def attacks(seed: int, each: int = 24) -> Iterator[Text]:
         for language, templates in languages.items():
             for template in templates:
                 for _ in range(each if language in ("en", "de") else each * 2 // 3):
-                    yield Text(source=ATTACKS, text=_typed(expand(template, slots, chance), chance), label=1)
+                    text = expand(template, _named(slots, chance), chance)
+                    yield Text(source=ATTACKS, text=_typed(text, chance), label=1)
     for _ in range(each * 20):
         yield Text(source=ATTACKS, text=_long(grammar("direct")["long"], slots, chance), label=1)
 
@@ -66,11 +67,16 @@ def ordinary(seed: int, each: int = 24) -> Iterator[Text]:
 
 
 def _long(parts: Mapping[str, Sequence[str]], slots: Slots, chance: random.Random) -> str:
-    """A long prompt: an opening, some of the body in any order, a close; a name in it stays the same."""
-    own = {**slots, "name": [chance.choice(slots["name"])]} if "name" in slots else slots
+    """A long prompt: an opening, some of the body in any order, a close."""
+    own = _named(slots, chance)
     body = chance.sample(parts["body"], chance.randint(2, min(12, len(parts["body"]))))
     lines = [chance.choice(parts["open"]), *body, chance.choice(parts["close"])]
     return chance.choice([" ", " ", "\n", "\n\n"]).join(expand(line, own, chance) for line in lines).strip()
+
+
+def _named(slots: Slots, chance: random.Random) -> Slots:
+    """The slots with one name each for a persona and a character: who is named twice in a text is the same."""
+    return {**slots, **{one: [chance.choice(slots[one])] for one in ("name", "cname") if one in slots}}
 
 
 def mixed(seed: int, prompts: Sequence[str], count: int) -> Iterator[Planted]:
