@@ -37,7 +37,7 @@ ROUNDS = 2
 ASSISTANTS = ("slabs", "neuralchemy", "alpaca_seed")
 """Sources of what people ask of assistants; questions of others are about what documents say."""
 DIRECT, INDIRECT = "direct", "indirect"
-SHARES = {DIRECT: (0.01, 0.001), INDIRECT: (0.03, 0.005)}
+SHARES = {DIRECT: (0.01, 0.001), INDIRECT: (0.05, 0.005)}
 """What shares of ordinary texts of unseen sources reach 0.5 and 0.9."""
 
 ORDINARY_PROMPTS = ("slabs", "neuralchemy", "banking77", "truthfulqa", "halueval_questions", "alpaca_seed")
