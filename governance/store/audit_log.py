@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from governance.audit.leaf import leaf_bytes
-from governance.audit.merkle import leaf_hash
+from governance.audit.merkle import leaf_hashes
 from governance.audit.note import Checkpoint, Signer
 from governance.audit.tiles import Edge, Tile
 from governance.domain.events import Event
@@ -42,8 +42,9 @@ class _Tree:
 
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
-        # The edge as of a head, with that head's checkpoint; replaced as a whole, never changed.
-        self._known: tuple[str, Edge] | None = None
+        # The edge as of a head, with that head's checkpoint and when a checkpoint was last kept for ever; replaced as
+        # a whole, never changed.
+        self._known: tuple[str, Edge, int | None] | None = None
 
     def forget(self) -> None:
         self._known = None
@@ -61,7 +62,7 @@ class _Tree:
 
     def grow(self, connection: sa.Connection, before: Edge, leaves: Sequence[bytes], at: int) -> None:
         """Writes tiles, head and checkpoint for leaves that follow `before`; `at` in microseconds."""
-        after, tiles = before.append([leaf_hash(leaf) for leaf in leaves])
+        after, tiles = before.append(leaf_hashes(leaves))
         note = self._signer.sign(Checkpoint(self._signer.name, after.size, after.root()).text)
         bulk.insert(connection, t.audit_tile, [_tile_row(tile) for tile in tiles])
         mark = bulk.mark(connection)
@@ -73,10 +74,15 @@ class _Tree:
             )
         else:
             bulk.insert(connection, t.audit_head, [(1, *head)])
-        last = connection.exec_driver_sql("SELECT at FROM audit_checkpoint ORDER BY size DESC LIMIT 1").scalar()
-        if last is None or abs(at - last) >= CHECKPOINT_EVERY:
+        known = self._known
+        if known is not None and known[1] is before:
+            kept = known[2]
+        else:
+            kept = connection.exec_driver_sql("SELECT at FROM audit_checkpoint ORDER BY size DESC LIMIT 1").scalar()
+        if kept is None or abs(at - kept) >= CHECKPOINT_EVERY:
             bulk.insert(connection, t.audit_checkpoint, [(after.size, note, at)])
-        self._known = (note, after)
+            kept = at
+        self._known = (note, after, kept)
 
 
 def _tile_row(tile: Tile) -> tuple[int, int, bytes]:
@@ -105,11 +111,10 @@ class SqlAuditLog:
         edge = self._tree.edge(connection)
         # One writer at a time: the leaf's place is known, and is its id as well (from 1), which keeps the table in
         # the order in which it is written.
-        first = edge.size
         rows = [
             (
-                first + place + 1,
-                first + place,
+                place + 1,
+                place,
                 micros(event.at),
                 event.kind.value,
                 event.actor,
@@ -118,7 +123,7 @@ class SqlAuditLog:
                 leaf,
                 None,
             )
-            for place, (event, leaf) in enumerate(zip(events, leaves, strict=True))
+            for place, (event, leaf) in enumerate(zip(events, leaves, strict=True), edge.size)
         ]
         bulk.insert(connection, t.audit_event, rows)
         self._tree.grow(connection, edge, leaves, micros(self.clock()))
