@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from governance.audit.merkle import EMPTY_ROOT, HASH_SIZE, node_hash, perfect_root
 from governance.errors import Tampered
@@ -76,15 +77,20 @@ class Edge:
     def root(self) -> bytes:
         """MTH of RFC 6962 §2.1 over all `size` leaves."""
         result = b""
-        for row in self.levels:
+        for level, row in enumerate(self.levels):
+            # Above the leaves' own row, most of what is left of the newest hash is as it was at the last commit.
+            root_of = _remembered if level else perfect_root
             while row:
                 # The perfect subtrees of a row stand from left to right as the bits of its length do.
                 count = len(row) // HASH_SIZE
                 width = (count & -count) * HASH_SIZE
-                part = perfect_root(row[-width:])
+                part = root_of(row[-width:])
                 result = node_hash(part, result) if result else part
                 row = row[:-width]
         return result or EMPTY_ROOT
+
+
+_remembered = lru_cache(maxsize=32)(perfect_root)
 
 
 class TileReader:
