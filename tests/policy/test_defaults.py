@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from governance.demo.script import SYSTEMS, script
 from governance.detectors import registry
 from governance.domain.calls import Document, Message
 from governance.domain.decisions import PolicyStatus
@@ -135,3 +137,20 @@ def test_every_explanation_is_filled_when_its_policy_fires() -> None:
         for one in found:
             if one.got not in ("allow", "error"):
                 assert "{" not in one.reason, one.reason
+
+
+def test_who_speaks_of_attacks_makes_none() -> None:
+    """What the demo's ordinary users ask, those who quote an attack among them, is no injection to the classifier."""
+    asked = [
+        re.sub(r"\{\w+\}", "billing", question)
+        for system in SYSTEMS
+        for intent in script(system)["intents"]
+        for turn in intent["turns"]
+        for question in turn["user"]
+    ]
+    assert len(asked) > 40
+    for question in asked:
+        decided = checker().check(call(input=(Message(role="user", text=question),))).decision
+        assert not [
+            one.policy for one in decided.policies if one.policy.startswith("injection.classified") and one.queue
+        ], question
