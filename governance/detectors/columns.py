@@ -50,9 +50,7 @@ def _cells(text: str) -> tuple[tuple[int, int], ...]:
         columns = []
         for delimiter in (*(one for one in _DELIMITERS if one in line), ""):
             cells = _split(line, delimiter)
-            columns = [
-                at for at, (a, b) in enumerate(cells) if b - a < 60 and _NAME.fullmatch(line[a:b].strip(_AROUND))
-            ]
+            columns = [at for at, (a, b) in enumerate(cells) if b - a < _LONGEST_NAME and _named(line[a:b])]
             if columns:
                 width = len(cells)
                 break

@@ -49,7 +49,7 @@ class PreparedCall(NamedTuple):
 def prepare(call: Call) -> PreparedCall:
     release, user, usage = call.release, call.user, call.usage
     kind, started = call.kind.value, micros(call.started_at)
-    framed = parts.pieces_of(call)
+    pieces = pieces_of(call)
     fingerprint = release.fingerprint
     head = (
         call.parent_span_id,
@@ -68,7 +68,7 @@ def prepare(call: Call) -> PreparedCall:
         usage.output_tokens,
         usage.cached_tokens,
         call.error,
-        [frame for frame, _, _ in framed],
+        [frame for frame, _, _ in pieces],
     )
     return PreparedCall(
         bytes.fromhex(call.trace_id),
@@ -95,10 +95,14 @@ def prepare(call: Call) -> PreparedCall:
             kind_of_error(call.error),
             int(call.content_captured),
         ),
-        [(frame, f"{same}\0\0".encode(), text.encode()) for frame, same, text in framed],
+        pieces,
         _attributes(call),
         to_json(head),
     )
+
+
+def pieces_of(call: Call) -> list[Piece]:
+    return [(frame, f"{same}\0\0".encode(), text.encode()) for frame, same, text in parts.pieces_of(call)]
 
 
 def whole(call: PreparedCall) -> bytes:

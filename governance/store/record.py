@@ -27,7 +27,7 @@ from governance.store import bulk, parts
 from governance.store import tables as t
 from governance.store.database import Database, Transaction
 from governance.store.jobs import JobQueue
-from governance.store.prepared import Piece, PreparedCall, prepare, whole
+from governance.store.prepared import Piece, PreparedCall, pieces_of, prepare, whole
 from governance.store.times import micros
 
 _CONVERSATIONS = 5_000
@@ -471,7 +471,7 @@ class CallWriter:
         if not fresh:
             return
         rows.logs.extend((there.id, digest, micros(event.at)) for digest, event in fresh.items())
-        pieces = prepare(_call_of(list(fresh.values()))).pieces
+        pieces = pieces_of(_call_of(list(fresh.values())))
         digests = _digests(pieces, conversation.key)
         entries = self._messages(pieces, digests, conversation, there.id, rows)
         merged = _merged(there.parts, entries, repeats=there.span_digest is None)
