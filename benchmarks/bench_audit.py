@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from governance.store.times import micros
 EVENTS = 100_000
 BATCH = 500
 ROUNDS = 3
+TURN = 20
 GOAL = 0.8
 AT = datetime(2026, 11, 1, tzinfo=UTC)
 SIGNER = Signer.from_seed("bench.local/audit", b"\x01" * 32)
@@ -80,27 +81,36 @@ def event(number: int) -> Event:
 
 
 def run() -> Table:
-    """Events a second on SQLite (WAL, FULL), the best of some rounds taken in turn."""
+    """Events a second on SQLite (WAL, FULL). The two logs are written in turn, some commits each: what a commit
+    waits for the disk changes from second to second by more than what is measured."""
     batches = [[event(number) for number in range(at, at + BATCH)] for at in range(0, EVENTS, BATCH)]
     sealed = unsealed = verified = 0.0
     with tempfile.TemporaryDirectory() as folder:
         for number in range(ROUNDS):
-            unsealed = max(unsealed, _rate(Path(folder) / f"u{number}.db", Unsealed, batches)[0])
-            rate, checked = _rate(Path(folder) / f"s{number}.db", _sealing, batches, verify=True)
-            sealed, verified = max(sealed, rate), max(verified, checked)
+            plain = _database(Path(folder) / f"u{number}.db", Unsealed())
+            log = SqlAuditLog(SIGNER, lambda: datetime.now(UTC))
+            whole = _database(Path(folder) / f"s{number}.db", log)
+            for at in range(0, len(batches), TURN):
+                unsealed += _write(plain, batches[at : at + TURN])
+                sealed += _write(whole, batches[at : at + TURN])
+            verified += _verify(whole, log)
+            for database in (plain, whole):
+                database.engine.dispose()
+    total = ROUNDS * EVENTS
+    rate, limit = total / sealed, total / unsealed
     return Table(
         title="Audit log",
         rows=(
             Row(
                 what=f"Sealed events, {BATCH} a commit",
-                measured=sealed,
+                measured=rate,
                 unit="events/s",
-                limit=unsealed,
+                limit=limit,
                 limit_is="the same rows, unsealed",
                 goal=f"at least {GOAL:.0%} of unsealed",
-                met=sealed >= GOAL * unsealed,
+                met=rate >= GOAL * limit,
             ),
-            Row(what="Verify the whole log", measured=verified, unit="events/s"),
+            Row(what="Verify the whole log", measured=total / verified, unit="events/s"),
         ),
         notes=(
             "Sealed: leaf hashes, tiles, the head and a signed checkpoint in the same commit as the rows.",
@@ -109,34 +119,28 @@ def run() -> Table:
     )
 
 
-def _sealing() -> AuditWriter:
-    return SqlAuditLog(SIGNER, lambda: datetime.now(UTC))
-
-
-def _rate(
-    path: Path, writer: Callable[[], AuditWriter], batches: Sequence[Sequence[Event]], *, verify: bool = False
-) -> tuple[float, float]:
+def _database(path: Path, writer: AuditWriter) -> Database:
     engine = connect(f"sqlite:///{path}")
     migrate.upgrade(engine)
-    log = writer()
-    database = Database(engine, log)
+    return Database(engine, writer)
+
+
+def _write(database: Database, batches: Sequence[Sequence[Event]]) -> float:
+    """Seconds that it takes, a commit a batch."""
     started = time.perf_counter()
     for batch in batches:
         with database.write() as tx:
             for one in batch:
                 tx.append(one)
-    rate = EVENTS / (time.perf_counter() - started)
-    with engine.connect() as connection:
-        assert connection.exec_driver_sql("SELECT count(*) FROM audit_event").scalar_one() == EVENTS
-    checked = 0.0
-    if verify:
-        assert isinstance(log, SqlAuditLog)
-        started = time.perf_counter()
-        with AuditReader(engine, log).snapshot() as snapshot:
-            found = verify_snapshot(snapshot, SIGNER.verifier)
-        checked = EVENTS / (time.perf_counter() - started)
-        assert found.ok
-        assert found.size == EVENTS
-    engine.dispose()
-    path.unlink()
-    return rate, checked
+    return time.perf_counter() - started
+
+
+def _verify(database: Database, log: SqlAuditLog) -> float:
+    """Seconds that it takes."""
+    started = time.perf_counter()
+    with AuditReader(database.engine, log).snapshot() as snapshot:
+        found = verify_snapshot(snapshot, SIGNER.verifier)
+    took = time.perf_counter() - started
+    assert found.ok
+    assert found.size == EVENTS
+    return took

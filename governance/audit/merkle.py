@@ -37,6 +37,13 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return _sha256(b"\x01" + left + right).digest()
 
 
+def pair_hashes(hashes: Sequence[bytes]) -> list[bytes]:
+    """`node_hash` of the first and second, third and fourth, and so on, each known to be 32 bytes; their number is
+    even."""
+    both = iter(hashes)
+    return [_sha256(b"\x01" + left + right).digest() for left, right in zip(both, both, strict=True)]
+
+
 def perfect_root(hashes: bytes) -> bytes:
     """The root over 2**n hashes laid end to end, n >= 0."""
     count = len(hashes) // HASH_SIZE

@@ -105,6 +105,7 @@ class Signer:
         self._key = key
         public = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
         self.verifier = Verifier(name, public)
+        self._key_id = self.verifier.key_id
 
     @classmethod
     def from_seed(cls, name: str, seed: bytes) -> Signer:
@@ -114,7 +115,7 @@ class Signer:
     def sign(self, text: str) -> str:
         """The signed note of `text`, which must end in a newline and hold no other control character."""
         _check_text(text)
-        signature = self.verifier.key_id + self._key.sign(text.encode())
+        signature = self._key_id + self._key.sign(text.encode())
         return f"{text}\n— {self.name} {base64.b64encode(signature).decode()}\n"
 
 

@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from governance.audit.merkle import EMPTY_ROOT, HASH_SIZE, node_hash, perfect_root
+from governance.audit.merkle import EMPTY_ROOT, HASH_SIZE, node_hash, pair_hashes, perfect_root
 from governance.errors import Tampered
 
-WIDTH = 256
+HEIGHT = 8  # of a tile
+WIDTH = 1 << HEIGHT
 TILE_SIZE = WIDTH * HASH_SIZE
 
 
@@ -28,69 +29,88 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """The incomplete tiles of a tree of `size` leaves, lowest level first. Immutable: `append` gives the next one."""
+    """Where a tree of `size` leaves ends: `levels` are its incomplete tiles, lowest first; `range` is its compact
+    range, by height the root of the perfect subtree that stands there, or nothing. Immutable: `append` gives the next.
+
+    The range follows from the levels, and is kept so that new leaves cost one hash each and the root a few.
+    """
 
     size: int = 0
     levels: tuple[bytes, ...] = ()
+    range: tuple[bytes, ...] = ()
 
     @classmethod
     def from_bytes(cls, size: int, data: bytes) -> Edge:
         """Reads `to_bytes`; the size says how many hashes each level has. Raises `Tampered` if it does not fit."""
         levels: list[bytes] = []
+        roots: list[bytes] = []
         at, rest = 0, size
         while rest:
             length = rest % WIDTH * HASH_SIZE
-            levels.append(data[at : at + length])
+            row = data[at : at + length]
+            if len(row) != length:
+                break
+            levels.append(row)
+            # Above the leaves' own row, most of it is as it was at the last commit.
+            roots += _row_range(row) if len(levels) == 1 else _remembered(row)
             at += length
             rest //= WIDTH
-        if at != len(data):
+        if rest or at != len(data):
             raise Tampered(f"The stored edge of the log does not fit its size of {size}.")
-        return cls(size, tuple(levels))
+        return cls(size, tuple(levels), tuple(roots[: size.bit_length()]))
 
     def to_bytes(self) -> bytes:
         return b"".join(self.levels)
 
     def append(self, hashes: Sequence[bytes]) -> tuple[Edge, list[Tile]]:
         """The edge after further leaf hashes (32 bytes each), and the tiles that became complete."""
-        added = b"".join(hashes)
-        if len(added) != len(hashes) * HASH_SIZE:
+        if not set(map(len, hashes)) <= {HASH_SIZE}:
             raise ValueError("a hash is not 32 bytes long")
-        levels = list(self.levels)
+        levels, subtrees = list(self.levels), list(self.range)
         tiles: list[Tile] = []
-        level = 0
-        while added:
-            if level == len(levels):
-                levels.append(b"")
-            row = levels[level] + added
-            number = self.size >> (8 * (level + 1))
-            roots = []
-            complete = len(row) - len(row) % TILE_SIZE
-            for at in range(0, complete, TILE_SIZE):
-                tile = row[at : at + TILE_SIZE]
-                tiles.append(Tile(level, number + at // TILE_SIZE, tile))
-                roots.append(perfect_root(tile))
-            levels[level] = row[complete:]
-            added = b"".join(roots)
-            level += 1
-        return Edge(self.size + len(hashes), tuple(levels)), tiles
+        nodes = list(hashes)  # the new ones of a height
+        height = 0
+        while nodes:
+            level, within = divmod(height, HEIGHT)
+            if not within:
+                levels[level:] = levels[level:] or [b""]
+                row = levels[level] + b"".join(nodes)
+                complete = len(row) - len(row) % TILE_SIZE
+                number = self.size >> (height + HEIGHT)
+                tiles += [
+                    Tile(level, number + at // TILE_SIZE, row[at : at + TILE_SIZE])
+                    for at in range(0, complete, TILE_SIZE)
+                ]
+                levels[level] = row[complete:]
+            subtrees[height:] = subtrees[height:] or [b""]
+            if subtrees[height]:
+                nodes.insert(0, subtrees[height])
+            subtrees[height] = nodes.pop() if len(nodes) % 2 else b""
+            nodes = pair_hashes(nodes)
+            height += 1
+        return Edge(self.size + len(hashes), tuple(levels), tuple(subtrees)), tiles
 
     def root(self) -> bytes:
         """MTH of RFC 6962 §2.1 over all `size` leaves."""
         result = b""
-        for level, row in enumerate(self.levels):
-            # Above the leaves' own row, most of what is left of the newest hash is as it was at the last commit.
-            root_of = _remembered if level else perfect_root
-            while row:
-                # The perfect subtrees of a row stand from left to right as the bits of its length do.
-                count = len(row) // HASH_SIZE
-                width = (count & -count) * HASH_SIZE
-                part = root_of(row[-width:])
-                result = node_hash(part, result) if result else part
-                row = row[:-width]
+        for subtree in self.range:
+            if subtree:
+                result = node_hash(subtree, result) if result else subtree
         return result or EMPTY_ROOT
 
 
-_remembered = lru_cache(maxsize=32)(perfect_root)
+def _row_range(row: bytes) -> list[bytes]:
+    """The compact range of a row of at most 255 hashes: they stand in it from left to right as the bits of its length
+    do."""
+    found = []
+    for height in range(HEIGHT):
+        width = (len(row) // HASH_SIZE & 1 << height) * HASH_SIZE
+        found.append(perfect_root(row[-width:]) if width else b"")
+        row = row[: len(row) - width]
+    return found
+
+
+_remembered = lru_cache(maxsize=32)(_row_range)
 
 
 class TileReader:

@@ -60,9 +60,10 @@ class _Tree:
         head = connection.exec_driver_sql("SELECT size, edge FROM audit_head WHERE id = 1").first()
         return Edge() if head is None else Edge.from_bytes(head[0], bytes(head[1]))
 
-    def grow(self, connection: sa.Connection, before: Edge, leaves: Sequence[bytes], at: int) -> None:
-        """Writes tiles, head and checkpoint for leaves that follow `before`; `at` in microseconds."""
-        after, tiles = before.append(leaf_hashes(leaves))
+    def grow(self, connection: sa.Connection, before: Edge, hashes: Sequence[bytes], at: int) -> None:
+        """Writes tiles, head and checkpoint for leaves that follow `before`, given by their hashes; `at` in
+        microseconds."""
+        after, tiles = before.append(hashes)
         note = self._signer.sign(Checkpoint(self._signer.name, after.size, after.root()).text)
         bulk.insert(connection, t.audit_tile, [_tile_row(tile) for tile in tiles])
         mark = bulk.mark(connection)
@@ -108,6 +109,7 @@ class SqlAuditLog:
         if connection.dialect.name == "postgresql":
             _append(connection, events, leaves)
             return
+        hashes = leaf_hashes(leaves)  # while the processor has the leaves at hand
         edge = self._tree.edge(connection)
         # One writer at a time: the leaf's place is known, and is its id as well (from 1), which keeps the table in
         # the order in which it is written.
@@ -126,7 +128,7 @@ class SqlAuditLog:
             for place, (event, leaf) in enumerate(zip(events, leaves, strict=True), edge.size)
         ]
         bulk.insert(connection, t.audit_event, rows)
-        self._tree.grow(connection, edge, leaves, micros(self.clock()))
+        self._tree.grow(connection, edge, hashes, micros(self.clock()))
 
     def discard(self) -> None:
         """Forgets the edge that a rollback undid."""
@@ -223,7 +225,7 @@ class PostgresSealer:
                         "AS u(id, seq) WHERE e.id = u.id",
                         ([row[0] for row in rows], list(range(edge.size, edge.size + len(rows)))),
                     )
-                    self._tree.grow(connection, edge, [bytes(row[1]) for row in rows], micros(self._clock()))
+                    self._tree.grow(connection, edge, leaf_hashes(bytes(row[1]) for row in rows), micros(self._clock()))
                 connection.commit()
             except BaseException:
                 self._tree.forget()

@@ -557,6 +557,7 @@ audit_tile = Table(
     Column(
         "hashes", LargeBinary, nullable=False, comment="256 hashes of 32 bytes (C2SP tlog-tiles), complete tiles only."
     ),
+    sqlite_with_rowid=False,
 )
 
 audit_head = Table(

@@ -19,7 +19,7 @@ from governance.domain.events import EventKind
 from governance.domain.people import SERVICE
 from governance.errors import Refused
 from governance.services.verify import VerifyLog, verify_snapshot
-from governance.store import triggers
+from governance.store import migrate, triggers
 from governance.store.audit_log import PostgresSealer, SqlAuditLog, seal_lag
 from governance.store.database import Database, begin, connect
 from governance.store.queries import audit
@@ -57,6 +57,30 @@ def as_owner(database: Database, *statements: str, **values: Any) -> None:
         for statement in statements:
             connection.execute(sa.text(statement), values)
         connection.commit()
+
+
+def test_the_tiles_of_an_older_database_are_taken_over(database: Database) -> None:
+    fill(database, 700, batch=150)
+    with database.read() as connection:
+        before = connection.execute(sa.text("SELECT * FROM audit_tile ORDER BY level, number")).all()
+    if database.dialect == "sqlite":
+        as_owner(
+            database,
+            "CREATE TABLE old (level SMALLINT NOT NULL, number BIGINT NOT NULL, hashes BLOB NOT NULL, "
+            "CONSTRAINT pk_audit_tile PRIMARY KEY (level, number))",
+            "INSERT INTO old SELECT * FROM audit_tile",
+            "DROP TABLE audit_tile",
+            "ALTER TABLE old RENAME TO audit_tile",
+        )
+    as_owner(database, "UPDATE alembic_version SET version_num = '0003'")
+    assert migrate.upgrade(database.engine) is True
+    with database.read() as connection:
+        assert connection.execute(sa.text("SELECT * FROM audit_tile ORDER BY level, number")).all() == before
+    if database.dialect == "sqlite":
+        with pytest.raises(sa.exc.DBAPIError, match="append-only"), database.write() as transaction:
+            transaction.connection.execute(sa.text("DELETE FROM audit_tile"))
+    fill(database, 400, start=700, batch=150)
+    assert verified(database).ok
 
 
 def test_a_log_of_many_batches_verifies(database: Database, clock: Clock) -> None:
