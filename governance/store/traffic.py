@@ -196,8 +196,8 @@ class SqlTraffic:
         """While it is open, other processes can begin to read what this one reads: by the snapshot's name on
         PostgreSQL; on SQLite this one begins anew, and nobody commits meanwhile."""
         if self._database.dialect == "postgresql":
-            with self._read() as connection:
-                yield str(connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one())
+            connection = self._moment()
+            yield str(connection.exec_driver_sql("SELECT pg_export_snapshot()").scalar_one())
             return
         with self._database.still():
             self.close()
@@ -210,35 +210,35 @@ class SqlTraffic:
             self._connection.close()
             self._connection = None
 
-    @contextmanager
-    def _read(self) -> Iterator[sa.Connection]:
+    def _moment(self) -> sa.Connection:
+        """Reads the moment, which begins when it is first asked for."""
         if self._connection is None:
             self._connection = self._database.moment()
-        yield self._connection
+        return self._connection
 
     # The span
 
     def systems_named(self) -> Mapping[int, str]:
         """All systems, by id."""
-        with self._read() as connection:
-            self.systems = {
-                int(number): str(name) for number, name in connection.exec_driver_sql("SELECT id, name FROM system")
-            }
+        connection = self._moment()
+        self.systems = {
+            int(number): str(name) for number, name in connection.exec_driver_sql("SELECT id, name FROM system")
+        }
         return self.systems
 
     def slices(self, span: Span, size: int) -> tuple[int, Sequence[Slice]]:
         where, values = self._within(span)
-        with self._read() as connection:
-            sign = bulk.mark(connection)
-            statement = (
-                "SELECT started_at, id FROM (SELECT started_at, id, row_number() OVER (ORDER BY started_at, id) AS n "  # noqa: S608
-                f"FROM call c WHERE {where}) AS numbered WHERE (n - 1) / {int(size)} * {int(size)} = n - 1 ORDER BY n"
-            ).replace("{}", sign)
-            starts = connection.exec_driver_sql(statement, values).all()
-            count = f"SELECT count(*) FROM call c WHERE {where}".replace("{}", sign)  # noqa: S608
-            if not starts:
-                return 0, ()
-            total = int(connection.exec_driver_sql(count, values).scalar_one())
+        connection = self._moment()
+        sign = bulk.mark(connection)
+        statement = (
+            "SELECT started_at, id FROM (SELECT started_at, id, row_number() OVER (ORDER BY started_at, id) AS n "  # noqa: S608
+            f"FROM call c WHERE {where}) AS numbered WHERE (n - 1) / {int(size)} * {int(size)} = n - 1 ORDER BY n"
+        ).replace("{}", sign)
+        starts = connection.exec_driver_sql(statement, values).all()
+        count = f"SELECT count(*) FROM call c WHERE {where}".replace("{}", sign)  # noqa: S608
+        if not starts:
+            return 0, ()
+        total = int(connection.exec_driver_sql(count, values).scalar_one())
         # From the span's begin to its end, whatever came between since (`shared` may begin anew).
         bounds = [(micros(span.since), 0), *((row[0], row[1]) for row in starts[1:]), (micros(span.until), 0)]
         return total, [(*begin, *end) for begin, end in itertools.pairwise(bounds)]
@@ -246,9 +246,9 @@ class SqlTraffic:
     def first(self, span: Span) -> int | None:
         """When the first call of the span began."""
         where, values = self._within(span)
-        with self._read() as connection:
-            statement = f"SELECT min(started_at) FROM call c WHERE {where}".replace("{}", bulk.mark(connection))  # noqa: S608
-            found = connection.exec_driver_sql(statement, values).scalar()
+        connection = self._moment()
+        statement = f"SELECT min(started_at) FROM call c WHERE {where}".replace("{}", bulk.mark(connection))  # noqa: S608
+        found = connection.exec_driver_sql(statement, values).scalar()
         return None if found is None else int(found)
 
     def _within(self, span: Span) -> tuple[str, tuple[int, ...]]:
@@ -277,8 +277,8 @@ class SqlTraffic:
         # Says nothing new, but PostgreSQL guesses by it how few they are, and does not go through all decisions.
         statement += " AND c.started_at >= {} AND c.started_at <= {}"
         values += (part[0], part[2])
-        with self._read() as connection:
-            rows = connection.exec_driver_sql(statement.replace("{}", bulk.mark(connection)), values).all()
+        connection = self._moment()
+        rows = connection.exec_driver_sql(statement.replace("{}", bulk.mark(connection)), values).all()
         return self._calls(rows)
 
     def _calls(self, rows: Sequence[Any]) -> list[_Call]:
@@ -288,23 +288,23 @@ class SqlTraffic:
 
     def release(self, number: int) -> Release:
         if number not in self._releases:
-            with self._read() as connection:
-                rows = connection.exec_driver_sql("SELECT id, parts FROM release").all()
+            connection = self._moment()
+            rows = connection.exec_driver_sql("SELECT id, parts FROM release").all()
             self._releases = {row[0]: Release(**json.loads(row[1])) for row in rows}
         return self._releases[number]
 
     def deepen(self, calls: Sequence[Recorded], *, sealed: bool, lengths: bool) -> None:
         wanted: dict[int, _Call] = {one.id: one for one in calls if isinstance(one, _Call)}
         bodies: dict[int, bytes | None] = {}
-        with self._read() as connection:
-            statement = (
-                "SELECT c.id, c.attributes, v.wrapped_key FROM call c JOIN conversation v ON v.id = c.conversation_id "
-                "WHERE c.id IN {in}"
-            )
-            rows = bulk.select_in(connection, statement, list(wanted))
-            if lengths:
-                numbers = {part.message_id: None for one in wanted.values() for part in _measured(one)}
-                bodies = dict(bulk.select_in(connection, "SELECT id, body FROM message WHERE id IN {in}", [*numbers]))
+        connection = self._moment()
+        statement = (
+            "SELECT c.id, c.attributes, v.wrapped_key FROM call c JOIN conversation v ON v.id = c.conversation_id "
+            "WHERE c.id IN {in}"
+        )
+        rows = bulk.select_in(connection, statement, list(wanted))
+        if lengths:
+            numbers = {part.message_id: None for one in wanted.values() for part in _measured(one)}
+            bodies = dict(bulk.select_in(connection, "SELECT id, body FROM message WHERE id IN {in}", [*numbers]))
         for number, attributes, wrapped in rows:
             one = wanted[number]
             try:
@@ -340,10 +340,10 @@ class SqlTraffic:
     ) -> Mapping[int, tuple[Sequence[Recorded], int]]:
         ids = [one.id for one in calls]
         known = {one.id: one for one in calls if isinstance(one, _Call)}
-        with self._read() as connection:
-            near = sequences.near(connection, ids, scopes, then={number: _then(one) for number, one in known.items()})
-            missing = list({number for numbers, _ in near.values() for number in numbers} - known.keys())
-            rows = bulk.select_in(connection, f"{_DECIDED}{_MORE}{_FROM} WHERE c.id IN {{in}}", missing)
+        connection = self._moment()
+        near = sequences.near(connection, ids, scopes, then={number: _then(one) for number, one in known.items()})
+        missing = list({number for numbers, _ in near.values() for number in numbers} - known.keys())
+        rows = bulk.select_in(connection, f"{_DECIDED}{_MORE}{_FROM} WHERE c.id IN {{in}}", missing)
         known |= {one.id: one for one in self._calls(rows)}
         return {
             number: ([known[other] for other in sorted(others)], left_out)
@@ -356,18 +356,18 @@ class SqlTraffic:
         them, with the other calls that were known when each was decided."""
         if self._opener is None:
             self._opener = CallOpener(self._keyring())
-        with self._read() as connection:
-            loaded = self._opener.open(connection, call_ids, sets=sets)
-            if not scopes - {PolicyScope.CALL} or not loaded:
-                return loaded
-            rows = bulk.select_in(connection, f"{_DECIDED}{_MORE}{_FROM} WHERE c.id IN {{in}}", call_ids)
-            then = {row[_ID]: row[_DECIDED_AT] or 2**62 for row in rows}
-            return sequences.with_around(connection, self._opener, loaded, sets=sets, scopes=scopes, then=then)
+        connection = self._moment()
+        loaded = self._opener.open(connection, call_ids, sets=sets)
+        if not scopes - {PolicyScope.CALL} or not loaded:
+            return loaded
+        rows = bulk.select_in(connection, f"{_DECIDED}{_MORE}{_FROM} WHERE c.id IN {{in}}", call_ids)
+        then = {row[_ID]: row[_DECIDED_AT] or 2**62 for row in rows}
+        return sequences.with_around(connection, self._opener, loaded, sets=sets, scopes=scopes, then=then)
 
     def keys_of(self, call_ids: Sequence[int]) -> Mapping[int, Key]:
         """What these calls are counted by."""
-        with self._read() as connection:
-            rows = bulk.select_in(connection, f"{_DECIDED}{_FROM} WHERE c.id IN {{in}}", call_ids)
+        connection = self._moment()
+        rows = bulk.select_in(connection, f"{_DECIDED}{_FROM} WHERE c.id IN {{in}}", call_ids)
         return {row[_ID]: _Call(row, self).key for row in rows}
 
     # What decided, and what people decided
@@ -375,18 +375,18 @@ class SqlTraffic:
     def policy_set(self, number: int) -> PolicySet | None:
         if number not in self._sets:
             try:
-                with self._read() as connection:
-                    self._sets[number] = stored_set(connection, number)
+                connection = self._moment()
+                self._sets[number] = stored_set(connection, number)
             except (ValueError, KeyError, sa.exc.NoResultFound):
                 self._sets[number] = None
         return self._sets[number]
 
     def versions(self, digest: str) -> Mapping[str, str]:
         if digest not in self._versions:
-            with self._read() as connection:
-                text = connection.execute(
-                    sa.select(t.detector_set.c.versions).where(t.detector_set.c.digest == digest)
-                ).scalar()
+            connection = self._moment()
+            text = connection.execute(
+                sa.select(t.detector_set.c.versions).where(t.detector_set.c.digest == digest)
+            ).scalar()
             self._versions[digest] = {} if text is None else json.loads(text)
         return self._versions[digest]
 
@@ -404,11 +404,11 @@ class SqlTraffic:
             .where(c.state == CaseState.DECIDED.value, *self._clauses(span))
         )
         found: dict[int, bool] = {}
-        with self._read() as connection:
-            for number, kind, outcome in connection.execute(statement):
-                violation = outcome == VerdictOutcome.VIOLATION.value
-                if kind == CaseKind.FLAGGED.value or violation:  # a report that was wrong says nothing about a flag
-                    found[int(number)] = found.get(int(number), False) or violation
+        connection = self._moment()
+        for number, kind, outcome in connection.execute(statement):
+            violation = outcome == VerdictOutcome.VIOLATION.value
+            if kind == CaseKind.FLAGGED.value or violation:  # a report that was wrong says nothing about a flag
+                found[int(number)] = found.get(int(number), False) or violation
         return found
 
     def handling(self, span: Span, since: int) -> Handling:
@@ -430,9 +430,9 @@ class SqlTraffic:
             .join(t.call, k.id == c.call_id)
             .where(flagged, *self._clauses(span))
         )
-        with self._read() as connection:
-            verdicts, seconds = connection.execute(measured).one()
-            cases = connection.execute(opened).scalar_one()
+        connection = self._moment()
+        verdicts, seconds = connection.execute(measured).one()
+        cases = connection.execute(opened).scalar_one()
         return Handling(verdicts=int(verdicts), seconds=int(seconds), cases=int(cases))
 
     def _clauses(self, span: Span) -> list[sa.ColumnElement[bool]]:
