@@ -15,8 +15,9 @@ from presidio_anonymizer.operators import Operator, OperatorType
 
 from governance.errors import Tampered
 from governance.privacy.keys import KeyRing
-from governance.privacy.redaction import HASH, OPEN, SEAL
 
+HASH, SEAL, OPEN = "keyed_hash", "seal", "open"
+"""What each is called where it is asked for."""
 _NONCE = 12
 
 

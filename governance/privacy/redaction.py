@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 Operators: TypeAlias = Mapping[str, Operator]
 """By label ("iban") or category ("pii")."""
 
-HASH, SEAL, OPEN = "keyed_hash", "seal", "open"
 HIDDEN = ("pii", "secret")
 """Categories of findings whose text must not be shown."""
 
@@ -110,6 +109,8 @@ class Redactor:
         """`text` with its encrypted places opened. Raises `Tampered` when one was changed, or is of another record."""
         from presidio_anonymizer.entities import OperatorConfig, OperatorResult
 
+        from governance.privacy.operators import OPEN
+
         places = list(_ENCRYPTED.finditer(text))
         if not places:
             return text
@@ -136,6 +137,8 @@ class Redactor:
 
     def _config(self, mark: _Mark, length: int, record: str) -> OperatorConfig:
         from presidio_anonymizer.entities import OperatorConfig
+
+        from governance.privacy.operators import HASH, SEAL
 
         word, operator = mark
         match operator:

@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
 from governance.store import tables as t
 from governance.store.times import micros
+from governance.store.unit_of_work import UnitOfWork
 
-if TYPE_CHECKING:
-    from governance.store.database import Transaction
 _MOST = 100
 
 
 class SqlBacktests:
     """Implements `services.backtest.Backtests`."""
 
-    def __init__(self, tx: Transaction) -> None:
+    def __init__(self, tx: UnitOfWork) -> None:
         self._tx = tx
 
     def add(self, *, digest: str, against: str, by_name: str, at: datetime, result: Mapping[str, Any]) -> int:

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 # SQLite takes at most 32,766 parameters a statement; PostgreSQL 65,535.
 CHUNK = 5_000
@@ -46,6 +47,13 @@ def insert(
         rest = rows[whole:]
     if rest:
         connection.exec_driver_sql(_insert(table, sign, ignore), list(rest))
+
+
+def insert_unless_there(connection: sa.Connection, table: sa.Table) -> Any:
+    """An INSERT that leaves rows that are there already as they are (ON CONFLICT DO NOTHING)."""
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing()
+    return postgresql.insert(table).on_conflict_do_nothing()
 
 
 def chunks(items: Sequence[Any], size: int = CHUNK) -> Iterable[Sequence[Any]]:

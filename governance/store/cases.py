@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -13,34 +13,22 @@ from governance.domain.review import Case, CaseKind, CaseState, ReasonCode, Verd
 from governance.review.lifecycle import Standing
 from governance.review.routing import CaseDraft
 from governance.services.ports import CaseRecord
+from governance.store import bulk
 from governance.store import tables as t
 from governance.store.times import micros, moment, moment_or_none
-
-if TYPE_CHECKING:
-    from governance.store.database import Transaction
+from governance.store.unit_of_work import UnitOfWork
 
 _SEVERITIES = {severity.rank: severity for severity in Severity}
 _FREE = (CaseState.OPEN, CaseState.ESCALATED)
 
 
-def insert_unless_there(connection: sa.Connection, table: sa.Table) -> Any:
-    """An INSERT that leaves rows that are there already as they are (ON CONFLICT DO NOTHING)."""
-    if connection.dialect.name == "sqlite":
-        from sqlalchemy.dialects import sqlite
-
-        return sqlite.insert(table).on_conflict_do_nothing()
-    from sqlalchemy.dialects import postgresql
-
-    return postgresql.insert(table).on_conflict_do_nothing()
-
-
-def system_id(tx: Transaction, name: str, at: datetime) -> int:
+def system_id(tx: UnitOfWork, name: str, at: datetime) -> int:
     """The id of a system, which is made when nobody has named it before."""
     wanted = sa.select(t.system.c.id).where(t.system.c.name == name)
     found = tx.connection.execute(wanted).scalar()
     if found is None:
         values = {"id": tx.take(), "name": name, "first_seen_at": micros(at)}
-        tx.connection.execute(insert_unless_there(tx.connection, t.system).values(values))
+        tx.connection.execute(bulk.insert_unless_there(tx.connection, t.system).values(values))
         found = tx.connection.execute(wanted).scalar_one()
     return int(found)
 
@@ -48,7 +36,7 @@ def system_id(tx: Transaction, name: str, at: datetime) -> int:
 class SqlCases:
     """Implements `services.ports.Cases`."""
 
-    def __init__(self, tx: Transaction) -> None:
+    def __init__(self, tx: UnitOfWork) -> None:
         self._tx = tx
         self._connection = tx.connection
 
@@ -147,7 +135,7 @@ class SqlCases:
 
     def add_call(self, case_id: int, call_id: int) -> None:
         self._connection.execute(
-            insert_unless_there(self._connection, t.case_call).values(call_id=call_id, case_id=case_id)
+            bulk.insert_unless_there(self._connection, t.case_call).values(call_id=call_id, case_id=case_id)
         )
 
     def of_decision(self, decision_id: int, call_id: int) -> int | None:
@@ -171,7 +159,7 @@ class SqlCases:
         evidence: int | None = None,
     ) -> int | None:
         statement = (
-            insert_unless_there(self._connection, t.case)
+            bulk.insert_unless_there(self._connection, t.case)
             .values(
                 kind=draft.kind,
                 state=CaseState.OPEN,

@@ -29,6 +29,7 @@ from governance.store.ids import IdAllocator
 from governance.store.people import SqlKeys, SqlPeople, SqlSessions
 from governance.store.reports import SqlReports, SqlReveals
 from governance.store.rollouts import SqlRollouts
+from governance.store.unit_of_work import UnitOfWork
 
 _SNAPSHOT = re.compile(r"[0-9A-F]+(?:-[0-9A-F]+)*")
 
@@ -41,20 +42,8 @@ class AuditWriter(Protocol):
     def discard(self) -> None: ...
 
 
-class Transaction:
-    """A unit of work: repositories act through `connection`; events appended here commit with it."""
-
-    def __init__(self, connection: sa.Connection, ids: IdAllocator) -> None:
-        self.connection = connection
-        self.ids = ids
-        self.events: list[Event] = []
-
-    def append(self, event: Event) -> None:
-        self.events.append(event)
-
-    def take(self) -> int:
-        """A fresh id for a row of this transaction."""
-        return self.ids.take_within(self.connection)
+class Transaction(UnitOfWork):
+    """A unit of work with the repositories that act in it."""
 
     @cached_property
     def cases(self) -> SqlCases:

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
 from governance.domain.people import ApiKey, Person, Role, RoleBinding, Scope
 from governance.services.ports import Account
+from governance.store import bulk
 from governance.store import tables as t
-from governance.store.cases import insert_unless_there
 from governance.store.times import micros, moment, moment_or_none
-
-if TYPE_CHECKING:
-    from governance.store.database import Transaction
+from governance.store.unit_of_work import UnitOfWork
 
 
 class SqlPeople:
     """Implements `services.ports.People`."""
 
-    def __init__(self, tx: Transaction) -> None:
+    def __init__(self, tx: UnitOfWork) -> None:
         self._tx = tx
         self._connection = tx.connection
 
@@ -42,7 +40,7 @@ class SqlPeople:
         self, *, issuer: str, subject: str, name: str, email: str, password_hash: str, must_change: bool, at: datetime
     ) -> int | None:
         statement = (
-            insert_unless_there(self._connection, t.principal)
+            bulk.insert_unless_there(self._connection, t.principal)
             .values(
                 issuer=issuer,
                 subject=subject,
@@ -109,7 +107,7 @@ class SqlPeople:
                 "source": source,
             }
             # Two sign-ins of one person at once give the same bindings.
-            self._connection.execute(insert_unless_there(self._connection, t.role_binding).values(values))
+            self._connection.execute(bulk.insert_unless_there(self._connection, t.role_binding).values(values))
 
     def failed(self, principal_id: int, *, limit: int, lock_until: datetime) -> bool:
         principal = t.principal.c
@@ -143,7 +141,7 @@ class SqlPeople:
 class SqlSessions:
     """Implements `services.ports.Sessions`."""
 
-    def __init__(self, tx: Transaction) -> None:
+    def __init__(self, tx: UnitOfWork) -> None:
         self._tx = tx
         self._connection = tx.connection
 
@@ -198,7 +196,7 @@ class SqlSessions:
 class SqlKeys:
     """Implements `services.ports.Keys`."""
 
-    def __init__(self, tx: Transaction) -> None:
+    def __init__(self, tx: UnitOfWork) -> None:
         self._connection = tx.connection
 
     def add(

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
 from governance.domain.calls import CallKind
 from governance.domain.review import CaseKind, CaseState, VerdictOutcome
 from governance.services.ports import ReportRecord, RevealRecord
+from governance.store import bulk
 from governance.store import tables as t
-from governance.store.cases import insert_unless_there, system_id
+from governance.store.cases import system_id
 from governance.store.times import micros, moment, moment_or_none
-
-if TYPE_CHECKING:
-    from governance.store.database import Transaction
+from governance.store.unit_of_work import UnitOfWork
 
 
 class SqlReports:
     """Implements `services.ports.Reports`."""
 
-    def __init__(self, tx: Transaction) -> None:
+    def __init__(self, tx: UnitOfWork) -> None:
         self._tx = tx
         self._connection = tx.connection
 
@@ -91,7 +90,7 @@ class SqlReports:
         at: datetime,
     ) -> bool:
         added = self._connection.execute(
-            insert_unless_there(self._connection, t.report)
+            bulk.insert_unless_there(self._connection, t.report)
             .values(
                 id=report_id,
                 reference=reference,
@@ -130,7 +129,7 @@ class SqlReports:
 class SqlReveals:
     """Implements `services.ports.Reveals`."""
 
-    def __init__(self, tx: Transaction) -> None:
+    def __init__(self, tx: UnitOfWork) -> None:
         self._tx = tx
         self._connection = tx.connection
 

@@ -12,13 +12,13 @@ import sqlalchemy as sa
 from governance.domain.events import Event, EventKind
 from governance.domain.people import SERVICE
 from governance.domain.rollout import Rollout, RolloutOrigin, RolloutState, RolloutStep, Standing, StandingSet
+from governance.store import bulk
 from governance.store import tables as t
-from governance.store.cases import insert_unless_there
 from governance.store.times import micros, moment
+from governance.store.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:
     from governance.policy.policy import PolicySet
-    from governance.store.database import Transaction
 
 _STANDING = (
     "SELECT r.state, r.id, r.policy_set_id, p.digest FROM policy_rollout r "
@@ -46,7 +46,7 @@ def stored_set(connection: sa.Connection, policy_set_id: int) -> PolicySet:
 class SqlRollouts:
     """Implements `services.ports.Rollouts`."""
 
-    def __init__(self, tx: Transaction) -> None:
+    def __init__(self, tx: UnitOfWork) -> None:
         self._tx = tx
         self._connection = tx.connection
 
@@ -73,7 +73,7 @@ class SqlRollouts:
         document = policy_set.document()
         number = self._tx.take()
         made = self._connection.execute(
-            insert_unless_there(self._connection, t.policy_set).values(
+            bulk.insert_unless_there(self._connection, t.policy_set).values(
                 id=number,
                 digest=policy_set.digest,
                 policies=json.dumps(document, separators=(",", ":")),
@@ -107,7 +107,7 @@ class SqlRollouts:
         gate: Mapping[str, Any],
     ) -> int | None:
         made = self._connection.execute(
-            insert_unless_there(self._connection, t.policy_rollout)
+            bulk.insert_unless_there(self._connection, t.policy_rollout)
             .values(
                 policy_set_id=policy_set_id,
                 against_id=against_id,
