@@ -90,6 +90,17 @@ def test_the_wheel_has_one_top_level_package(wheel: Path) -> None:
     assert not [name for name in names if "__pycache__" in name or name.startswith("governance/_console/tests")]
 
 
+def test_the_image_is_built_from_files_that_reach_the_builder() -> None:
+    """`.dockerignore` keeps everything out that it does not name; `COPY` of anything else would end the build."""
+    named = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    copied = [one for line in lines if line.startswith("COPY ") and "--from" not in line for one in line.split()[1:-1]]
+    assert copied
+    for one in copied:
+        assert (ROOT / one).exists(), one
+        assert one in named, one
+
+
 def test_the_command_answers(installed: Path, tmp_path: Path) -> None:
     answer = run(installed, tmp_path, "--help")
     assert answer.returncode == 0, answer.stderr
