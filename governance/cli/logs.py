@@ -21,6 +21,7 @@ _NOISY = (
     "urllib3",
     "matplotlib",
     "procrastinate",
+    "presidio-anonymizer",
     "governance.store.database",
 )
 

@@ -20,7 +20,7 @@ from governance.errors import BadInput, TooLarge
 from governance.ingest import otlp, wire_json, wire_protobuf
 from governance.ingest.batch import Batch
 from governance.ingest.formats import litellm, openai, own
-from governance.ingest.text import clipped, storable
+from governance.ingest.text import clipped, storable, why_no_json
 
 FORMATS = ("auto", "otlp", "jsonl", "openai", "litellm")
 BATCH = 200
@@ -113,7 +113,8 @@ class Importer:
             document = json.loads(data)
         except (ValueError, RecursionError) as error:
             line = getattr(error, "lineno", 1)
-            raise BadInput(f"{name}:{line}: no JSON ({clipped(str(error), 200)}).", advice="Check the file.") from None
+            reason = clipped(why_no_json(error), 200)
+            raise BadInput(f"{name}:{line}: no JSON ({reason}).", advice="Check the file.") from None
         items = document if isinstance(document, list) else [document]
         yield from self._items(((f"{name}: item {i}", item) for i, item in enumerate(items, 1)))
 
@@ -128,11 +129,9 @@ class Importer:
                         yield at, json.loads(line)
                     except (ValueError, RecursionError) as error:
                         column = getattr(error, "colno", 0)
-                        reason = getattr(
-                            error, "msg", "nested too deeply" if isinstance(error, RecursionError) else error
-                        )
+                        reason = getattr(error, "msg", None) or why_no_json(error)
                         place = f" at column {column}" if column else ""
-                        yield at, BadInput(f"no JSON: {clipped(str(reason), 200)}{place}")
+                        yield at, BadInput(f"no JSON: {clipped(reason, 200)}{place}")
 
         yield from self._items(parsed())
 

@@ -9,13 +9,15 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from governance.domain.calls import Call, ContentEvent
-from governance.errors import BadInput
+from governance.errors import BadInput, TooLarge
 from governance.ingest import wire_json, wire_protobuf
 from governance.ingest.batch import Batch, Problems
 from governance.ingest.body import Media, media_of, unpacked
 from governance.ingest.interpret import Source, call_of, event_name, event_of, is_content_event, problem_of_ids
 from governance.ingest.records import LogRecord, SpanRecord
 from governance.ingest.text import clipped, storable
+
+MAX_PARTS = 500_000
 
 
 def decode_traces(body: bytes, content_type: str, content_encoding: str = "", *, limit: int, system: str = "") -> Batch:
@@ -41,6 +43,7 @@ def decode_logs(body: bytes, content_type: str, content_encoding: str = "", *, l
 def traces(spans: Iterable[SpanRecord], system: str) -> Batch:
     """The calls of span records; a span that cannot be identified is rejected, with the reason."""
     calls: list[Call] = []
+    parts = 0
     problems = Problems()
     source: Source | None = None
     origin = None
@@ -51,13 +54,16 @@ def traces(spans: Iterable[SpanRecord], system: str) -> Batch:
         if source is None or span.origin is not origin:
             origin = span.origin
             source = Source(origin, system)
-        calls.append(call_of(span, source))
+        call = call_of(span, source)
+        parts = _within(parts, call)
+        calls.append(call)
     return Batch(calls=tuple(calls), rejected=problems.count, problems=problems.sentences)
 
 
 def logs(records: Iterable[LogRecord], system: str) -> Batch:
     """The content events of log records; one that no span can be found for is rejected, with the reason."""
     events: list[ContentEvent] = []
+    parts = 0
     problems = Problems()
     source: Source | None = None
     origin = None
@@ -71,8 +77,19 @@ def logs(records: Iterable[LogRecord], system: str) -> Batch:
             origin = record.origin
             source = Source(origin, system)
         if (event := event_of(record, source)) is not None:
+            parts = _within(parts, event)
             events.append(event)
     return Batch(content_events=tuple(events), rejected=problems.count, problems=problems.sentences)
+
+
+def _within(parts: int, more: Call | ContentEvent) -> int:
+    """The parts so far and these. TooLarge beyond what a body may hold: each takes more memory than its bytes show."""
+    parts += len(more.input) + len(more.output) + len(more.documents) + len(more.tool_calls)
+    if parts > MAX_PARTS:
+        raise TooLarge(
+            f"The body has more than {MAX_PARTS} messages, documents and tool calls.", advice="Send smaller batches."
+        )
+    return parts
 
 
 def _opened(body: bytes, content_type: str, content_encoding: str, limit: int) -> tuple[bytes, Media]:

@@ -19,6 +19,8 @@ _OPENING = frozenset("[{")
 _decode = json.JSONDecoder().decode
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 MAX_INTEGER = 2**53 - 1
+MAX_CONTAINERS = 1_500_000
+MAX_TEXTS = 1_000
 
 
 def storable(text: str) -> str:
@@ -77,7 +79,10 @@ def as_json(value: Any) -> str:
 
 
 def from_json(text: str) -> Any:
-    """The JSON value, or None when it is none."""
+    """The JSON value, or None when it is none; also when it has so many objects and lists that it would take many times
+    the memory of its text."""
+    if len(text) > MAX_CONTAINERS and text.count("{") + text.count("[") > MAX_CONTAINERS:
+        return None
     try:
         return pydantic_core.from_json(text, cache_strings="keys")  # four times as fast; no content in a cache
     except (ValueError, TypeError):  # also lone surrogates and deep nesting, which the standard library reads
@@ -86,6 +91,15 @@ def from_json(text: str) -> Any:
         return _decode(text)
     except (ValueError, RecursionError):
         return None
+
+
+def why_no_json(error: ValueError | RecursionError) -> str:
+    """What `json.loads` raised, in words for whoever sent the text."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)):
+        return str(error)
+    return "a number has too many digits"  # the interpreter's own words name its own functions
 
 
 def structure(value: Any) -> Any:
@@ -131,9 +145,9 @@ def as_number(value: Any) -> float | None:
 
 
 def as_texts(value: Any) -> tuple[str, ...]:
-    """A list of texts, also from a JSON list or one text."""
+    """A list of at most `MAX_TEXTS` texts, also from a JSON list or one text."""
     value = structure(value)
     if isinstance(value, (list, tuple)):
-        return tuple([text for item in value if (text := storable(as_text(item)))])
+        return tuple([text for item in value[:MAX_TEXTS] if (text := storable(as_text(item)))])
     text = storable(as_text(value))
     return (text,) if text else ()

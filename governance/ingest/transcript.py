@@ -7,6 +7,7 @@ SDK objects. A shape nobody knows is kept as its JSON text under its own type: n
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
 from typing import Any
 
 from governance.domain.calls import Document, Message, ToolCall
@@ -23,6 +24,8 @@ from governance.ingest.text import (
 )
 
 MAX_DEPTH = 24
+MAX_PARTS = 100_000
+"""So many messages, tool calls and documents a call has each by itself; the rest of a longer list is one, as JSON."""
 _ROLES = {"human": "user", "ai": "assistant", "model": "assistant", "bot": "assistant", "aimessagechunk": "assistant"}
 _TOOL_ROLES = frozenset({"tool", "function"})
 _CALL_TYPES = frozenset(
@@ -60,16 +63,20 @@ class Transcript:
     result whose call is unknown stays an input message of role "tool".
     """
 
-    __slots__ = ("_answered", "_by_id", "_heard", "calls", "documents", "finish_reasons", "input", "output", "system")
+    __slots__ = (
+        *("_answered", "_by_id", "_heard", "_unanswered"),
+        *("calls", "documents", "finish_reasons", "input", "output", "system"),
+    )
 
     def __init__(self) -> None:
         self.input: list[Message] = []
         self.output: list[Message] = []
-        self.calls: list[list[Any]] = []  # [id, name, arguments, result or None]
+        self.calls: list[list[Any]] = []  # [id, name, arguments, result or None, its place in this list]
         self.documents: list[Document] = []
         self.finish_reasons: list[str] = []
         self.system: list[Message] = []
         self._by_id: dict[str, list[Any]] = {}
+        self._unanswered: dict[str, list[int]] = {}  # by name, a heap of places in `calls`; some have a result by now
         self._heard = False
         self._answered = False
 
@@ -131,7 +138,7 @@ class Transcript:
             if isinstance(value, (str, dict)) and not (isinstance(value, dict) and "role" in value):
                 value = [value]
             if isinstance(value, list):
-                for part in value:
+                for part in self._fitting(value):
                     if not isinstance(part, dict):
                         self._content(self.system, part, "system", 0)
                     elif "role" in part:
@@ -151,13 +158,26 @@ class Transcript:
             return
         known = self._by_id.get(key) if key else None
         if known is not None and _agree(known[1], name) and (_agree(known[2], arguments) or _same(known[2], arguments)):
-            known[1] = known[1] or name
+            self._name(known, name)
             known[2] = known[2] or arguments
             return
-        entry: list[Any] = [key, name, arguments, None]
+        entry: list[Any] = [key, "", arguments, None, len(self.calls)]
         self.calls.append(entry)
+        self._name(entry, name)
         if key:
             self._by_id[key] = entry
+
+    def _name(self, entry: list[Any], name: str) -> None:
+        if name and not entry[1]:
+            entry[1] = name
+            heappush(self._unanswered.setdefault(name, []), entry[4])
+
+    def _first_unanswered(self, name: str) -> list[Any] | None:
+        """The first call of this name that has no result yet."""
+        places = self._unanswered.get(name, [])
+        while places and self.calls[places[0]][3] is not None:
+            heappop(places)
+        return self.calls[places[0]] if places else None
 
     def result(self, target: list[Message], id: Any, name: Any, value: Any) -> None:
         """A tool gave something back: joined to its call, or kept as a message where the call is not known."""
@@ -165,10 +185,10 @@ class Transcript:
         key, name = identity(id, 200), label(name, 200)
         entry = self._by_id.get(key) if key else None
         if entry is None and name and not key:
-            entry = next((c for c in self.calls if c[1] == name and c[3] is None), None)
+            entry = self._first_unanswered(name)
         if entry is not None and (entry[3] is None or entry[3] == text):
             entry[3] = text
-            entry[1] = entry[1] or name
+            self._name(entry, name)
         elif text:
             target.append(Message(role="tool", text=text))
 
@@ -177,9 +197,18 @@ class Transcript:
         self.call(id, name, arguments)
         if result is not None:
             if not self.calls:  # a span that says nothing but what came back
-                self.calls.append(["", "", "", None])
+                self.calls.append(["", "", "", None, 0])
             entry = self._by_id.get(identity(id, 200)) or self.calls[-1]
             entry[3] = storable(_flat(result))
+
+    def _fitting(self, items: list[Any]) -> list[Any]:
+        """The items; where there is no room for so many, the rest of them as one text, so that all is kept and examined
+        in memory that is bounded."""
+        room = MAX_PARTS - len(self.input) - len(self.output) - len(self.system) - len(self.calls) - len(self.documents)
+        if len(items) <= room:
+            return items
+        room = max(room, 0)
+        return [*items[:room], as_text(items[room:])]
 
     # -- messages ----------------------------------------------------------------------------------------------
 
@@ -189,7 +218,7 @@ class Transcript:
 
     def _messages(self, target: list[Message], value: Any, role: str, depth: int) -> None:
         if isinstance(value, list) and depth < MAX_DEPTH:
-            for item in value:
+            for item in self._fitting(value):
                 if isinstance(item, dict):
                     self.message(target, item, role, depth)
                 else:
@@ -246,7 +275,8 @@ class Transcript:
         if isinstance(audio := message.get("audio"), dict):
             self._part(target, {"type": "audio", **audio}, role, depth)
         calls = message.get("tool_calls") or message.get("toolCalls") or message.get("toolInvocations")
-        for call in structure(calls) if isinstance(structure(calls), list) else ():
+        calls = structure(calls)
+        for call in self._fitting(calls) if isinstance(calls, list) else ():
             self.request(call)
         if function := message.get("function_call") or message.get("function_call_name"):
             if isinstance(function, dict):
@@ -303,7 +333,7 @@ class Transcript:
             self.say(target, role, as_text(content))
 
     def _parts(self, target: list[Message], parts: list[Any], role: str, depth: int) -> None:
-        for part in parts:
+        for part in self._fitting(parts):
             if type(part) is dict and part.get("type") == "text" and type(text := part.get("content")) is str:
                 if text:
                     target.append(Message(role=role, text=storable(text)))
@@ -435,7 +465,7 @@ class Transcript:
             value = inner if isinstance(inner, list) else [value]
         if not isinstance(value, list):
             value = [value] if value else []
-        for item in value:
+        for item in self._fitting(value):
             if (document := document_of(item)) is not None:
                 self.documents.append(document)
 
@@ -445,6 +475,8 @@ def document_of(value: Any) -> Document | None:
     value = structure(value)
     if isinstance(value, str):
         return Document(text=storable(value)) if value else None
+    if isinstance(value, list):
+        return Document(text=storable(_flat(value))) if value else None
     if not isinstance(value, dict):
         return None
     inner = value.get("document")

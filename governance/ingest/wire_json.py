@@ -12,9 +12,9 @@ from typing import Any
 
 from governance.errors import BadInput, TooLarge
 from governance.ingest.records import Attributes, LogRecord, Origin, SpanEvent, SpanRecord
+from governance.ingest.text import MAX_CONTAINERS, why_no_json
 from governance.ingest.wire_protobuf import finite
 
-MAX_CONTAINERS = 1_500_000
 MAX_DEPTH = 100
 _STATUS = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
 _INTEGER = re.compile(r"-?[0-9]{1,20}\Z")
@@ -31,8 +31,9 @@ def parsed(data: bytes) -> dict[str, Any]:
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise BadInput(f"The body is no JSON ({reason}).", advice="Check the Content-Type and the exporter.") from None
+        raise BadInput(
+            f"The body is no JSON ({why_no_json(error)}).", advice="Check the Content-Type and the exporter."
+        ) from None
     if not isinstance(document, dict):
         raise BadInput("The body is no JSON object.", advice='OTLP/JSON starts with {"resourceSpans": ...}.')
     return document

@@ -22,7 +22,8 @@ from governance.ingest.body import MAX_MEMBERS, unpacked
 from governance.ingest.bounds import MAX_TOTAL
 from governance.ingest.interpret import EPOCH, TABLE
 from governance.ingest.otlp import decode_logs, decode_traces
-from governance.ingest.text import storable
+from governance.ingest.text import MAX_CONTAINERS, from_json, storable
+from governance.ingest.transcript import MAX_PARTS, Transcript
 from tests.ingest.building import (
     BODIES,
     JSON,
@@ -224,6 +225,7 @@ def test_json_of_a_wrong_type_says_where(document: Any, where: str) -> None:
         (b"\x0a\xff\xff", PROTOBUF, "", "ExportTraceServiceRequest"),
         (b"{", JSON, "", "no JSON"),
         (b"[" * 200_000, JSON, "", "no JSON"),
+        (b"[" + b"9" * 5000 + b"]", JSON, "", r"a number has too many digits"),
         (b"x", "text/plain", "", "Content-Type 'text/plain'"),
         (b"x", PROTOBUF, "br", "Content-Encoding 'br'"),
         (b"not gzip", PROTOBUF, "gzip", "corrupt"),
@@ -389,6 +391,69 @@ def test_10_000_messages_in_one_call_are_all_kept() -> None:
     assert [tool.result for tool in got.tool_calls] == [str(i) for i in range(5_000)]
     flat = {f"llm.input_messages.{i}.message.content": f"m{i}" for i in range(10_000)}
     assert [message.text for message in call(flat).input] == [f"m{i}" for i in range(10_000)]
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [
+        ("gen_ai.input.messages", [1] * (MAX_PARTS + 5)),
+        ("gen_ai.output.messages", [{"role": "assistant", "tool_calls": ["c"] * (MAX_PARTS + 5)}]),
+        ("gen_ai.input.messages", [{"role": "user", "content": ["p"] * (MAX_PARTS + 5)}]),
+        ("gen_ai.system_instructions", ["s"] * (MAX_PARTS + 5)),
+        ("gen_ai.retrieval.documents", ["d"] * (MAX_PARTS + 5)),
+    ],
+)
+def test_of_a_list_without_end_the_rest_is_one_text(attribute: str, value: list[Any]) -> None:
+    got = call({"gen_ai.operation.name": "chat", attribute: json.dumps(value)})
+    kept = [*(m.text for m in (*got.input, *got.output)), *(d.text for d in got.documents)]
+    kept += [tool.arguments for tool in got.tool_calls]
+    assert len(kept) == MAX_PARTS + 1
+    assert len(kept[-1]) > len(kept[0])
+    assert sum(text.count(kept[0]) for text in kept) == MAX_PARTS + 5
+
+
+def test_more_parts_than_a_body_may_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(otlp, "MAX_PARTS", 20)
+    many = {"attributes": {"gen_ai.input.messages": json.dumps([{"role": "user", "content": "x"}] * 7)}}
+    assert len(traces(trace_request(many, many)).calls) == 2
+    with pytest.raises(TooLarge, match="more than 20 messages"):
+        traces(trace_request(many, many, many))
+
+
+def test_json_in_an_attribute_that_would_take_many_times_its_memory_stays_text() -> None:
+    text = f"[{'{},' * MAX_CONTAINERS}1]"
+    assert from_json(text) is None
+    assert from_json(json.dumps(["[" * MAX_CONTAINERS])) is None
+    assert from_json(text.replace("{}", "10")) is not None
+
+
+def test_many_results_of_no_call_cost_no_more_each() -> None:
+    """A result without an id was looked for among all calls: 100,000 of them among 30,000 took a minute."""
+    asked = [{"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": str(i)}} for i in range(30)]}]
+    given = [{"role": "tool", "name": "f", "content": str(i)} for i in range(31)]
+    got = call({"gen_ai.input.messages": json.dumps(asked + given)})
+    assert [(tool.arguments, tool.result) for tool in got.tool_calls] == [(str(i), str(i)) for i in range(30)]
+    assert said(got.input) == [("tool", "30")]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["call", "result"]), st.sampled_from(["", "1", "2"]), st.sampled_from(["", "f", "g"]))
+    )
+)
+def test_a_result_without_an_id_joins_the_first_call_of_its_name_that_has_none(
+    steps: list[tuple[str, str, str]],
+) -> None:
+    transcript = Transcript()
+    for number, (kind, id, name) in enumerate(steps):
+        if kind == "call":
+            transcript.call(id, name, "" if number % 3 else str(number))
+            continue
+        first = next((c for c in transcript.calls if not id and name and c[1] == name and c[3] is None), None)
+        transcript.result(transcript.input, id, name, str(number))
+        if first is not None:
+            assert first[3] == str(number)
+    assert [entry[4] for entry in transcript.calls] == list(range(len(transcript.calls)))
 
 
 def test_the_system_of_a_key_decides_whatever_the_body_says() -> None:
