@@ -119,6 +119,8 @@ app = st.App(
             cookies=_cookies,
             hosts=_hosts,
             public_url=_public_url,
+            # Each page of the console is a file, and its address the file's name (`main.page`).
+            pages=frozenset(file.stem for file in (_HERE / "views").glob("*.py")),
             policy=identity.console_policy((Path(file_util.get_static_dir()) / "index.html").read_text("utf-8")),
         )
     ],

@@ -51,6 +51,8 @@ _LOG = structlog.get_logger("governance.signin")
 _TRANSACTION_SECONDS = 600
 _OPEN = ("/v1", "/healthz", "/readyz", "/metrics")
 _SIGN_IN = ("/signin", "/auth")
+_START = "overview"
+"""The page that is shown at "/": Streamlit knows a start page by no other address."""
 _PRIVATE = ("/media", "/_stcore/upload_file")
 """Files of people's sessions: evidence packages made for download, and what a browser sends."""
 _ASSETS = ("/_stcore", "/static", "/app/static", "/media", "/component")
@@ -173,15 +175,18 @@ class Identity:
         cookies: Cookies,
         hosts: frozenset[str],
         policy: str,
+        pages: frozenset[str],
         public_url: str = "",
     ) -> None:
         """`hosts` are the names the console answers to (against DNS rebinding); `policy` its
-        Content-Security-Policy; `public_url` is "" on a loopback trial."""
+        Content-Security-Policy; `pages` its pages' addresses without their slash; `public_url` is "" on a loopback
+        trial."""
         self._app = app
         self._gate = gate
         self._cookies = cookies
         self._hosts = hosts
         self._policy = policy
+        self._pages = pages
         self._public_url = public_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -219,6 +224,9 @@ class Identity:
             response = _led("/signin/password" if given else "/signin", target)
             await response(scope, receive, self._guarded(scope, send))
             return
+        elif _is_page(scope) and (other := self._elsewhere(scope)) is not None:
+            await other(scope, receive, self._guarded(scope, send))
+            return
         elif _under(path, _PRIVATE) and (given or not holder):
             words, status = ("Choose a password first.\n", 403) if given else ("Sign in first.\n", 401)
             refused = PlainTextResponse(words, status, {"Cache-Control": "no-store"})
@@ -228,6 +236,14 @@ class Identity:
 
     async def _holder(self, token: str) -> Actor | None:
         return await anyio.to_thread.run_sync(self._gate.actor, token) if token else None
+
+    def _elsewhere(self, scope: Scope) -> Response | None:
+        """The answer to an address at which no page is; Streamlit would show the start page, and a dialog over it."""
+        page = scope["path"].strip("/")
+        if page == _START:
+            query = scope["query_string"].decode("latin-1")
+            return RedirectResponse(f"/?{query}" if query else "/", 303)
+        return None if page in self._pages or not page else signin.missing_page()
 
     async def _misdirected(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":

@@ -11,7 +11,8 @@ from app.components import failure, ui
 from governance.domain.people import Permission
 
 ICON = str(Path(__file__).parent / "static" / "icon.svg")
-st.set_page_config(page_title="Governance console", page_icon=ICON, layout="wide", initial_sidebar_state=224)
+PRODUCT = "Governance console"
+st.set_page_config(page_title=PRODUCT, page_icon=ICON, layout="wide", initial_sidebar_state=224)
 
 
 def page(file: str, title: str, icon: str, *, shown: bool = True, default: bool = False) -> st.Page:
@@ -46,7 +47,7 @@ if not (reads or audits or manages):
 # A page that is not for this person keeps its address and says so there (`session.need`): a colleague's link is no dead
 # end.
 pages: dict[str, list[st.Page]] = {
-    "": [page("overview", "Overview", "space_dashboard", shown=reads, default=reads)],
+    "": [page("overview", "Overview", "space_dashboard", shown=reads, default=True)],
     "Review": [
         page("queue", "Queue", "inbox", shown=reads),
         page("case", "Case", "gavel", shown=False),
@@ -57,17 +58,21 @@ pages: dict[str, list[st.Page]] = {
         page("policies", "Policies", "policy", shown=reads),
         page("policy", "Policy", "policy", shown=False),
         page("change", "Policy change", "policy", shown=False),
-        page("audit", "Audit trail", "history_edu", shown=audits, default=audits and not reads),
-        page("admin", "Admin", "manage_accounts", shown=manages, default=not reads and not audits),
+        page("audit", "Audit trail", "history_edu", shown=audits),
+        page("admin", "Admin", "manage_accounts", shown=manages),
     ],
 }
 here = st.navigation(pages)
+if here.url_path == "" and not reads:
+    st.switch_page(f"views/{'audit' if audits else 'admin'}.py")
+st.set_page_config(page_title=f"{here.title} · {PRODUCT}")
 
 with st.sidebar:
     st.space("small")
     with st.container(gap="xxsmall"):
         st.markdown(f"**{words.name(actor.name)}**")
         st.caption(", ".join(session.roles()) or "No role")
+        st.caption(f"Times are {session.zone_words()}")
     session.change_password()
     st.button("Sign out", icon=":material/logout:", type="tertiary", on_click=st.logout)
 

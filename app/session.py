@@ -69,10 +69,12 @@ def change_password() -> None:
 
 def _to_sign_in(*, given: bool) -> None:
     if given:
-        with ui.notice("Choose a password first", "Somebody else gave you the one that you have.", "lock"):
+        with ui.notice(
+            "Choose a password first", "Somebody else gave you the one that you have.", "lock", whole_page=True
+        ):
             _link("Choose a password", "/signin/password")
     else:
-        with ui.notice("Please sign in", "After signing in you come back to this page.", "lock"):
+        with ui.notice("Please sign in", "After signing in you come back to this page.", "lock", whole_page=True):
             _link("Sign in", "/signin")
 
 
@@ -99,6 +101,13 @@ def zone() -> ZoneInfo | Any:
         return UTC
 
 
+def zone_words() -> str:
+    """'Europe/Berlin (UTC+01:00)': the zone of all times on the pages, and how far it is from UTC now."""
+    here = now()
+    from_utc = f"{here:%z}"
+    return f"{here.tzinfo} (UTC{from_utc[:3]}:{from_utc[3:]})" if here.utcoffset() else "UTC"
+
+
 def local(at: datetime) -> datetime:
     """A moment in the reader's own zone."""
     return at.astimezone(zone())
@@ -116,7 +125,12 @@ def may(permission: Permission, system: str | None = None, **facts: bool) -> boo
 def need(permission: Permission) -> None:
     """Stops a page that the person may not see, with a way on. The services check again whatever is done."""
     if not may(permission):
-        with ui.notice("This page is not for your role", f"You are signed in as {', '.join(roles()).lower()}.", "lock"):
+        with ui.notice(
+            "This page is not for your role",
+            f"You are signed in as {', '.join(roles()).lower()}. An administrator gives roles under Admin.",
+            "lock",
+            whole_page=True,
+        ):
             pass
         st.stop()
 

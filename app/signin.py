@@ -1,4 +1,5 @@
-"""The sign-in page: plain HTML that needs no script, with the console's own fonts and colours, light and dark.
+"""The sign-in page, and what stands where no page is: plain HTML that needs no script, with the console's own fonts
+and colours, light and dark.
 
 Every word that is not written here is escaped. The page allows nothing but its own style (by hash), fonts and icon.
 """
@@ -120,6 +121,15 @@ def provider_page(target: str, *, error: str = "", note: str = "", status: int =
         "<footer>You sign in with your organisation's account.</footer>"
     )
     return _page("Sign in to review AI decisions", body, status=status)
+
+
+def missing_page() -> HTMLResponse:
+    """For an address of no page."""
+    body = (
+        "<p>The address may be mistyped, or the page has moved. Nothing you decided is lost.</p>"
+        '<a class="press" href="/" autofocus>Open the start page</a>'
+    )
+    return _page("There is no page at this address", body, status=404)
 
 
 def sign_out_page() -> HTMLResponse:

@@ -327,7 +327,7 @@ def condition(path: str) -> str:
 
 def read(path: str, value: str) -> str:
     """Such a value: identifiers of a policy's parameters spelled out, what came with a call as it came."""
-    return value.replace("_", " ") if path.startswith("params.") else value
+    return (value.replace("_", " ") if path.startswith("params.") else value) or "not sent"
 
 
 def category(value: str) -> str:

@@ -41,6 +41,7 @@ def show(number: str, reason: str = "") -> None:
         "This page could not be loaded",
         "Nothing you decided is lost: every verdict is saved before the page says so.",
         "cloud_off",
+        whole_page=True,
     ):
         st.button("Try again", type="primary", icon=":material/refresh:", key="try-again")
     if reason.strip():

@@ -113,7 +113,8 @@ const pieces = (into, text, spans, pick, current) => {
       if (s.n) m.dataset.n = [s.n, ...(s.also || [])].join(", ")
       if (pick && s.id) {
         m.tabIndex = 0; m.setAttribute("role", "button"); m.setAttribute("aria-current", s.id === current)
-        m.onclick = () => pick(s.id); m.onkeydown = e => e.key === "Enter" && m.onclick() }
+        m.onclick = () => pick(s.id)
+        m.onkeydown = e => { if (e.key === "Enter" || e.key === " ") { e.preventDefault(); pick(s.id) } } }
       into.append(m) }
     at = s.end }
   into.append(chars.slice(at).join("")) }

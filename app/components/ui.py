@@ -150,13 +150,16 @@ def whole(text: str) -> str:
 
 
 @contextmanager
-def notice(title: str, text: str, icon: str) -> Iterator[None]:
-    """A box in place of what would be here: nothing yet, or an error. Yields the place for buttons."""
+def notice(title: str, text: str, icon: str, *, whole_page: bool = False) -> Iterator[None]:
+    """A box in place of what would be here: nothing yet, or an error. Yields the place for buttons.
+
+    Where it is the `whole_page`, its title is the page's.
+    """
     with st.container(border=True, horizontal_alignment="center"):
         st.space("medium")
-        st.markdown(f"### :material/{icon}: {title}", text_alignment="center", anchors=False)
+        st.markdown(f"{'#' if whole_page else '###'} :material/{icon}: {title}", text_alignment="center", anchors=False)
         st.markdown(text, text_alignment="center")
-        with st.container(horizontal=True, horizontal_alignment="center"):
+        with st.container(horizontal=True, horizontal_alignment="center", vertical_alignment="center"):
             yield
         st.space("medium")
 

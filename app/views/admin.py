@@ -270,18 +270,18 @@ with keys_tab, ui.panel("API keys", f"{len(open_keys)} open"):
                 tag = " :gray-badge[Revoked]" if key.revoked_at else " :orange-badge[Over]" if over else ""
                 st.markdown(f"**Key {key.id}** :gray[gov\\_{words.name(key.prefix)}…]{tag}", width="content")
                 may = ", ".join(words.SCOPE.get(scope, scope) for scope in key.scopes)
-                ends = f"open until {words.day(session.local(key.expires_at), now)}" if key.expires_at else "no end"
+                ends = (
+                    f"revoked {words.moment(session.local(key.revoked_at), now)}"
+                    if key.revoked_at
+                    else f"open until {words.day(session.local(key.expires_at), now)}"
+                    if key.expires_at
+                    else "no end"
+                )
                 used = f"used {words.ago(key.last_used_at, now)}" if key.last_used_at else "never used"
                 place = words.name(key.system) if key.system else "all systems"
                 st.caption(f"May {may} · {place} · {ends} · {used}", width="content")
-            why_not = "It is revoked already" if key.revoked_at else ""
-            if st.button(
-                "Revoke",
-                icon=":material/key_off:",
-                type="tertiary",
-                key=f"revoke-{key.id}",
-                disabled=bool(why_not),
-                help=why_not or None,
+            if not key.revoked_at and st.button(
+                "Revoke", icon=":material/key_off:", type="tertiary", key=f"revoke-{key.id}"
             ):
                 revoke(key)
     if st.button("Make an API key", icon=":material/add:", type="primary"):

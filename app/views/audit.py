@@ -68,7 +68,7 @@ title = (
     if state.verified
     else "Every action is recorded; the log waits to be verified"
 )
-with ui.header(title, f"{words.count(state.size, 'entry', 'entries')}{since_note} · who looked at original text, too"):
+with ui.header(title, f"{words.count(state.size, 'entry', 'entries')}{since_note} · times are {session.zone_words()}"):
     run_verify = st.button("Verify now", icon=":material/verified_user:", type="primary")
 if run_verify:
     verify()
@@ -108,7 +108,7 @@ with st.container(border=True):
         figures = [
             (
                 "Signed statement",
-                session.local(state.sealed_at).strftime("%H:%M") if state.sealed_at else "None yet",
+                words.moment(session.local(state.sealed_at), now).capitalize() if state.sealed_at else "None yet",
                 f"covers {waiting}",
             ),
             ("Entries", f"{state.size:,}", "append-only"),

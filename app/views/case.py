@@ -524,7 +524,8 @@ def bar_claim(case: CaseRow) -> None:
             else "Reviewers claim cases; your role reads them"
         )
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.caption(text, width="content")
+        # In plain sight: no key and no finger reaches the tip of a button that can't be pressed.
+        st.caption(f"{why_not}." if why_not and not live else text, width="content")
         if st.button(
             label,
             type="primary",
@@ -537,6 +538,7 @@ def bar_claim(case: CaseRow) -> None:
             st.rerun()
 
 
+st.set_page_config(page_title=f"Case {case.id} · Governance console")
 if case.state is not CaseState.DECIDED:
     with st.bottom:
         if case.state is CaseState.APPROVAL:

@@ -231,7 +231,8 @@ def deadline_spec(counts: tuple[tuple[str, str, int], ...], theme: str) -> dict[
         tooltip=["Severity", "When", "Cases"],
         color=alt.Color(
             "When:N",
-            scale=alt.Scale(domain=when, range=[t["red"], t["orange"], t["border"]]),
+            # Three quarters of grey: quieter than what is due, and still seen on either background (3 to 1).
+            scale=alt.Scale(domain=when, range=[t["red"], t["orange"], t["gray"] + "c0"]),
             legend=alt.Legend(
                 orient="top", title=None, labelColor=t["quiet"], labelFontSize=12, symbolType="square", offset=2
             ),

@@ -74,6 +74,7 @@ def work_note() -> list[str]:
 
 
 reviews = session.may(Permission.CLAIM_CASE) or session.may(Permission.DECIDE_ESCALATION)
+first = acts.next_case() if reviews and open_cases else None
 titles = [words.count(open_cases, "open case") if open_cases else "No case is open"]
 late = COUNTS["Overdue"]
 note = [f"{late} past the deadline" if late else "none past the deadline"] if open_cases else []
@@ -81,16 +82,20 @@ if reviews:
     note += work_note()
 if not session.may(Permission.DECIDE_CASE) and not reviews:
     note.append("you read cases; reviewers decide them")
+elif open_cases and first is None:
+    note.append("none waits for you")
 
 with ui.header(
     titles[0], " · ".join(note).capitalize() if note else "Cases that policies or users ask a person to look at"
 ):
     why_not = (
         ""
-        if reviews and open_cases
-        else "No case is open"
-        if reviews
+        if first
         else "Reviewers claim cases; your role reads them"
+        if not reviews
+        else "No case waits for you"
+        if open_cases
+        else "No case is open"
     )
     if st.button(
         "Start reviewing",
@@ -207,24 +212,22 @@ def first_reason(case: CaseRow) -> str:
     return "First because " + ", and ".join(reasons) + "."
 
 
-if view == "All open" and not narrowed and after is None and reviews:
-    first = acts.next_case()
-    if first is not None:
-        with st.container(border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-            with st.container(gap="xxsmall", width="content"):
-                st.caption("Next for you")
-                st.markdown(
-                    f"**Case {first.id}: {words.name(first.title)}** &ensp;{ui.severity(first.severity)} "
-                    f"{ui.due_badge(first.due_at, now)}"
-                )
-                st.caption(first_reason(first))
-            st.page_link(
-                "views/case.py",
-                label="Open",
-                icon=":material/arrow_forward:",
-                icon_position="right",
-                query_params={"id": str(first.id)},
+if view == "All open" and not narrowed and after is None and first is not None:
+    with st.container(border=True, horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        with st.container(gap="xxsmall", width="content"):
+            st.caption("Next for you")
+            st.markdown(
+                f"**Case {first.id}: {words.name(first.title)}** &ensp;{ui.severity(first.severity)} "
+                f"{ui.due_badge(first.due_at, now)}"
             )
+            st.caption(first_reason(first))
+        st.page_link(
+            "views/case.py",
+            label="Open",
+            icon=":material/arrow_forward:",
+            icon_position="right",
+            query_params={"id": str(first.id)},
+        )
 
 held = {row.held_by for row in rows if row.held_by is not None}
 holders = session.read(people.names, held) if held else {}

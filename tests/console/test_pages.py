@@ -140,6 +140,30 @@ def test_pages_are_for_their_roles_only(page: Page, name: str, allowed: set[str]
         assert (MARK[name] in {*labels(test), *(field.label for field in test.text_input)}) is (who in allowed), who
 
 
+def test_an_administrator_who_reads_no_calls_starts_at_the_audit_trail(page: Page) -> None:
+    test = page("", "admin")
+    assert title(test).startswith("Every action is recorded")
+    assert not test.exception
+
+
+def test_who_has_no_case_to_take_is_told_so_and_can_not_press(world: World, page: Page) -> None:
+    world.case()
+    test = page("queue", "compliance_officer")
+    (start,) = [button for button in test.button if button.label == "Start reviewing"]
+    assert start.disabled
+    assert "none waits for you" in spoken(test)
+    assert not next(b for b in page("queue", "reviewer").button if b.label == "Start reviewing").disabled
+
+
+def test_a_case_says_in_plain_sight_why_it_can_not_be_claimed(world: World, page: Page) -> None:
+    number = world.case()
+    assert "Reviewers claim cases; your role reads them." in spoken(page("case", "auditor", id=str(number)))
+
+
+def test_every_page_names_the_zone_of_its_times(page: Page) -> None:
+    assert "Times are UTC" in spoken(page("queue", "reviewer"))
+
+
 def test_what_only_others_can_do_is_not_asked_of_a_reviewer(world: World, page: Page) -> None:
     world.call()
     reviewer, officer = page("overview", "reviewer"), page("overview", "compliance_officer")

@@ -107,6 +107,7 @@ def build(application: Application, *, public_url: str = "", issuer: str = "") -
                 cookies=cookies,
                 hosts=hosts,
                 policy="default-src 'self'",
+                pages=frozenset({"overview", "queue", "case", "calls", "audit"}),
                 public_url=public_url,
             )
         ],

@@ -25,6 +25,7 @@ def asked(kind: str, path: str) -> list[dict[str, Any]]:
         cookies=identity.Cookies(secret=hashlib.sha256(b"test").digest(), https=False, hours=8),
         hosts=frozenset({"localhost"}),
         policy="default-src 'self'",
+        pages=frozenset({"queue"}),
     )
     headers = [(b"host", b"localhost"), (b"accept", b"text/html"), (b"cookie", b"governance_session=some-token")]
     scope = {"type": kind, "method": "GET", "path": path, "query_string": b"", "headers": headers}

@@ -55,6 +55,26 @@ def websocket_header(app: Any, headers: list[tuple[bytes, bytes]], host: str = "
     return next((str(message["text"]) for message in sent if message["type"] == "websocket.send"), "refused")
 
 
+def test_an_address_of_no_page_is_said_to_be_none(browser: Browser, password: str) -> None:
+    assert browser.get("/nonsense").headers["location"] == "/signin?next=%2Fnonsense"
+    sign_in(browser, password)
+    browser.post("/signin/password", {"password": password, "new": "four unrelated words"})
+    for path in ("/nonsense", "/queue/7", "/Queue"):
+        answer = browser.get(path)
+        assert answer.status_code == 404
+        assert "There is no page at this address" in answer.text
+        assert 'href="/"' in answer.text
+    for path in ("/", "/queue", "/queue/", "/case?id=5"):
+        assert browser.get(path).status_code == 200
+
+
+def test_the_start_page_by_its_name_is_at_the_root(browser: Browser, password: str) -> None:
+    sign_in(browser, password)
+    browser.post("/signin/password", {"password": password, "new": "four unrelated words"})
+    answer = browser.get("/overview?system=hr%26x")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/?system=hr%26x")
+
+
 def test_a_deep_link_survives_sign_in(browser: Browser, password: str) -> None:
     answer = browser.get("/case?id=5&q=a%26b")
     assert answer.status_code == 303
