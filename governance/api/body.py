@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any, NoReturn
 
 import anyio
 from starlette.requests import Request
 
-from governance.api.problems import TimedOut
+from governance.api.problems import TimedOut, UnsupportedMediaType
 from governance.errors import BadInput, Overloaded, TooLarge
 
+PLAIN = ("", "identity")
 IN_FLIGHT_BYTES = 64 * 2**20
 SECONDS = 60
 # A body that is refused is still read up to here and thrown away: a client that is busy sending sees no answer.
 _DRAIN_BYTES = 128 * 2**20
 _DRAIN_SECONDS = 10
 _SURROGATES = dict.fromkeys(range(55296, 57344), 65533) | {0: 0xFFFD}
+
+
+def coding_of(request: Request) -> str:
+    return request.headers.get("content-encoding", "").strip().lower()
 
 
 class Bodies:
@@ -28,8 +34,12 @@ class Bodies:
         self._in_flight = in_flight
         self._held = 0
 
-    async def read(self, request: Request) -> Held:
-        """The raw body, to be used as a context manager. Raises `TooLarge`, `Overloaded` or `TimedOut`."""
+    async def read(self, request: Request, codings: Collection[str] = PLAIN) -> Held:
+        """The raw body, to be used as a context manager. Raises `UnsupportedMediaType` for a Content-Encoding not among
+        `codings`, `TooLarge`, `Overloaded` or `TimedOut`."""
+        if (coding := coding_of(request)) not in codings:
+            taken = " or ".join([*(name for name in codings if name not in PLAIN), "no encoding"])
+            raise UnsupportedMediaType(f"The content encoding {coding[:40]!r} is not taken.", advice=f"Send {taken}.")
         held = Held(self)
         try:
             with anyio.fail_after(SECONDS):

@@ -49,7 +49,8 @@ def readiness(application: Application) -> list[Check]:
             found = [Check(name="database", ok=True, detail="answers")]
             found.append(_migrations(connection))
             if found[-1].ok:
-                found += [_worker(application, connection), _sealing(application, connection), _detectors(connection)]
+                found += [_recording(application), _worker(application, connection)]
+                found += [_sealing(application, connection), _detectors(connection)]
             return found
     except GovernanceError as error:
         return [Check(name="database", ok=False, detail=error.message)]
@@ -61,6 +62,12 @@ def readiness(application: Application) -> list[Check]:
 def _migrations(connection: sa.Connection) -> Check:
     current = migrate.current(connection) == migrate.head()
     return Check(name="migrations", ok=current, detail="current" if current else "run: governance db upgrade")
+
+
+def _recording(application: Application) -> Check:
+    """While its processes are away, all that is sent gets 503: that must be seen here, not by the senders alone."""
+    up = application.intake.up
+    return Check(name="recording", ok=up, detail="takes calls" if up else "the recording process is not there")
 
 
 def _worker(application: Application, connection: sa.Connection) -> Check:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from governance.api.access import key_holder
-from governance.api.body import Bodies
+from governance.api.body import PLAIN, Bodies, coding_of
 from governance.api.metrics import Metrics
 from governance.api.problems import UnsupportedMediaType
 from governance.domain.people import Scope
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _LOG = structlog.get_logger("governance.receiver")
 # Decoded objects take several times the bytes they came in: this many bodies at once, whatever waits.
 _DECODERS = 2
-_CODINGS = ("", "identity", "gzip")
+_CODINGS = (*PLAIN, "gzip")
 _MESSAGE_BYTES = 1_000
 _BODY = {
     "requestBody": {
@@ -45,14 +45,13 @@ def router(application: Application, bodies: Bodies, metrics: Metrics) -> APIRou
     async def receive(request: Request, signal: Signal) -> Response:
         actor = await key_holder(application, request, Scope.INGEST)
         content_type = request.headers.get("content-type", "")
-        coding = request.headers.get("content-encoding", "").strip().lower()
-        _refuse_unknown(content_type, coding)
-        with await bodies.read(request) as content:
+        _refuse_unknown(content_type)
+        with await bodies.read(request, _CODINGS) as content:
             body = Body(
                 signal=signal,
                 content=content,
                 content_type=content_type,
-                coding=coding,
+                coding=coding_of(request),
                 system=actor.system,
                 limit=bodies.limit,
             )
@@ -81,15 +80,11 @@ def router(application: Application, bodies: Bodies, metrics: Metrics) -> APIRou
     return routes
 
 
-def _refuse_unknown(content_type: str, coding: str) -> None:
+def _refuse_unknown(content_type: str) -> None:
     if media_of(content_type) is None:
         raise UnsupportedMediaType(
             f"The content type {content_type[:80]!r} is not taken.",
             advice="Send application/x-protobuf or application/json.",
-        )
-    if coding not in _CODINGS:
-        raise UnsupportedMediaType(
-            f"The content encoding {coding[:40]!r} is not taken.", advice="Send gzip, or no encoding."
         )
 
 

@@ -38,7 +38,9 @@ def _words(item: Any) -> str:
         return "no such field"
     if item["type"] == "missing":
         return "missing"
-    return str(item["msg"]).rstrip(".")
+    if item["type"] in ("model_type", "dict_type"):
+        return "an object is needed"
+    return str(item["msg"]).removeprefix("Value error, ").rstrip(".")
 
 
 def place(location: tuple[int | str, ...]) -> str:

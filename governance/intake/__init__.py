@@ -51,6 +51,11 @@ class Taken:
 
 
 class Intake(Protocol):
+    @property
+    def up(self) -> bool:
+        """Whether bodies are taken now."""
+        ...
+
     def take(self, body: Body) -> Future[Taken]:
         """Done when the body is committed; fails with `BadInput`, `TooLarge` or `Overloaded`. Does not block."""
         ...
@@ -68,6 +73,8 @@ class Decoded:
 
 class LocalIntake:
     """Hands over to this process's recorder, whose thread decodes and writes."""
+
+    up = True
 
     def __init__(self, recorder: Callable[[], Recorder]) -> None:
         self._recorder = recorder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 from pathlib import Path
@@ -106,6 +107,20 @@ def test_what_is_no_json_is_refused_in_words(http: Http, key: str, content: byte
     assert answer.status_code == 400
     assert "Traceback" not in answer.text
     assert "sys." not in answer.text
+
+
+def test_a_packed_body_is_refused_by_name_where_it_is_not_taken(http: Http, key: str) -> None:
+    packed = gzip.compress(json.dumps(asked("x")).encode())
+    for path in ("/v1/check", "/v1/reports"):
+        answer = http("POST", path, key=key, content=packed, headers={"Content-Encoding": "gzip"})
+        assert (answer.status_code, answer.json()["status"]) == (415, 415)
+        assert "'gzip' is not taken. Send no encoding." in answer.json()["detail"]
+
+
+def test_errors_do_not_name_our_classes(http: Http, key: str) -> None:
+    assert "CheckIn" not in http("POST", "/v1/check", key=key, json=[]).text
+    both = http("POST", "/v1/reports", key=key, json={"why": "x"})
+    assert both.json()["detail"].startswith("body: give either trace_id or call_id.")
 
 
 def test_nul_and_lone_surrogates_are_checked_all_the_same(http: Http, key: str) -> None:

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from governance.bootstrap import Application
 from governance.domain.people import Scope
+from governance.intake import LocalIntake
 from governance.store import tables as t
 from tests.api.conftest import Http, key_for
 from tests.serving import traces
@@ -149,7 +150,7 @@ def test_the_checkpoint_is_public_signed_text(application: Application, http: Ht
     assert text.startswith(application.settings.log_origin)
 
 
-def test_alive_is_not_the_same_as_ready(application: Application, http: Http) -> None:
+def test_alive_is_not_the_same_as_ready(application: Application, http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
     assert http("GET", "/healthz").status_code == 200
     answer = http("GET", "/readyz")
     assert answer.status_code == 503
@@ -159,6 +160,12 @@ def test_alive_is_not_the_same_as_ready(application: Application, http: Http) ->
         row = {"id": 1, "name": "w", "policy_set": "", "started_at": now, "seen_at": now}
         transaction.connection.execute(t.worker.insert().values(**row))
     assert http("GET", "/readyz").status_code == 200
+    monkeypatch.setattr(LocalIntake, "up", False)
+    answer = http("GET", "/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["checks"]["recording"] == {"ok": False, "detail": "the recording process is not there"}
+    assert 'governance_ready{check="recording"} 0.0' in http("GET", "/metrics").text
+    monkeypatch.undo()
     with application.database.write() as transaction:
         silent = now - int(timedelta(minutes=2).total_seconds() * 1_000_000)
         transaction.connection.execute(t.worker.update().values(seen_at=silent))
