@@ -6,8 +6,7 @@ Exactness before speed: what is skipped is skipped because it is known to answer
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -26,7 +25,7 @@ from governance.domain.decisions import (
     Severity,
 )
 from governance.domain.findings import DetectorFailure, Finding
-from governance.engine.sequence import Row, content_of, rows
+from governance.engine.sequence import Row, Telling, content_of, rows
 from governance.policy.conditions import Condition, ConditionFailed, Language, Silence, paths_of
 from governance.policy.explain import clean, fill
 from governance.policy.policy import Exemption, Policy, PolicySet
@@ -57,9 +56,11 @@ class _Applicable:
 
     numbers: tuple[int, ...]
     silence: Silence
-    sequences: tuple[int, ...]
-    silence_of_sequences: Silence
-    alone: dict[tuple[object, ...], bool]
+    sequences: tuple[tuple[PolicyScope, tuple[int, ...]], ...]
+
+    @property
+    def all(self) -> tuple[int, ...]:
+        return self.numbers + tuple(number for _, numbers in self.sequences for number in numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +115,8 @@ class Engine:
         self._applicable: dict[tuple[object, ...], _Applicable] = {}
         self._silences: dict[tuple[int, ...], Silence] = {}
         self._readers: dict[tuple[str, str, PartKind | None], tuple[tuple[int, str], ...]] = {}
-        about_sequences = " ".join(policy.when for policy in deciding if policy.scope is not PolicyScope.CALL)
-        words = set(re.findall(r"\w+", about_sequences))
-        self._remembers_alone = "call" not in words
-        self._read_alone = tuple(reader for name, reader in _ALONE_READERS.items() if name in words)
+        self._telling = Telling(" ".join(policy.when for policy in deciding if policy.scope is not PolicyScope.CALL))
+        self._quiet_rows: dict[Hashable, bool] = {}
 
     def _prepare(self, policy: Policy) -> _Ready:
         return _Ready(
@@ -150,24 +149,19 @@ class Engine:
         applicable = self._about(call)
         read: dict[int, list[tuple[int, str]]] = {}
         if findings:
-            about = frozenset(applicable.numbers + applicable.sequences)
+            about = frozenset(applicable.all)
             for position, finding in enumerate(findings):
                 for number, alias in self._readers_of(finding):
                     if number in about:
                         read.setdefault(number, []).append((position, alias))
         context = self._language.call(call)
         silent = applicable.silence.holds(context)
-        if (
-            silent
-            and not read
-            and not failures
-            and (not applicable.sequences or self._quiet_alone(applicable, call, context, sequence))
-        ):
+        if silent and not read and not failures and not applicable.sequences:
             return self._quiet
         failed = {failure.detector: failure.reason for failure in failures}
         names = {(part.kind, part.index): part.content.name for part in parts} if read else {}
         outcomes: list[PolicyOutcome] = []
-        for number in applicable.numbers:
+        for number in applicable.numbers if read or failed or not silent else ():
             ready = self._ready[number]
             seen = read.get(number)
             broken = sorted(name for name in ready.detectors if name in failed) if failed else []
@@ -184,45 +178,12 @@ class Engine:
                 outcome = self._judge(ready, call, context, findings, seen, names, broken, failed, around)
                 if outcome is not None:
                     outcomes.append(outcome)
-        return self.combine(outcomes)
+        return self.combine(outcomes) if outcomes else self._quiet
 
     @property
     def language(self) -> Language:
         """CEL, typed for this set."""
         return self._language
-
-    def _quiet_alone(self, applicable: _Applicable, call: Call, context: Message, sequence: steps.Sequence) -> bool:
-        """Whether no policy about sequences minds a call that is the only known step, with nothing in it that steps
-        tell. Exact, and no more: False may also say that it was not asked.
-
-        Such steps differ only in a few circumstances; where conditions read nothing else, the answer is remembered.
-        """
-        if sequence.others or sequence.left_out or call.documents or call.tool_calls:
-            return False
-        key: tuple[object, ...] = ()
-        if self._remembers_alone:
-            if self._read_alone:
-                key = tuple([reader(call) for reader in self._read_alone])
-            known = applicable.alone.get(key)
-            if known is not None:
-                return known
-        only = self._language.step(
-            call,
-            order=1,
-            current=True,
-            kind=call.kind.value,
-            name=call.name,
-            seconds=0.0,
-            tools=(),
-            documents=(),
-            findings=(),
-        )
-        quiet = applicable.silence_of_sequences.holds(context, [only])
-        if self._remembers_alone:
-            if len(applicable.alone) >= _CACHED:
-                applicable.alone.clear()
-            applicable.alone[key] = quiet
-        return quiet
 
     def _sequences(
         self,
@@ -244,29 +205,47 @@ class Engine:
             findings=tuple(findings),
             failures=tuple(failures),
         )
-        for scope in (PolicyScope.TRACE, PolicyScope.SESSION):
-            numbers = tuple(number for number in applicable.sequences if self._ready[number].policy.scope is scope)
-            if not numbers:
-                continue
+        of: list[steps.Step] | None = None
+        for scope, numbers in applicable.sequences:
             theirs = [step for step in sequence.others if _belongs(step.call, call, scope)]
-            found, left_out = rows(theirs, current)
-            bare = [self._step(row, []) for row in found]
-            silent = not all_ and self._silence_of(numbers).holds(context, bare)
-            mine: dict[int, dict[int, list[tuple[Finding, str, str]]]] = {}
-            for place, row in enumerate(found):
-                for finding, name in row.findings:
-                    for number, alias in self._readers_of(finding):
-                        mine.setdefault(number, {}).setdefault(place, []).append((finding, alias, name))
+            if of is None or [*map(id, theirs)] != [*map(id, of)]:  # most sessions are of one trace
+                of = theirs
+                found, left_out = rows(theirs, current)
+                mine = self._asked(found)
+            silent = not all_ and self._silent(numbers, context, found)
             for number in numbers:
                 ready = self._ready[number]
                 doubts = tuple(_doubts(theirs, ready.detectors))
                 asked = mine.get(number, {})
                 if silent and not asked and not doubts and not any(one.detector in ready.detectors for one in failures):
                     continue
-                read = [self._step(row, asked[place]) if place in asked else bare[place] for place, row in
-                        enumerate(found)]  # fmt: skip
+                read = [self._step(row, asked.get(place, ())) for place, row in enumerate(found)]
                 named = tuple((finding, name) for place in sorted(asked) for finding, _, name in asked[place])
                 yield number, _Around(read, named, left_out + sequence.left_out, doubts)
+
+    def _asked(self, found: Sequence[Row]) -> dict[int, dict[int, list[tuple[Finding, str, str]]]]:
+        """By policy and place in the sequence: its findings, each with the policy's name of the detector and the name
+        of the part."""
+        mine: dict[int, dict[int, list[tuple[Finding, str, str]]]] = {}
+        for place, row in enumerate(found):
+            for finding, name in row.findings:
+                for number, alias in self._readers_of(finding):
+                    mine.setdefault(number, {}).setdefault(place, []).append((finding, alias, name))
+        return mine
+
+    def _silent(self, numbers: tuple[int, ...], context: Message, found: Sequence[Row]) -> bool:
+        """Whether none of these policies minds the rows, whatever was found in them left out; remembered by what their
+        conditions read."""
+        key = self._telling.key(found)
+        if key is None:
+            return self._silence_of(numbers).holds(context, [self._step(row, ()) for row in found])
+        known = self._quiet_rows.get((numbers, key))
+        if known is None:
+            known = self._silence_of(numbers).holds(context, [self._step(row, ()) for row in found])
+            if len(self._quiet_rows) >= _CACHED:
+                self._quiet_rows.clear()
+            self._quiet_rows[numbers, key] = known
+        return known
 
     def _step(self, row: Row, findings: Iterable[tuple[Finding, str, str]]) -> Message:
         return self._language.step(
@@ -303,7 +282,7 @@ class Engine:
             if applicable.sequences
             else ()
         )
-        for number in sorted(applicable.numbers + applicable.sequences):
+        for number in sorted(applicable.all):
             ready, seen = self._ready[number], read.get(number, [])
             yield Reading(
                 policy=ready.policy,
@@ -325,8 +304,12 @@ class Engine:
         if found is None:
             covering = [number for number, ready in enumerate(self._ready) if ready.policy.applies_to.covers(call)]
             numbers = tuple(number for number in covering if self._ready[number].policy.scope is PolicyScope.CALL)
-            sequences = tuple(number for number in covering if self._ready[number].policy.scope is not PolicyScope.CALL)
-            found = _Applicable(numbers, self._silence_of(numbers), sequences, self._silence_of(sequences), {})
+            sequences = tuple(
+                (scope, theirs)
+                for scope in (PolicyScope.TRACE, PolicyScope.SESSION)
+                if (theirs := tuple(number for number in covering if self._ready[number].policy.scope is scope))
+            )
+            found = _Applicable(numbers, self._silence_of(numbers), sequences)
             if len(self._applicable) >= _CACHED:
                 self._applicable.clear()
             self._applicable[key] = found
@@ -514,17 +497,6 @@ def _name_of(finding: Finding, names: Mapping[tuple[PartKind, int], str]) -> str
 
 def _controls(policy: Policy) -> dict[str, tuple[str, ...]]:
     return {framework: tuple(identifiers) for framework, identifiers in policy.controls.items()}
-
-
-_ALONE_READERS: Mapping[str, Callable[[Call], object]] = {
-    "kind": lambda call: call.kind,
-    "name": lambda call: call.name,
-    "system": lambda call: call.system,
-    "model": lambda call: call.model,
-    "user": lambda call: call.user,
-    "failed": lambda call: bool(call.error),
-}
-"""What tells one only step without tools, documents and findings from another."""
 
 
 def _belongs(other: Call, call: Call, scope: PolicyScope) -> bool:

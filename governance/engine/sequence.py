@@ -7,8 +7,8 @@ call that it carries is a step of its own after it, so that "read, then sent" ha
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Hashable, Sequence
+import re
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -47,8 +47,10 @@ def rows(others: Sequence[Step], current: Step) -> tuple[list[Row], int]:
     ordered = sorted([*others, current], key=lambda step: step.call.started_at)
     seen: set[Hashable] = set()
     found: list[Row] = []
+    # Which message was said before tells only where a finding in it counts.
+    messages = any(step.findings for step in ordered)
     for step in ordered:
-        found.extend(_unrolled(step, step is current, seen))
+        found.extend(_unrolled(step, step is current, seen, messages))
     kept = _kept(found)
     for number, row in enumerate(kept, 1):
         row.order = number
@@ -69,25 +71,27 @@ def _kept(found: list[Row]) -> list[Row]:
     return [found[number] for number in sorted(chosen)]
 
 
-def _unrolled(step: Step, current: bool, seen: set[Hashable]) -> list[Row]:
+def _unrolled(step: Step, current: bool, seen: set[Hashable], messages: bool) -> list[Row]:
     call = step.call
     own = Row(call=call, current=current, kind=call.kind.value, name=call.name, began=call.started_at)
     found = [own]
     places: dict[tuple[PartKind | None, int], tuple[Row, str]] = {(None, 0): (own, "")}
     tool = own
     asked = max((number for number, part in enumerate(step.parts) if part.kind is PartKind.INPUT), default=-1)
-    times: Counter[Hashable] = Counter()
+    times: dict[Hashable, int] = {}
     # A tool's span is that tool call: its arguments and its result are one step.
     alone = call.kind is CallKind.TOOL
     for number, (part, content) in enumerate(zip(step.parts, step.content, strict=True)):
-        times[content] += 1
+        kind = part.content.kind
+        if kind is ContentKind.MESSAGE and not messages:
+            continue
+        times[content] = times.get(content, 0) + 1
         new = _is_new(part, content, seen)
         if number == asked:
             # What a user says again in another interaction is no history, though the words are the same.
             turn = ("turn", call.trace_id, content, times[content])
             new = turn not in seen
             seen.add(turn)
-        kind = part.content.kind
         row = own
         if kind is ContentKind.TOOL_CALL and not alone:
             tool = Row(call=call, current=current, kind=CallKind.TOOL.value, name=part.content.name, began=own.began)
@@ -124,6 +128,63 @@ def _is_new(part: Part, content: Hashable, seen: set[Hashable]) -> bool:
     known = named in seen or nameless in seen or (not part.reference and any_ in seen)
     seen.update((named, any_))
     return not known
+
+
+class Telling:
+    """What rows without findings are told apart by, for these conditions: to equal keys they give equal answers.
+
+    Read from the conditions' words, so that more may be told apart than must be, never less.
+    """
+
+    def __init__(self, conditions: str) -> None:
+        words = set(re.findall(r"\w+", conditions))
+        self._calls_differ = "call" in words
+        self._readers = [reader for name, reader in _READERS.items() if name in words]
+        if "documents" in words:
+            self._readers.append(_documents_reader(conditions))
+        self._known: dict[Hashable, Hashable] = {}
+
+    def key(self, found: Sequence[Row]) -> Hashable | None:
+        """None where conditions read more than rows. A row's `order` is its place in the key."""
+        if self._calls_differ:
+            return None
+        readers, known = self._readers, self._known
+        keys = []
+        for row in found:
+            one = (row.current, *[reader(row) for reader in readers])
+            keys.append(known.setdefault(one, one))  # most rows are alike: long keys take little room
+        if len(known) > _KEYS:
+            known.clear()
+        return tuple(keys)
+
+
+_KEYS = 1024
+_READERS: Mapping[str, Callable[[Row], Hashable]] = {
+    "kind": lambda row: row.kind,
+    "name": lambda row: row.name,
+    "system": lambda row: row.call.system,
+    "model": lambda row: row.call.model,
+    "user": lambda row: row.call.user,
+    "failed": lambda row: bool(row.call.error),
+    "seconds": lambda row: row.seconds,
+    "tools": lambda row: tuple(row.tools),
+}
+"""The fields of a step that its place in the sequence does not say; `findings` there are none."""
+_BOUND = re.compile(r"\bdocuments\s*\.\s*(?:exists|all|exists_one|map)\s*\(\s*(\w+)\s*,(?!\s*\w+\s*,)")
+
+
+def _documents_reader(conditions: str) -> Callable[[Row], Hashable]:
+    """Reads of documents what conditions do: by the variables that stand for one; all, where one is used otherwise."""
+    variables = _BOUND.findall(conditions)
+    names = "|".join(sorted(set(variables)))
+    used = re.findall(rf"\b(?:{names})\b(?:\s*\.\s*(\w+)|\s*,)?", conditions) if names else []
+    # Once in each macro a variable is named and not read: there a comma follows it.
+    if len(variables) < len(re.findall(r"\bdocuments\b", conditions)) or used.count("") > len(variables):
+        used = ["id", "score"]
+    id_, score = "id" in used, "score" in used
+    return lambda row: tuple(
+        (document.labels, document.id if id_ else None, document.score if score else None) for document in row.documents
+    )
 
 
 def content_of(parts: Sequence[Part]) -> tuple[Content, ...]:

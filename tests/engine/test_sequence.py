@@ -186,15 +186,35 @@ STEP_CONDITIONS = [
     "steps.exists(s, s.system == call.system && call.inputs > 1)",
     "steps[1].order == 2",
     "steps.all(s, s.documents.size() == 0 && s.tools.size() == 0)",
+    "steps.exists(s, s.documents.exists(d, 'external' in d.labels))",
+    "steps.exists(s, s.documents.exists(d, d.id == 'b') && s.tools.size() == 0)",
+    "steps.exists(s, s.documents.exists(d, has(d.score) && d.score > 0.5))",
+    "steps.exists(s, s.documents.filter(d, 'external' in d.labels).exists(e, e.id == 'a'))",
+    "steps.exists(s, s.documents.map(d, d).exists(e, e.score > 0.5))",
+    "steps.exists(s, s.documents.size() > 0 && s.documents[0].id == 'b')",
+    "steps.exists(s, s.documents.exists(d, 'external' in d.labels)) && steps.exists(s, s.model == 'other')",
+    "steps.exists(s, s.seconds > 2.0 && 'send' in s.tools)",
+    "steps.size() == 1 && call.inputs > 0",
+    "steps.exists(s, s.name == 'run')",
 ]
 
 
-@settings(max_examples=80)
+def retrieved(number: int, id_: str, score: float | None = None, *labels: str, **changes: Any) -> Step:
+    documents = (Document(id=id_, text=f"{number}", score=score, labels=labels),)
+    return step(number, kind=CallKind.RETRIEVAL, documents=documents, **changes)
+
+
+STEPS = [
+    plain(1), plain(2, error="x"), plain(3, kind=CallKind.LLM), plain(6, model="other"), sent(4), read(5),
+    sent(7, name="run"), retrieved(8, "a", 0.9, "external"), retrieved(9, "b", 0.2),
+    retrieved(10, "b", None, "external"), retrieved(11, "a", 0.2, "external", "internal"),
+]  # fmt: skip
+
+
+@settings(max_examples=250)
 @given(
     st.lists(st.sampled_from(STEP_CONDITIONS), min_size=1, max_size=3),
-    st.lists(
-        st.sampled_from([plain(1), plain(2, error="x"), plain(3, kind=CallKind.LLM), sent(4), read(5)]), max_size=3
-    ),
+    st.lists(st.sampled_from(STEPS), max_size=6),
     st.booleans(),
 )
 def test_what_is_skipped_would_have_said_nothing(conditions: list[str], calls: list[Step], together: bool) -> None:
@@ -215,6 +235,22 @@ def test_what_is_skipped_would_have_said_nothing(conditions: list[str], calls: l
             except Exception:
                 holds = True
             assert (reading.policy.id in fired) is holds, reading.policy.when
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("when", STEP_CONDITIONS)
+def test_what_is_remembered_of_one_sequence_is_so_of_another(
+    when: str, backwards: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One engine decides one sequence after the other, and forgets as little as it can; another never remembers."""
+    made = PolicySet([policy(scope="trace", when=when, then={"explain": "x"})])
+    engine, forgetful = Engine(made), Engine(made)
+    monkeypatch.setattr(forgetful._telling, "key", lambda _rows: None)
+    sequences = [(*others, current) for current in STEPS for others in [(), *((one,) for one in STEPS), STEPS]]
+    for *others, current in reversed(sequences) if backwards else sequences:
+        around = Steps(others=tuple(one for one in others if one is not current))
+        values = (current.call, current.parts, current.findings, current.failures, around)
+        assert engine.decide(*values) == forgetful.decide(*values), [step.call.span_id for step in around.others]
 
 
 def test_policies_about_a_call_know_no_steps() -> None:
