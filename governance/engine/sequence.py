@@ -77,7 +77,9 @@ def _unrolled(step: Step, current: bool, seen: set[Hashable], messages: bool) ->
     found = [own]
     places: dict[tuple[PartKind | None, int], tuple[Row, str]] = {(None, 0): (own, "")}
     tool = own
-    asked = max((number for number, part in enumerate(step.parts) if part.kind is PartKind.INPUT), default=-1)
+    asked = -1
+    if messages:
+        asked = max((number for number, part in enumerate(step.parts) if part.kind is PartKind.INPUT), default=-1)
     times: dict[Hashable, int] = {}
     # A tool's span is that tool call: its arguments and its result are one step.
     alone = call.kind is CallKind.TOOL

@@ -283,7 +283,11 @@ def _segments(
 
     def close(stop: int) -> None:
         size = stop - begin
-        parts = -(-size // SEGMENT) or 1
+        if size <= SEGMENT:
+            starts.append(begin)
+            stops.append(stop)
+            return
+        parts = -(-size // SEGMENT)
         for part in range(parts):
             starts.append(begin + part * size // parts)
             stops.append(begin + (part + 1) * size // parts)
