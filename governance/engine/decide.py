@@ -6,7 +6,7 @@ Exactness before speed: what is skipped is skipped because it is known to answer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -116,7 +116,7 @@ class Engine:
         self._silences: dict[tuple[int, ...], Silence] = {}
         self._readers: dict[tuple[str, str, PartKind | None], tuple[tuple[int, str], ...]] = {}
         self._telling = Telling(" ".join(policy.when for policy in deciding if policy.scope is not PolicyScope.CALL))
-        self._quiet_rows: dict[Hashable, bool] = {}
+        self._quiet_rows: dict[tuple[tuple[int, ...], bytes], bool] = {}
 
     def _prepare(self, policy: Policy) -> _Ready:
         return _Ready(

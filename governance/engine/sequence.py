@@ -7,6 +7,7 @@ call that it carries is a step of its own after it, so that "read, then sent" ha
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -144,24 +145,16 @@ class Telling:
         self._readers = [reader for name, reader in _READERS.items() if name in words]
         if "documents" in words:
             self._readers.append(_documents_reader(conditions))
-        self._known: dict[Hashable, Hashable] = {}
 
-    def key(self, found: Sequence[Row]) -> Hashable | None:
-        """None where conditions read more than rows. A row's `order` is its place in the key."""
+    def key(self, found: Sequence[Row]) -> bytes | None:
+        """16 bytes, however much is told; None where conditions read more than rows. A row's `order` is its place."""
         if self._calls_differ:
             return None
-        readers, known = self._readers, self._known
-        keys = []
-        for row in found:
-            one = (row.current, *[reader(row) for reader in readers])
-            keys.append(known.setdefault(one, one))  # most rows are alike: long keys take little room
-        if len(known) > _KEYS:
-            known.clear()
-        return tuple(keys)
+        told = repr([(row.current, *[reader(row) for reader in self._readers]) for row in found])
+        return hashlib.blake2b(told.encode(), digest_size=16).digest()
 
 
-_KEYS = 1024
-_READERS: Mapping[str, Callable[[Row], Hashable]] = {
+_READERS: Mapping[str, Callable[[Row], object]] = {
     "kind": lambda row: row.kind,
     "name": lambda row: row.name,
     "system": lambda row: row.call.system,
@@ -169,13 +162,13 @@ _READERS: Mapping[str, Callable[[Row], Hashable]] = {
     "user": lambda row: row.call.user,
     "failed": lambda row: bool(row.call.error),
     "seconds": lambda row: row.seconds,
-    "tools": lambda row: tuple(row.tools),
+    "tools": lambda row: row.tools,
 }
 """The fields of a step that its place in the sequence does not say; `findings` there are none."""
 _BOUND = re.compile(r"\bdocuments\s*\.\s*(?:exists|all|exists_one|map)\s*\(\s*(\w+)\s*,(?!\s*\w+\s*,)")
 
 
-def _documents_reader(conditions: str) -> Callable[[Row], Hashable]:
+def _documents_reader(conditions: str) -> Callable[[Row], object]:
     """Reads of documents what conditions do: by the variables that stand for one; all, where one is used otherwise."""
     variables = _BOUND.findall(conditions)
     names = "|".join(sorted(set(variables)))
@@ -184,9 +177,9 @@ def _documents_reader(conditions: str) -> Callable[[Row], Hashable]:
     if len(variables) < len(re.findall(r"\bdocuments\b", conditions)) or used.count("") > len(variables):
         used = ["id", "score"]
     id_, score = "id" in used, "score" in used
-    return lambda row: tuple(
+    return lambda row: [
         (document.labels, document.id if id_ else None, document.score if score else None) for document in row.documents
-    )
+    ]
 
 
 def content_of(parts: Sequence[Part]) -> tuple[Content, ...]:
