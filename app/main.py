@@ -72,7 +72,7 @@ with st.sidebar:
     with st.container(gap="xxsmall"):
         st.markdown(f"**{words.name(actor.name)}**")
         st.caption(", ".join(session.roles()) or "No role")
-        st.caption(f"Times are {session.zone_words()}")
+        st.caption(f"Times: {session.zone_words()}")
     session.change_password()
     st.button("Sign out", icon=":material/logout:", type="tertiary", on_click=st.logout)
 

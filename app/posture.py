@@ -221,9 +221,9 @@ def deviations(
         if absent(detector):
             found.append(
                 Deviation(
-                    what=f"The detector for {words.detector(detector.name).lower()} does not work here.",
+                    what=f"The detector for {words.within(words.detector(detector.name))} does not work here.",
                     detail="Its policies do what they say for that case; nothing passes unchecked.",
-                    note=f"Since {words.moment(detector.absent_since or detector.since, now)}",
+                    note=f"Since {words.moment((detector.absent_since or detector.since).astimezone(now.tzinfo), now)}",
                     page="policies",
                     query=(("show", "Needs attention"),),
                     link="See its policies",
@@ -232,9 +232,9 @@ def deviations(
         elif fails(detector):
             found.append(
                 Deviation(
-                    what=f"The detector for {words.detector(detector.name).lower()} fails.",
+                    what=f"The detector for {words.within(words.detector(detector.name))} fails.",
                     detail=f"{words.count(detector.failed, 'text')} went to review instead; none passed unchecked.",
-                    note=f"Since {words.day(detector.since, now)}",
+                    note=f"Since {words.day(detector.since.astimezone(now.tzinfo), now)}",
                     page="admin",
                     link="See detectors",
                 )

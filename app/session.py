@@ -102,10 +102,11 @@ def zone() -> ZoneInfo | Any:
 
 
 def zone_words() -> str:
-    """'Europe/Berlin (UTC+01:00)': the zone of all times on the pages, and how far it is from UTC now."""
+    """'New York, UTC−05:00': the zone of all times on the pages, and how far it is from UTC now."""
     here = now()
-    from_utc = f"{here:%z}"
-    return f"{here.tzinfo} (UTC{from_utc[:3]}:{from_utc[3:]})" if here.utcoffset() else "UTC"
+    place = str(here.tzinfo).rpartition("/")[2].replace("_", " ")
+    from_utc = f"{here:%z}".replace("-", "\u2212")  # A minus, at which no line ends.
+    return place if place == "UTC" else f"{place}, UTC{from_utc[:3]}:{from_utc[3:]}"
 
 
 def local(at: datetime) -> datetime:

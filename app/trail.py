@@ -1,6 +1,6 @@
 """Audit events as sentences with actors. An event carries references; names are looked up, reasons come from rows.
 
-The sentences hold our own words and people's names; whoever shows them in a list uses `st.dataframe` (text only).
+The sentences hold our own words and people's names; whoever shows them in a list uses `components.rows` (text only).
 """
 
 from __future__ import annotations

@@ -338,6 +338,11 @@ def detector(value: str) -> str:
     return DETECTOR.get(value, plain(value))
 
 
+def within(name: str) -> str:
+    """A name of ours within a sentence: 'Text patterns' is 'text patterns', 'LLM Guard' stays."""
+    return name if name[1:2].isupper() else name[:1].lower() + name[1:]
+
+
 def verdict(value: str) -> str:
     """What a policy's test expects or got: an action, or one of the words of tests."""
     return {"fire": "Fires", "error": "Could not judge", "no call": "No call", "allow": "Leaves it alone"}.get(

@@ -307,7 +307,7 @@ async def _rerun(socket: websockets.ClientConnection, page: str, query: str) -> 
         kind = answer.WhichOneof("type")
         # A list that the browser holds already comes as a reference to it.
         shown = answer.delta.new_element.WhichOneof("type")
-        seen = seen or kind == "ref_hash" or shown in ("dataframe", "arrow_table", "table")
+        seen = seen or kind == "ref_hash" or shown in ("bidi_component", "arrow_table", "table")
         if kind == "script_finished":
             if not seen:
                 raise RuntimeError(f"the page {page} showed no list: what was measured is not what is promised")

@@ -1,6 +1,6 @@
 """The console's few building blocks. Text passed here is our own wording, or went through `words.name`.
 
-Words from calls go to `st.text`, `st.code`, `st.dataframe` or `components.marked` instead.
+Words from calls go to `st.text`, `st.code`, `components.marked` or `components.rows` instead.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def theme() -> str:
 
 
 def tones() -> dict[str, str]:
-    """Chart and Styler colours for the theme shown now; the same values as config.toml."""
+    """Chart colours for the theme shown now; the same values as config.toml."""
     kind = theme()
 
     def get(option: str) -> str:
@@ -102,46 +102,6 @@ def facts(rows: Mapping[str, str]) -> None:
 def table(rows: Sequence[Mapping[str, str]]) -> None:
     """A short table of our own words."""
     st.table(pd.DataFrame(rows), border="horizontal", hide_index=True)
-
-
-def pick(
-    frame: pd.DataFrame,
-    *,
-    key: str,
-    alt_text: str,
-    columns: Mapping[str, Any],
-    formats: Mapping[str, Callable[[Any], str]] | None = None,
-    colours: Mapping[str, Callable[[Any], str]] | None = None,
-    row_height: int = 34,
-    height: int | str = "content",
-) -> int | None:
-    """A list with words from calls, text only; gives the number of the row that was just chosen.
-
-    A colour is "red", "orange" (both bold), "quiet" or "".
-    """
-    tone = tones()
-    styles = {
-        "red": f"color: {tone['redText']}; font-weight: 600",
-        "orange": f"color: {tone['orangeText']}; font-weight: 600",
-        "quiet": f"color: {tone['quiet']}",
-        "": "",
-    }
-    styler: Any = frame.style.format(dict(formats or {}))
-    for column, colour in (colours or {}).items():
-        styler = styler.map(lambda value, colour=colour: styles[colour(value)], subset=[column])
-    picked: Any = st.dataframe(
-        styler,
-        hide_index=True,
-        key=key,
-        on_select="rerun",
-        selection_mode="single-cell",
-        height=height,  # type: ignore[call-overload]
-        row_height=row_height,
-        alt=alt_text,
-        column_config=dict(columns),
-    )
-    cells = picked.selection.cells
-    return int(cells[0][0]) if cells and cells[0][0] < len(frame) else None
 
 
 def whole(text: str) -> str:

@@ -7,12 +7,12 @@ from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import Any, cast
 
-import pandas as pd
 import streamlit as st
 
 from app import session, trail, words
 from app.components import ui
 from app.components.marked import pairs
+from app.components.rows import Column, choose, quiet
 from governance.audit.verify import Outcome
 from governance.domain.events import EventKind
 from governance.domain.people import Permission
@@ -68,7 +68,7 @@ title = (
     if state.verified
     else "Every action is recorded; the log waits to be verified"
 )
-with ui.header(title, f"{words.count(state.size, 'entry', 'entries')}{since_note} · times are {session.zone_words()}"):
+with ui.header(title, f"{words.count(state.size, 'entry', 'entries')}{since_note} · times: {session.zone_words()}"):
     run_verify = st.button("Verify now", icon=":material/verified_user:", type="primary")
 if run_verify:
     verify()
@@ -191,7 +191,8 @@ with left:
 
             st.button("Show everything", on_click=everything)
     else:
-        frame = pd.DataFrame(
+        opened = next((n for n, row in enumerate(rows) if row.id == st.session_state.get("audit_chosen")), -1)
+        picked = choose(
             [
                 {
                     "When": words.clock(session.local(row.at), now),
@@ -200,27 +201,22 @@ with left:
                     "Kind": trail.KIND.get(row.kind, words.plain(row.kind)),
                 }
                 for row in rows
-            ]
-        )
-        column = st.column_config
-        place_chosen = ui.pick(
-            frame,
+            ],
+            {
+                "When": Column(width=96, tone=quiet),
+                "What happened": Column(least=420),
+                "About": Column(width=104, tone=quiet),
+                "Kind": Column(width=80, tone=lambda value: "red" if value == "Refused" else ""),
+            },
             key="events",
-            alt_text="Audit entries, newest first",
+            name="Audit entries, newest first",
             row_height=36,
-            height=36 * min(len(rows), 14) + 38,
-            colours={
-                "When": lambda _value: "quiet",
-                "About": lambda _value: "quiet",
-                "Kind": lambda value: "red" if value == "Refused" else "",
-            },
-            columns={
-                "When": column.Column(width=88),
-                "What happened": column.TextColumn(width=452),
-                "About": column.TextColumn(width=96),
-                "Kind": column.Column(width=80),
-            },
+            height=36 * 14 + 38,
+            current=opened,
         )
+        if picked is not None:
+            st.session_state["audit_chosen"] = rows[picked].id
+            st.rerun()
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
             st.caption("Newest first · choose a row to see its signed content and proof", width="content")
             with st.container(horizontal=True, width="content"):
@@ -234,8 +230,8 @@ with left:
                         type="tertiary",
                         on_click=lambda: st.session_state.update(audit_before=rows[-1].id),
                     )
-        if place_chosen is not None:
-            row = rows[place_chosen]
+        if opened >= 0:
+            row = rows[opened]
             with ui.panel(
                 "Signed content and proof", f"entry {row.seq:,}" if row.seq is not None else "waits to be signed"
             ):

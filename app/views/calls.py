@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, time, timedelta
 
-import pandas as pd
 import streamlit as st
 
 from app import figures, session, words
 from app.components import ui
+from app.components.rows import Column, choose, quiet
 from governance.domain.calls import CallKind, CallStatus
 from governance.domain.people import Permission
 from governance.store.queries import calls
@@ -149,7 +149,13 @@ def state_of(row: calls.CallRow) -> str:
 
 
 if page.rows:
-    frame = pd.DataFrame(
+
+    def tint(value: str) -> str:
+        if value.startswith(("Blocked", "Could not")):
+            return "red"
+        return "quiet" if value in ("Allowed", "No text of its own", "") else "orange"
+
+    chosen = choose(
         [
             {
                 "When": row.started_at,
@@ -169,31 +175,19 @@ if page.rows:
                 "Tokens": f"{(row.input_tokens or 0) + (row.output_tokens or 0):,}" if row.input_tokens else "",
             }
             for row in page.rows
-        ]
-    )
-
-    def tint(value: str) -> str:
-        if value.startswith(("Blocked", "Could not")):
-            return "red"
-        return "quiet" if value in ("Allowed", "No text of its own", "") else "orange"
-
-    column = st.column_config
-    chosen = ui.pick(
-        frame,
-        key="calls",
-        alt_text="Calls, newest first",
-        formats={"When": lambda at: words.clock(session.local(at.to_pydatetime()), now)},
-        colours={"State": tint, **{name: lambda _value: "quiet" for name in ("When", "Kind", "Model")}},
-        columns={
-            "When": column.Column(width=92),
-            "State": column.Column(width=152),
-            "System": column.TextColumn(width=116),
-            "Said": column.TextColumn("What was said, redacted", width=372),
-            "Kind": column.Column(width=68),
-            "Model": column.TextColumn(width=120),
-            "Took": column.Column(width=64, alignment="right"),
-            "Tokens": column.Column(width=64, alignment="right"),
+        ],
+        {
+            "When": Column(width=92, show=lambda at: words.clock(session.local(at), now), tone=quiet),
+            "State": Column(width=172, tone=tint),
+            "System": Column(width=122),
+            "Said": Column(label="What was said, redacted", least=300),
+            "Kind": Column(width=72, tone=quiet),
+            "Model": Column(width=130, tone=quiet),
+            "Took": Column(width=70, right=True),
+            "Tokens": Column(width=64, right=True),
         },
+        key="calls",
+        name="Calls, newest first",
     )
     if chosen is not None:
         st.switch_page("views/call.py", query_params={"id": str(page.rows[chosen].id)})

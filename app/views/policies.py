@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import streamlit as st
 
 from app import policies, rollouts, session, words
 from app.components import ui
+from app.components.rows import Column, choose, quiet
 from governance.domain.decisions import PolicyStatus
 from governance.domain.people import Permission
 from governance.domain.rollout import UNDER_WAY, Rollout, RolloutState
@@ -31,8 +31,7 @@ STAGE = {
 }
 NEW = "Only in the files"
 UNKNOWN = "Not measured"
-# Columns that are left out where all rows are empty, by width in pixels.
-OPTIONAL = {"Attention": 132, "Could not judge": 58, "Hours a week": 58}
+OPTIONAL = ("Attention", "Could not judge", "Hours a week")
 
 
 def title() -> str:
@@ -208,49 +207,41 @@ if not shown:
             f"Show all {words.count(len(rows), 'policy', 'policies')}", icon=":material/policy:", on_click=show_all
         )
 else:
-    column = st.column_config
-    frame = pd.DataFrame([row for _id, row in shown])
     # A column in which nobody has anything to read gives its place to the titles.
-    spare = {name: width for name, width in OPTIONAL.items() if not frame[name].any()}
-    chosen = ui.pick(
-        frame,
+    spare = {name for name in OPTIONAL if not any(row[name] for _id, row in shown)}
+    columns = {
+        "Policy": Column(least=300),
+        "Attention": Column(width=150, tone=attention_colour),
+        "Severity": Column(width=72, show=lambda rank: words.SEVERITY[rank]),
+        "Flagged, 7 d": Column(width=100, right=True, show=lambda number: f"{number:,}" if number else ""),
+        "Right when it flags": Column(
+            width=138,
+            help="Share of its cases that reviewers called a violation, with the 95% interval",
+            tone=lambda value: "quiet" if value == UNKNOWN else "",
+        ),
+        "Could not judge": Column(
+            label="Failed",
+            width=72,
+            help="Share of calls that it could not judge: they went to a person",
+            tone=lambda value: "orange" if value else "",
+        ),
+        "Last hit": Column(width=78, tone=quiet),
+        "Each day": Column(width=96, bars=True, help=f"Calls flagged on each of the last {policies.SHOWN} days"),
+        "Hours a week": Column(
+            label="Hours",
+            width=62,
+            right=True,
+            help="Reviewer time a week that its cases took",
+            show=lambda hours: policies.hours(hours) if hours else "",
+        ),
+        "Stage": Column(width=104, tone=quiet),
+    }
+    chosen = choose(
+        [row for _id, row in shown],
+        {name: column for name, column in columns.items() if name not in spare},
         key="policies",
-        alt_text="Policies with live figures",
+        name="Policies with live figures",
         row_height=36,
-        formats={
-            "Severity": lambda rank: words.SEVERITY[rank],
-            "Flagged, 7 d": lambda number: f"{number:,}" if number else "",
-            "Hours a week": lambda hours: policies.hours(hours) if hours else "",
-        },
-        colours={
-            "Attention": attention_colour,
-            "Could not judge": lambda value: "orange" if value else "",
-            "Right when it flags": lambda value: "quiet" if value == UNKNOWN else "",
-            **{name: lambda _value: "quiet" for name in ("Stage", "Last hit")},
-        },
-        columns={
-            "Policy": column.TextColumn(),
-            "Attention": column.TextColumn(width=OPTIONAL["Attention"]),
-            "Stage": column.Column(width=72),
-            "Severity": column.Column(width=68, alignment="left"),
-            "Flagged, 7 d": column.Column(width=84),
-            "Right when it flags": column.Column(
-                width=120, help="Share of its cases that reviewers called a violation, with the 95% interval"
-            ),
-            "Could not judge": column.Column(
-                "Failed",
-                width=OPTIONAL["Could not judge"],
-                help="Share of calls that it could not judge: they went to a person",
-            ),
-            "Last hit": column.Column(width=74),
-            "Each day": column.BarChartColumn(
-                width=92, color="gray", y_min=0, help=f"Calls flagged on each of the last {policies.SHOWN} days"
-            ),
-            "Hours a week": column.Column(
-                "Hours", width=OPTIONAL["Hours a week"], help="Reviewer time a week that its cases took"
-            ),
-            **dict.fromkeys(spare),
-        },
     )
     if chosen is not None:
         st.switch_page("views/policy.py", query_params={"id": shown[chosen][0]})

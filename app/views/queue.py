@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from app import acts, figures, session, words
 from app.components import ui
+from app.components.rows import Column, choose
 from governance.domain.people import Permission
 from governance.domain.review import CaseState
 from governance.store.queries import cases, people
@@ -239,7 +239,7 @@ def holder(case: CaseRow) -> str:
     return {CaseState.ESCALATED: "Escalated", CaseState.APPROVAL: "2nd person"}.get(case.state, "")
 
 
-frame = pd.DataFrame(
+chosen = choose(
     [
         {
             "Case": case.id,
@@ -253,34 +253,36 @@ frame = pd.DataFrame(
             "Held by": holder(case),
         }
         for case in rows
-    ]
-)
-column = st.column_config
-chosen = ui.pick(
-    frame,
+    ],
+    {
+        "Case": Column(width=58, right=True),
+        "Severity": Column(
+            width=74,
+            show=lambda rank: words.SEVERITY[rank],
+            tone=lambda rank: {4: "red", 3: "orange"}.get(rank, ""),
+        ),
+        "Deadline": Column(width=94, show=lambda at: words.due(at, now), tone=lambda at: ui.due_tone(at, now)),
+        "Why": Column(label="Why it was flagged"),
+        "Excerpt": Column(label="Excerpt, redacted", width=190),
+        "System": Column(width=124),
+        **(
+            {
+                "Reports": Column(
+                    width=70,
+                    right=True,
+                    help="How many people reported this answer",
+                    show=lambda number: str(number or ""),
+                )
+            }
+            if any(case.reports for case in rows)
+            else {}
+        ),
+        "Opened": Column(width=90, show=lambda at: words.ago(at, now)),
+        # Most have no holder: then the place goes to why they were flagged.
+        **({"Held by": Column(width=96)} if any(holder(case) for case in rows) else {}),
+    },
     key="cases",
-    alt_text="Open cases, most urgent first",
-    formats={
-        "Deadline": lambda at: words.due(at.to_pydatetime(), now),
-        "Severity": lambda rank: words.SEVERITY[rank],
-        "Opened": lambda at: words.ago(at.to_pydatetime(), now),
-        "Reports": lambda number: str(number or ""),
-    },
-    colours={
-        "Deadline": lambda at: ui.due_tone(at.to_pydatetime(), now),
-        "Severity": lambda rank: {4: "red", 3: "orange"}.get(rank, ""),
-    },
-    columns={
-        "Case": column.NumberColumn(width=58, format="%d"),
-        "Severity": column.Column(width=74, alignment="left"),
-        "Deadline": column.Column(width=94),
-        "Why": column.TextColumn("Why it was flagged", width=318),
-        "Excerpt": column.TextColumn("Excerpt, redacted", width=158),
-        "System": column.Column(width=116),
-        "Reports": column.Column(width=62, help="How many people reported this answer"),
-        "Opened": column.Column(width=82),
-        "Held by": column.Column(width=88),
-    },
+    name="Open cases, most urgent first",
 )
 if chosen is not None:
     st.switch_page("views/case.py", query_params={"id": str(rows[chosen].id)})

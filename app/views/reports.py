@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import streamlit as st
 
 from app import session, words
 from app.components import ui
+from app.components.rows import Column, choose
 from governance.domain.people import Permission
 from governance.domain.review import ReportState
 
@@ -53,7 +53,7 @@ if not listed:
         )
     st.stop()
 
-frame = pd.DataFrame(
+row = choose(
     [
         {
             "Received": report.at,
@@ -65,29 +65,20 @@ frame = pd.DataFrame(
             "Case": f"Case {report.case_id}" if report.case_id else "",
         }
         for report in listed
-    ]
-)
-
-
-column = st.column_config
-row = ui.pick(
-    frame,
+    ],
+    {
+        "Received": Column(width=92, show=lambda at: words.ago(at, now)),
+        "State": Column(
+            width=108, tone=lambda value: {"Confirmed": "red", "Not confirmed": "quiet"}.get(value, "orange")
+        ),
+        "What was wrong": Column(),
+        "The claim": Column(),
+        "System": Column(width=122),
+        "Acted upon": Column(width=98, tone=lambda value: "red" if value == "Yes" else ""),
+        "Case": Column(width=76),
+    },
     key="reports",
-    alt_text="Reports, newest first",
-    formats={"Received": lambda at: words.ago(at.to_pydatetime(), now)},
-    colours={
-        "State": lambda value: {"Confirmed": "red", "Not confirmed": "quiet"}.get(value, "orange"),
-        "Acted upon": lambda value: "red" if value == "Yes" else "",
-    },
-    columns={
-        "Received": column.Column(width=92),
-        "State": column.Column(width=104),
-        "What was wrong": column.TextColumn(width=340),
-        "The claim": column.TextColumn(width=230),
-        "System": column.TextColumn(width=116),
-        "Acted upon": column.Column(width=84),
-        "Case": column.Column(width=76),
-    },
+    name="Reports, newest first",
 )
 if row is not None and listed[row].case_id:
     st.switch_page("views/case.py", query_params={"id": str(listed[row].case_id)})

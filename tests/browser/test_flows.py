@@ -126,7 +126,7 @@ def test_a_filter_in_the_address_is_kept(site: Site, context: BrowserContext) ->
     sign_in(page, site, "reviewer", "/calls?words=zebra&only=Flagged")
     expect(page.get_by_text("No call fits these filters")).to_be_visible()
     page.get_by_role("button", name="Show all calls").click()
-    expect(page.locator("[data-testid=stDataFrame]")).to_be_visible()
+    expect(page.get_by_role("grid", name="Calls, newest first")).to_be_visible()
     assert "zebra" not in page.url
 
 
@@ -155,15 +155,40 @@ def test_a_verdict_by_keys_and_never_while_typing(site: Site, context: BrowserCo
     assert verdict.note == "very fine evening"
 
 
-def test_lists_can_be_searched_but_leave_by_an_audited_export_only(site: Site, context: BrowserContext) -> None:
+def test_a_row_is_opened_by_keys_and_by_the_mouse_and_never_by_the_focus(site: Site, context: BrowserContext) -> None:
+    for _ in range(3):
+        site.world.case(title="One of several")
+    page = context.new_page()
+    sign_in(page, site, "reviewer", "/queue")
+    rows = page.get_by_role("grid", name="Open cases, most urgent first").locator("tbody tr")
+    rows.first.wait_for()
+    numbers = [row.get_by_role("gridcell").first.inner_text() for row in rows.all()]
+    page.get_by_role("link", name="Open").last.focus()
+    page.keyboard.press("Tab")
+    expect(rows.first).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    expect(rows.nth(2)).to_be_focused()
+    page.keyboard.press("Tab")
+    assert "One of several" not in focused(page)
+    page.keyboard.press("Shift+Tab")
+    expect(rows.nth(2)).to_be_focused()
+    page.wait_for_timeout(500)
+    assert urlsplit(page.url).path == "/queue"
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/case?id={numbers[2]}")
+    page.goto(site.url + "/queue")
+    rows.nth(1).click()
+    page.wait_for_url(f"**/case?id={numbers[1]}")
+
+
+def test_lists_leave_by_an_audited_export_only(site: Site, context: BrowserContext) -> None:
     site.world.case()
     page = context.new_page()
     sign_in(page, site, "reviewer", "/queue")
-    shown = page.locator("[data-testid=stDataFrame]").first
-    shown.wait_for()
-    shown.hover()
-    expect(page.get_by_role("button", name=re.compile("^Search"))).to_be_visible()
-    expect(page.get_by_role("button", name=re.compile("^Fullscreen"))).to_be_visible()
+    row = page.get_by_role("grid", name="Open cases, most urgent first").locator("tbody tr").first
+    row.wait_for()
+    assert row.evaluate("row => getComputedStyle(row).userSelect") == "none"
     assert not page.get_by_role("button", name=re.compile("Download")).count()
 
 

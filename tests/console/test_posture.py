@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app import posture
+from governance.store.queries.health import Detector
 from governance.store.queries.systems import Day
 
 TODAY = 20_000
@@ -94,12 +97,32 @@ def test_the_sentence_says_how_many_calls_it_is_about() -> None:
     assert "36 of 400 calls" in said.detail
 
 
-def _deviations(found: list[posture.Trend]) -> list[posture.Deviation]:
-    now = datetime(2026, 11, 23, tzinfo=UTC)
+def test_since_when_a_detector_is_absent_is_said_in_the_readers_zone() -> None:
+    gone = datetime(2026, 11, 23, 2, 29, tzinfo=UTC)
+    guard = Detector(
+        name="llm_guard",
+        version="1",
+        answered=0,
+        failed=3,
+        last_failure="",
+        since=gone,
+        updated_at=gone,
+        absent_since=gone,
+    )
+    (said,) = _deviations([], [guard], datetime(2026, 11, 23, 4, tzinfo=UTC).astimezone(ZoneInfo("America/New_York")))
+    assert said.what == "The detector for LLM Guard does not work here."
+    assert said.note == "Since today 21:29"
+
+
+def _deviations(
+    found: list[posture.Trend],
+    detectors: Sequence[Detector] = (),
+    now: datetime = datetime(2026, 11, 23, tzinfo=UTC),
+) -> list[posture.Deviation]:
     return posture.deviations(
         loads=[],
         trends=found,
-        detectors=[],
+        detectors=detectors,
         workers=[],
         waiting=0,
         verified_at=now,
