@@ -15,7 +15,9 @@ from governance.errors import Misconfigured
 class Settings(BaseSettings):
     """All that an operator can set. Secrets are `SecretStr`, so that no log and no traceback shows them."""
 
-    model_config = SettingsConfigDict(env_prefix="GOVERNANCE_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="GOVERNANCE_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+    )
 
     data_dir: Path = Field(default=Path("var"), description="Where the embedded database and the created keys lie.")
     database_url: str = Field(default="", description="SQLAlchemy URL; empty is SQLite in the data directory.")
@@ -100,4 +102,6 @@ def load(**overrides: object) -> Settings:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = "GOVERNANCE_" + "_".join(str(part) for part in first["loc"]).upper()
-        raise Misconfigured(f"{name}: {first['msg']}.", advice="See docs/settings.md.") from None
+        raise Misconfigured(
+            f"{name}: {first['msg'].removeprefix('Value error, ')}.", advice="See docs/settings.md."
+        ) from None

@@ -11,6 +11,8 @@ from typing import Any
 
 import structlog
 
+from governance.errors import GovernanceError
+
 _NOISY = (
     "watchdog",
     "httpx",
@@ -69,7 +71,8 @@ def configure(*, level: str = "INFO", as_json: bool | None = None) -> None:
 
 
 def _places(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Turns an exception into its type and where it went through, innermost last."""
+    """Turns an exception into its type and where it went through, innermost last; of one of ours, which quotes nothing,
+    into what it says."""
     found = event.pop("exc_info", None)
     if not found:
         return event
@@ -78,7 +81,10 @@ def _places(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> Muta
     else:
         error = found[1] if isinstance(found, tuple) else sys.exc_info()[1]
     if error is not None:
-        frames = traceback.extract_tb(error.__traceback__)
         event["error"] = type(error).__name__
+    if isinstance(error, GovernanceError):
+        event["reason"] = error.message
+    elif error is not None:
+        frames = traceback.extract_tb(error.__traceback__)
         event["places"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-8:]]
     return event

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from governance.domain.calls import ContentEvent
-from governance.errors import GovernanceError, Overloaded
+from governance.errors import GovernanceError, Misconfigured, Overloaded
 
 GROUP_CALLS = 2_000
 WAITING_BYTES = 64 * 2**20
@@ -161,7 +161,7 @@ class Recorder:
 
 def _shown(error: Exception) -> Exception:
     """Nothing was committed: the sender keeps its data and may retry, whatever the database's own words are."""
-    if isinstance(error, GovernanceError):
+    if isinstance(error, GovernanceError) and not isinstance(error, Misconfigured):
         return error
     shed = Overloaded("The database did not take the calls; nothing was recorded.", advice="Send again later.")
     shed.__cause__ = error

@@ -170,7 +170,7 @@ def connect(url: str) -> sa.Engine:
     """Makes the engine. `url` is a SQLAlchemy URL; `postgresql://` means psycopg. Raises `Misconfigured`."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
         raise Misconfigured(
             "GOVERNANCE_DATABASE_URL is not a database URL.", advice="Example: postgresql://user@host/name."
         ) from None
@@ -228,8 +228,10 @@ def unavailable() -> Overloaded:
     return Overloaded("The database does not answer.", advice="Try again in a moment.", retry_after=5)
 
 
-# https://sqlite.org/rescode.html: SQLITE_BUSY, SQLITE_NOMEM, SQLITE_IOERR, SQLITE_FULL
-_PASSING_SQLITE = {5, 7, 10, 13}
+# https://sqlite.org/rescode.html: SQLITE_BUSY, SQLITE_NOMEM, SQLITE_IOERR
+_PASSING_SQLITE = {5, 7, 10}
+_FULL_SQLITE = 13
+_DAMAGED_SQLITE = {11, 26}  # SQLITE_CORRUPT, SQLITE_NOTADB
 
 
 def _sqlite(url: sa.URL) -> sa.Engine:
@@ -267,9 +269,15 @@ def _sqlite(url: sa.URL) -> sa.Engine:
             connection.execute(f"PRAGMA {pragma}").close()
 
     @sa.event.listens_for(engine, "handle_error")
-    def _say(context: ExceptionContext) -> Overloaded | None:
-        code = getattr(context.original_exception, "sqlite_errorcode", 0)
-        return unavailable() if code & 0xFF in _PASSING_SQLITE else None
+    def _say(context: ExceptionContext) -> Overloaded | Misconfigured | None:
+        code = getattr(context.original_exception, "sqlite_errorcode", 0) & 0xFF
+        if code in _DAMAGED_SQLITE:
+            return Misconfigured(
+                "The database file is damaged, or is no database.", advice="Restore a backup (docs/operations.md)."
+            )
+        if code == _FULL_SQLITE:
+            return Overloaded("The disk is full.", advice="Make room where the database lies.", retry_after=30)
+        return unavailable() if code in _PASSING_SQLITE else None
 
     return engine
 

@@ -13,8 +13,8 @@ from governance.bootstrap import Application, open_application, run_as
 from governance.cli import main
 from governance.cli.output import dump
 from governance.domain.people import Scope
-from governance.errors import Unauthenticated
-from governance.settings import Settings
+from governance.errors import Misconfigured, Unauthenticated
+from governance.settings import Settings, load
 from tests.review.conftest import POLICIES, QUICK
 
 Command = Callable[..., tuple[int, Any, str]]
@@ -97,3 +97,16 @@ def test_json_too_obeys_nobody_on_a_terminal() -> None:
     written = dump({"name": hostile})
     assert all(character in "\n " or character.isprintable() for character in written)
     assert json.loads(written) == {"name": hostile}
+
+
+def test_a_setting_left_empty_is_one_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DATA_DIR", "LEASE_MINUTES", "ROLE_MAP"):
+        monkeypatch.setenv(f"GOVERNANCE_{name}", "")
+    found = Settings(_env_file=None)  # type: ignore[call-arg]
+    assert (found.data_dir, found.lease_minutes, found.role_map) == (Path("var"), 20, {})
+
+
+def test_a_wrong_setting_is_named_in_words_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOVERNANCE_ROLE_MAP", "staff=king")
+    with pytest.raises(Misconfigured, match=r"^GOVERNANCE_ROLE_MAP: 'staff=king' is no group=role"):
+        load()

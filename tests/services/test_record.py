@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from governance.errors import BadInput, Overloaded
+from governance.errors import BadInput, Misconfigured, Overloaded
 from governance.ingest.batch import Batch
 from governance.services.record import Receipt, Recordable, Recorder
 
@@ -93,3 +93,14 @@ def test_what_waits_is_written_before_it_closes_and_nothing_is_taken_after() -> 
     assert waiting.done()
     with pytest.raises(Overloaded, match="stopping"):
         recorder.submit(Batch, weight=1)
+
+
+def test_a_damaged_database_makes_senders_keep_what_they_have() -> None:
+    class Damaged:
+        def write(self, batches: Sequence[Recordable]) -> Sequence[Receipt]:
+            raise Misconfigured("The database file is damaged.")
+
+    recorder = Recorder(Damaged())
+    with pytest.raises(Overloaded):
+        recorder.submit(Batch, weight=1).result(10)
+    recorder.close()

@@ -99,6 +99,41 @@ def test_a_sqlite_writer_that_waits_too_long_is_told_so(sqlite_url: str) -> None
     database.engine.dispose()
 
 
+@pytest.mark.parametrize("damage", [b"no database at all", b"SQLite format 3\0" + b"\xff" * 4096])
+def test_a_damaged_file_is_said_to_be_one(tmp_path: Path, damage: bytes) -> None:
+    file = tmp_path / "governance.db"
+    file.write_bytes(damage)
+    with pytest.raises(Misconfigured, match=r"damaged, or is no database\. Restore a backup"):
+        reachable(connect(f"sqlite:///{file}"))
+
+
+def test_a_full_disk_is_said_and_leaves_nothing_half_written(sqlite_url: str) -> None:
+    database = Database(connect(sqlite_url))
+
+    def fill() -> None:
+        with database.write() as transaction:
+            pages = transaction.connection.exec_driver_sql("PRAGMA page_count").scalar()
+            transaction.connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+            for number in range(1, 2_000):
+                transaction.connection.exec_driver_sql(
+                    "INSERT INTO system (id, name, first_seen_at) VALUES (?, ?, 0)", (number, "x" * 190 + str(number))
+                )
+
+    with pytest.raises(Overloaded, match="The disk is full") as caught:
+        fill()
+    assert caught.value.retry_after > 5
+    with database.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM system").scalar() == 0
+    database.engine.dispose()
+
+
+@pytest.mark.parametrize("url", ["nonsense", "postgresql://u:secret@host:port/name"])
+def test_what_is_no_address_of_a_database_is_said_without_its_words(url: str) -> None:
+    with pytest.raises(Misconfigured, match="not a database URL") as caught:
+        connect(url)
+    assert "secret" not in str(caught.value)
+
+
 class Away:
     """A store that is away `times` times, then holds what it is given."""
 
