@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from governance.ingest.text import as_integer, as_text, label
-from governance.ingest.transcript import Transcript
+from governance.domain.calls import Usage
+from governance.ingest.text import as_integer, as_text, label, structure
+from governance.ingest.transcript import Transcript, unwrapped
 
 
 class Facts(NamedTuple):
@@ -23,6 +24,8 @@ def read_request(transcript: Transcript, body: dict[str, Any]) -> bool:
     """Input messages of a request body; whether it was one."""
     before = len(transcript.input) + len(transcript.system) + len(transcript.calls)
     config = body.get("config")
+    if transcript.tools is None and isinstance(tools := body.get("tools"), list):
+        transcript.tools = tools
     inner: dict[str, Any] = config if isinstance(config, dict) else {}
     if isinstance(messages := body.get("messages"), (list, dict, str)):
         transcript.instruct(body.get("system"))
@@ -47,6 +50,8 @@ def read_response(transcript: Transcript, body: dict[str, Any]) -> bool:
     choices: Any = None
     if isinstance(body.get("choices"), list):
         choices = [_choice(choice) for choice in body["choices"]]
+    elif isinstance(body.get("replies"), list):  # Haystack
+        choices = body["replies"]
     elif isinstance(body.get("candidates"), list):
         choices = [_candidate(candidate) for candidate in body["candidates"]]
     elif isinstance(body.get("generations"), list):
@@ -57,14 +62,66 @@ def read_response(transcript: Transcript, body: dict[str, Any]) -> bool:
         choices = body["output"]
     elif body.get("role") in ("assistant", "model") and "content" in body:
         choices = body
-    elif isinstance(message := body.get("message"), dict) and "content" in message:
+    elif isinstance(message := body.get("message"), dict) and ("content" in message or "blocks" in message):
         choices = message
-    elif isinstance(messages := body.get("messages"), list):
-        choices = messages[-1:] if messages and not isinstance(messages[-1], list) else messages
+    elif isinstance(content := body.get("content"), dict) and "parts" in content:
+        choices = _candidate(body)
+    elif isinstance(body.get("raw"), str) and "pydantic" in body:  # CrewAI
+        choices = body["raw"]
+    elif isinstance(messages := body.get("messages"), list) and messages:
+        if _is_answer(messages[-1]):
+            choices = messages[-1:]
+        elif len(body) == 1 or isinstance(messages[-1], list):
+            choices = messages
     if choices is None:
         return False
     transcript.answer(choices)
     return True
+
+
+def read_value(transcript: Transcript, kind: str, given: Any, got: Any) -> None:
+    """An input and an output of any step that is no tool, of which nothing is known but that they are."""
+    if given not in (None, "") and not transcript.heard:
+        whole = structure(given)
+        value = opened(whole)
+        if not (isinstance(value, dict) and read_request(transcript, value)):
+            transcript.hear(_raw(value, given if value is whole else value))
+    if got not in (None, "") and not transcript.answered:
+        whole = structure(got)
+        value = opened(whole)
+        if kind == "embedding":
+            return  # numbers: nobody said them
+        if kind == "retrieval":
+            if transcript.documents:
+                return
+            transcript.retrieved(value)
+            if transcript.documents:
+                return
+        if not (isinstance(value, dict) and read_response(transcript, value)):
+            transcript.answer(_raw(value, got if value is whole else value))
+
+
+def _raw(value: Any, sent: Any) -> Any:
+    """Messages as they are; any other structure as the text it was sent as, in a message of its own."""
+    if (text := plain_text(value)) is not None:
+        value = text
+    if isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
+        leaves = [leaf for item in value for leaf in (item if isinstance(item, list) else [item])]
+        if all(
+            isinstance(leaf, dict) and (_MESSAGE & leaf.keys() or leaf.get("type") == "tool_call") for leaf in leaves
+        ):
+            return value
+    elif isinstance(value, dict):
+        if "role" in value or "lc" in value or ("type" in value and ("content" in value or "data" in value)):
+            return value
+        if all(item is None for item in value.values()):
+            return None
+    elif isinstance(value, str):
+        return [{"role": None, "content": value}] if value[:1] in "[{" else value
+    return [{"role": None, "content": as_text(sent)}]
+
+
+_MESSAGE = {"role", "lc", "content", "kwargs", "data", "update"}
 
 
 def facts_of(body: dict[str, Any]) -> Facts:
@@ -72,9 +129,7 @@ def facts_of(body: dict[str, Any]) -> Facts:
     usage: dict[str, Any] = next(
         (body[k] for k in ("usage", "usageMetadata", "usage_metadata") if isinstance(body.get(k), dict)), {}
     )
-    details: dict[str, Any] = next(
-        (usage[k] for k in ("prompt_tokens_details", "input_tokens_details") if isinstance(usage.get(k), dict)), {}
-    )
+    tokens = usage_of(usage)
     reasons = [
         label(reason, 60)
         for item in [*_dicts(body.get("choices")), *_dicts(body.get("candidates")), body]
@@ -83,13 +138,30 @@ def facts_of(body: dict[str, Any]) -> Facts:
     ]
     return Facts(
         model=label(body.get("model") or body.get("modelVersion"), 200),
-        input_tokens=_count(usage, "prompt_tokens", "input_tokens", "promptTokenCount", "inputTokens"),
-        output_tokens=_count(usage, "completion_tokens", "output_tokens", "candidatesTokenCount", "outputTokens"),
-        cached_tokens=_count(details, "cached_tokens")
-        if details.get("cached_tokens") is not None
-        else _count(usage, "cache_read_input_tokens", "cachedContentTokenCount", "cacheReadInputTokens"),
+        input_tokens=tokens.input_tokens,
+        output_tokens=tokens.output_tokens,
+        cached_tokens=tokens.cached_tokens,
         finish_reasons=tuple(reasons),
     )
+
+
+def usage_of(usage: dict[str, Any]) -> Usage:
+    """The tokens of a provider's or framework's usage object. Langfuse's splits the input by its sorts: their sum."""
+    details: dict[str, Any] = next((usage[k] for k in _DETAILS if isinstance(usage.get(k), dict)), {})
+    cached = _count(details, "cached_tokens", "cache_read")
+    return Usage(
+        input_tokens=_sum(usage, "input")
+        if "input" in usage
+        else _count(usage, "prompt_tokens", "input_tokens", "promptTokenCount", "inputTokens"),
+        output_tokens=_sum(usage, "output")
+        if "output" in usage
+        else _count(usage, "completion_tokens", "output_tokens", "candidatesTokenCount", "outputTokens"),
+        cached_tokens=_count(usage, *_CACHED) if cached is None else cached,
+    )
+
+
+_DETAILS = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
+_CACHED = ("cache_read_input_tokens", "cachedContentTokenCount", "cacheReadInputTokens", "input_cache_read")
 
 
 def error_of(value: Any) -> str:
@@ -135,6 +207,14 @@ def _generation(item: Any) -> Any:
     return item
 
 
+def _is_answer(message: Any) -> bool:
+    """Whether the last message of a state is what was answered; a rendered prompt ends with the user's."""
+    if not isinstance(message, dict):
+        return False
+    message = unwrapped(message)
+    return (message.get("role") or message.get("type")) not in ("user", "human")
+
+
 def _parts(value: Any) -> Any:
     return value["parts"] if isinstance(value, dict) and isinstance(value.get("parts"), list) else value
 
@@ -157,10 +237,31 @@ def _count(usage: dict[str, Any], *keys: str) -> int | None:
     return next((count for key in keys if (count := as_integer(usage.get(key))) is not None), None)
 
 
-def plain_text(value: Any) -> str | None:
-    """The text of an object that says nothing but one text: {"input": "..."}; None where it says more."""
+def _sum(usage: dict[str, Any], sort: str) -> int:
+    return sum(as_integer(count) or 0 for key, count in usage.items() if key == sort or key.startswith(sort + "_"))
+
+
+def opened(value: Any) -> Any:
+    """What a function was given or gave back, out of what decorators and callbacks put around it: {"args": [...],
+    "kwargs": {...}}, LangChain's {"inputs": ..., "tags": ...}, and {"output": ...} alone or beside its arguments."""
+    value = structure(value)
     if isinstance(value, dict):
-        texts = [item for item in value.values() if item not in (None, "", [], {})]
+        if "args" in value and isinstance(value.get("kwargs"), dict):
+            args, kwargs = value["args"], value["kwargs"]
+            return (
+                kwargs if not args else args[0] if isinstance(args, list) and len(args) == 1 and not kwargs else value
+            )
+        for key in ("inputs", "outputs", "input", "output", "query"):
+            if value.get(key) not in (None, "", [], {}) and (len(value) == 1 or "kwargs" in value or "tags" in value):
+                return value[key]
+    return value
+
+
+def plain_text(value: Any) -> str | None:
+    """The text of an object that says nothing but one text: {"input": "..."}; None where it says more. Flags are
+    nothing said."""
+    if isinstance(value, dict):
+        texts = [item for item in value.values() if item not in (None, "", [], {}, False, True)]
         if len(texts) == 1 and isinstance(texts[0], str) and next(iter(value)) in _SINGLE:
             return texts[0]
     return None
@@ -168,4 +269,5 @@ def plain_text(value: Any) -> str | None:
 
 _SINGLE = frozenset(
     {"input", "output", "text", "query", "question", "prompt", "answer", "result", "response", "content", "message"}
+    | {"inputs", "outputs", "task", "q"}
 )

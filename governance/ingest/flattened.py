@@ -21,6 +21,7 @@ LISTS = (
     "reranker.input_documents",
     "reranker.output_documents",
     "embedding.embeddings",
+    "message.tool_calls",
     "gen_ai.prompt",
     "gen_ai.completion",
     "gen_ai.input.messages",

@@ -11,12 +11,23 @@ from typing import Any
 
 from governance.domain.calls import Call, CallKind, ContentEvent, EndUser, Release, Usage
 from governance.ingest import conventions
-from governance.ingest.bodies import error_of
+from governance.ingest.bodies import error_of, opened, usage_of
 from governance.ingest.bounds import bounded
 from governance.ingest.conventions import gen_ai, general, mcp, openinference, openllmetry, others, vercel
 from governance.ingest.flattened import LISTS, gathered
 from governance.ingest.records import STATUS_ERROR, STATUS_OK, Attributes, LogRecord, Origin, SpanEvent, SpanRecord
-from governance.ingest.text import as_integer, as_json, as_text, as_texts, clipped, identity, label, storable, structure
+from governance.ingest.text import (
+    as_integer,
+    as_json,
+    as_text,
+    as_texts,
+    clipped,
+    identity,
+    label,
+    storable,
+    structure,
+    unquoted,
+)
 from governance.ingest.transcript import Transcript
 
 TABLE = conventions.table()
@@ -109,6 +120,8 @@ def call_of(span: SpanRecord, source: Source) -> Call:
             for key, field in general.METADATA.items():
                 if metadata.get(key) and not isinstance(metadata[key], (dict, list)):
                     fields.setdefault(field, metadata[key])
+    if "mlflow_kind" in fields:  # MLflow writes every value as JSON
+        fields = {field: unquoted(value) for field, value in fields.items()}
     kind = _kind(fields, rest, lists)
     _read(span, kind, present, fields, rest, lists, transcript)
     if flattened:
@@ -120,7 +133,7 @@ def call_of(span: SpanRecord, source: Source) -> Call:
     model = label(responded or requested, 200)
     if responded and requested and requested != responded:
         rest["gen_ai.request.model"] = requested
-    definitions = fields.get("tool_definitions") or _schemas(lists)
+    definitions = fields.get("tool_definitions") or _schemas(lists) or transcript.tools
     if definitions:
         rest["gen_ai.tool.definitions"] = definitions
     started, duration = _times(span, notes)
@@ -153,13 +166,9 @@ def call_of(span: SpanRecord, source: Source) -> Call:
         duration_ms=duration,
         model=model,
         provider=label(fields.get("provider"), 100),
-        usage=Usage(
-            input_tokens=as_integer(fields.get("input_tokens")),
-            output_tokens=as_integer(fields.get("output_tokens")),
-            cached_tokens=as_integer(fields.get("cached_tokens")),
-        ),
+        usage=_usage(fields),
         error=_error(span, fields),
-        finish_reasons=tuple([label(reason, 60) for reason in reasons]),
+        finish_reasons=tuple([label(reason, 60).removeprefix("FinishReason.") for reason in reasons]),
         content_captured=captured,
         input=transcript.inputs,
         output=tuple(transcript.output),
@@ -176,7 +185,7 @@ def _first(attributes: Attributes, names: tuple[str, ...]) -> Any:
 def event_of(record: LogRecord, source: Source) -> ContentEvent | None:
     """The content event a log record is; None when it is none, or carries nothing (content capture is off)."""
     name = event_name(record)
-    transcript = Transcript()
+    transcript = Transcript(fragment=True)
     attributes = record.attributes
     if name in gen_ai.EVENTS:
         content = attributes.get("gen_ai.event.content")
@@ -246,21 +255,20 @@ def _read(
     transcript: Transcript,
 ) -> None:
     """Content, from the conventions in their order: structured first, whole bodies last."""
-    if kind is CallKind.TOOL:
-        arguments = next((fields[k] for k in ("tool_arguments", "input.value", "tool.parameters") if k in fields), None)
-        result = next((fields[k] for k in ("tool_result", "output.value") if k in fields), None)
-        if "tool_name" in fields or arguments is not None or result is not None:
-            name = fields.get("tool_name") or _tool_name(span.name)
-            transcript.tool(fields.get("tool_id"), name, arguments, result)
-        for field in ("input.value", "output.value", "tool.parameters"):
-            fields.pop(field, None)
     events = span.events
+    if "logfire_step" in fields:
+        for own, field in (("name", "tool_name"), ("input", "input.value"), ("output", "output.value")):
+            if own in rest:
+                fields.setdefault(field, rest.pop(own))
+    if kind is CallKind.TOOL:
+        _read_tool(span, fields, rest, transcript)
+        events = []
     if present & conventions.GEN_AI or events:
         gen_ai.read(fields, events, transcript)
     if present & conventions.OPENINFERENCE or lists:
         openinference.read(fields, lists, transcript)
     if lists or events:
-        openllmetry.read(lists, events, transcript)
+        openllmetry.read(lists, kind, events, transcript)
     if present & conventions.VERCEL:
         vercel.read(fields, transcript)
     if present & conventions.OTHERS:
@@ -271,15 +279,61 @@ def _read(
             gen_ai.read_variable(value, transcript)
         rest["llm.prompt_template.variables"] = variables
     if present & conventions.GEN_AI:
-        gen_ai.read_late(fields, transcript)
+        gen_ai.read_late(fields, kind, transcript)
     if present & conventions.OPENLLMETRY:
-        openllmetry.read_late(fields, kind, rest.get("traceloop.entity.name") or _tool_name(span.name), transcript)
+        openllmetry.read_late(fields, kind, transcript)
     if present & conventions.OPENINFERENCE:
         openinference.read_late(fields, kind, transcript)
+    if not transcript.heard and kind in _PARAMETERS:
+        openinference.read_parameters(rest, transcript)
+
+
+_PARAMETERS = (CallKind.LLM, CallKind.EMBEDDING)
+_GIVEN = (
+    *("tool_arguments", "input.value", "traceloop.entity.input", "langfuse.observation.input", "mlflow.spanInputs"),
+    *("gen_ai.prompt", "tool.parameters"),
+)
+_GOT = (
+    *("tool_result", "output.value", "traceloop.entity.output", "langfuse.observation.output", "mlflow.spanOutputs"),
+    "gen_ai.completion",
+)
+
+
+def _read_tool(span: SpanRecord, fields: dict[str, Any], rest: Attributes, transcript: Transcript) -> None:
+    """A tool's own span: what it was given and gave back, wherever that stands. It is read as nothing else."""
+    for event in span.events:  # as Strands sends them
+        for name, key, field in (
+            ("gen_ai.tool.message", "content", "tool_arguments"),
+            ("gen_ai.choice", "message", "tool_result"),
+        ):
+            if event.name == name and key in event.attributes:
+                fields.setdefault(field, event.attributes[key])
+    arguments, result = (next((fields[k] for k in names if k in fields), None) for names in (_GIVEN, _GOT))
+    if "tool_name" in fields or arguments is not None or result is not None:
+        name = fields.get("tool_name") or rest.get("traceloop.entity.name") or _tool_name(span.name)
+        transcript.tool(fields.get("tool_id"), name, _opened(arguments), _opened(result))
+    for field in (*_GIVEN, *_GOT):
+        fields.pop(field, None)
+
+
+def _opened(value: Any) -> Any:
+    """What is within a wrapper; as it was sent where there is none."""
+    parsed = structure(value)
+    inner = opened(parsed)
+    return value if inner is parsed else inner
 
 
 def _kind(fields: dict[str, Any], rest: Attributes, lists: dict[str, list[Any]]) -> CallKind:
-    """By what the conventions say, else by what there is."""
+    """By what the conventions say, else by what there is; a call of an embedding model is one, whatever they say."""
+    kind = _kind_said(fields, rest, lists)
+    if kind is CallKind.LLM:
+        model = fields.get("response_model") or fields.get("request_model")
+        if model and "embed" in as_text(model).lower():
+            return CallKind.EMBEDDING
+    return kind
+
+
+def _kind_said(fields: dict[str, Any], rest: Attributes, lists: dict[str, list[Any]]) -> CallKind:
     for field, kinds in _KINDS:
         if field in fields:
             value = fields[field]
@@ -287,6 +341,8 @@ def _kind(fields: dict[str, Any], rest: Attributes, lists: dict[str, list[Any]])
                 return kind
     if isinstance(operation := fields.get("vercel_operation"), str):
         return CallKind(vercel.kind_of(operation))
+    if isinstance(component := fields.get("haystack_type"), str):
+        return CallKind(others.kind_of(component))
     if isinstance(method := fields.get("mcp_method"), str):
         return CallKind(mcp.KINDS.get(method, "other"))
     if not fields and not lists:
@@ -297,9 +353,10 @@ def _kind(fields: dict[str, Any], rest: Attributes, lists: dict[str, list[Any]])
         return CallKind.EMBEDDING
     if "retrieval.documents" in lists or "gen_ai.retrieval.documents" in fields or _is_vector_query(rest):
         return CallKind.RETRIEVAL
-    model = fields.get("response_model") or fields.get("request_model")
-    if model:
-        return CallKind.EMBEDDING if "embed" in as_text(model).lower() else CallKind.LLM
+    if _RUNS & fields.keys():
+        return CallKind.AGENT
+    if fields.get("response_model") or fields.get("request_model"):
+        return CallKind.LLM
     if _SPOKEN & lists.keys() or _SPOKEN & fields.keys():
         return CallKind.LLM
     return CallKind.OTHER
@@ -310,13 +367,16 @@ def _by_name(kinds: dict[str, str]) -> dict[str, CallKind]:
 
 
 _KINDS = (
+    ("langsmith_kind", _by_name(others.KINDS)),  # it writes an operation too, and a poorer one
     ("operation", _by_name(gen_ai.KINDS)),
     ("openinference_kind", _by_name(openinference.KINDS)),
     ("request_type", _by_name(openllmetry.REQUEST_KINDS)),
     ("traceloop_kind", _by_name(openllmetry.KINDS)),
     ("langfuse_kind", _by_name(others.KINDS)),
-    ("langsmith_kind", _by_name(others.KINDS)),
+    ("mlflow_kind", _by_name(others.KINDS)),
+    ("logfire_step", _by_name(others.LOGFIRE_STEPS)),
 )
+_RUNS = {"pydantic_ai.all_messages", "all_messages_events"}
 _SPOKEN = {"llm.input_messages", "llm.output_messages", "gen_ai.prompt", "gen_ai.completion", "gen_ai.input.messages"}
 
 
@@ -364,11 +424,24 @@ def _error(span: SpanRecord, fields: dict[str, Any]) -> str:
     if span.status != STATUS_ERROR and (span.status == STATUS_OK or not (kind or exception)):
         return ""
     message = span.status_message or as_text(exception.get("exception.message") or fields.get("exception_message"))
-    message = error_of(structure(message)) or message
+    message = (error_of(structure(message)) or message).partition("Traceback (most recent call last)")[0]
     short = kind.rpartition(".")[2]
     known = not short or short in message
     text = message if known else f"{kind}: {message}" if message else kind
     return clipped(storable(text.strip()), 1000) or "error"
+
+
+def _usage(fields: dict[str, Any]) -> Usage:
+    """Tokens, from attributes of their own, else from an object that holds them all."""
+    input, output, cached = (
+        as_integer(fields.get(name)) for name in ("input_tokens", "output_tokens", "cached_tokens")
+    )
+    if "usage" in fields and isinstance(told := structure(fields["usage"]), dict):
+        sums = usage_of(told)
+        input = sums.input_tokens if input is None else input
+        output = sums.output_tokens if output is None else output
+        cached = sums.cached_tokens if cached is None else cached
+    return Usage(input_tokens=input, output_tokens=output, cached_tokens=cached)
 
 
 _NOBODY = EndUser()

@@ -111,6 +111,15 @@ def structure(value: Any) -> Any:
     return value
 
 
+def unquoted(value: Any) -> Any:
+    """A text out of the JSON string it was sent as; anything else unchanged."""
+    if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == '"':
+        inner = from_json(value)
+        if isinstance(inner, str):
+            return inner
+    return value
+
+
 def as_integer(value: Any) -> int | None:
     """A count: not negative, at most 2**53 - 1; also from a whole float or digits. Anything else is None."""
     if type(value) is int:

@@ -7,6 +7,7 @@ SDK objects. A shape nobody knows is kept as its JSON text under its own type: n
 
 from __future__ import annotations
 
+import re
 from heapq import heappop, heappush
 from typing import Any
 
@@ -26,7 +27,15 @@ from governance.ingest.text import (
 MAX_DEPTH = 24
 MAX_PARTS = 100_000
 """So many messages, tool calls and documents a call has each by itself; the rest of a longer list is one, as JSON."""
-_ROLES = {"human": "user", "ai": "assistant", "model": "assistant", "bot": "assistant", "aimessagechunk": "assistant"}
+_ROLES = {
+    "human": "user",
+    "ai": "assistant",
+    "aimessagechunk": "assistant",
+    "model": "assistant",
+    "bot": "assistant",
+    "tool-call": "assistant",
+    "tool-response": "tool",
+}
 _TOOL_ROLES = frozenset({"tool", "function"})
 _CALL_TYPES = frozenset(
     {"tool_call", "tool_use", "tool-call", "function_call", "function", "server_tool_call", "server_tool_use"}
@@ -45,6 +54,11 @@ _MEDIA_TYPES = {
     "input_audio": "audio",
     "audio": "audio",
     "audio_url": "audio",
+    "image-url": "image",
+    "audio-url": "audio",
+    "video-url": "video",
+    "document-url": "file",
+    "binary": "blob",
     "input_file": "file",
     "file": "file",
     "document": "file",
@@ -60,25 +74,29 @@ class Transcript:
     """Collects the messages and tool calls of one call, each side from the first source that has it.
 
     A tool call is one entry however often history repeats it; a tool's result joins its call by id, else by name. A
-    result whose call is unknown stays an input message of role "tool".
+    result whose call is unknown stays an input message of role "tool", or, in a `fragment` of a call, a bare tool call
+    with that result, which whoever has the other fragments can join.
     """
 
     __slots__ = (
-        *("_answered", "_by_id", "_heard", "_unanswered"),
-        *("calls", "documents", "finish_reasons", "input", "output", "system"),
+        *("_answered", "_by_id", "_fragment", "_heard", "_unanswered", "_waiting"),
+        *("calls", "documents", "finish_reasons", "input", "output", "system", "tools"),
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, fragment: bool = False) -> None:
         self.input: list[Message] = []
         self.output: list[Message] = []
         self.calls: list[list[Any]] = []  # [id, name, arguments, result or None, its place in this list]
         self.documents: list[Document] = []
         self.finish_reasons: list[str] = []
         self.system: list[Message] = []
+        self.tools: Any = None  # definitions, of a body that was read whole
         self._by_id: dict[str, list[Any]] = {}
         self._unanswered: dict[str, list[int]] = {}  # by name, a heap of places in `calls`; some have a result by now
+        self._waiting = 0  # all calls before this one have a result
         self._heard = False
         self._answered = False
+        self._fragment = fragment
 
     @property
     def inputs(self) -> tuple[Message, ...]:
@@ -173,22 +191,30 @@ class Transcript:
             heappush(self._unanswered.setdefault(name, []), entry[4])
 
     def _first_unanswered(self, name: str) -> list[Any] | None:
-        """The first call of this name that has no result yet."""
+        """The first call of this name, or of any where there is none, that has no result yet."""
+        if not name:
+            while self._waiting < len(self.calls) and self.calls[self._waiting][3] is not None:
+                self._waiting += 1
+            return self.calls[self._waiting] if self._waiting < len(self.calls) else None
         places = self._unanswered.get(name, [])
         while places and self.calls[places[0]][3] is not None:
             heappop(places)
         return self.calls[places[0]] if places else None
 
     def result(self, target: list[Message], id: Any, name: Any, value: Any) -> None:
-        """A tool gave something back: joined to its call, or kept as a message where the call is not known."""
+        """A tool gave something back: joined to its call (by id, else by name, else the first call that still waits),
+        or kept as a message where the call is not known."""
         text = storable(_flat(value))
         key, name = identity(id, 200), label(name, 200)
         entry = self._by_id.get(key) if key else None
-        if entry is None and name and not key:
+        if entry is None and not key and (name or text):
             entry = self._first_unanswered(name)
         if entry is not None and (entry[3] is None or entry[3] == text):
             entry[3] = text
             self._name(entry, name)
+        elif text and key and entry is None and self._fragment:
+            self._by_id[key] = entry = [key, name, "", text, len(self.calls)]
+            self.calls.append(entry)
         elif text:
             target.append(Message(role="tool", text=text))
 
@@ -244,16 +270,25 @@ class Transcript:
                 if (reason := message.get("finish_reason")) and isinstance(reason, str):
                     self.finish_reasons.append(label(reason, 60))
                 return
-        message = _unwrapped(message)
+        message = unwrapped(message)
+        if (several := _several(message)) is not None and depth < MAX_DEPTH:
+            self._messages(target, several, role, depth + 1)
+            return
         kind = message.get("type")
         said = message.get("role")
+        if said is None and kind is None and _BARE_PARTS & message.keys():
+            self._part(target, message, role, depth)
+            return
         if said is None and isinstance(kind, str):
             if kind.lower() in ("human", "ai", "system", "tool", "function", "chat", "aimessagechunk", "developer"):
                 said = kind
             elif kind != "message":  # an item of its own: a Responses item, or a part beside messages
                 self._part(target, message, role, depth)
                 return
-        if isinstance(said, str) and said:
+        if isinstance(said, str) and said and said != "unknown":
+            if said == "thinking":
+                message = {**message, "content": None, "reasoning": _reasoning_of(message)}
+                said = "assistant"
             role = _ROLES.get(said.lower(), said) if len(said) <= 40 else label(said, 40)
         if (reason := message.get("finish_reason") or message.get("stop_reason")) and isinstance(reason, str):
             self.finish_reasons.append(label(reason, 60))
@@ -262,8 +297,12 @@ class Transcript:
             content = message.get("contents")
         if content is None:
             content = message.get("content")
+        if content is None:
+            content = message.get("blocks")  # LlamaIndex
         if role.lower() in _TOOL_ROLES and not _is_result_list(content):
-            id = message.get("tool_call_id") or message.get("toolCallId") or message.get("call_id") or message.get("id")
+            more = message.get("additional_kwargs")
+            id = next((message[k] for k in ("tool_call_id", "toolCallId", "call_id", "id") if message.get(k)), None)
+            id = id or (more.get("tool_call_id") if isinstance(more, dict) else None)
             self.result(target, id, message.get("name") or message.get("tool_name"), content)
             return
         before = len(target) + len(self.calls)
@@ -308,7 +347,7 @@ class Transcript:
         if not name and isinstance(call.get("function"), str):
             name = call["function"]
         arguments = next(
-            (function[k] for k in ("arguments", "args", "input", "parameters", "server_tool_call") if k in function),
+            (function[k] for k in _ARGUMENTS if k in function),
             None,
         )
         self.call(id, name, arguments)
@@ -344,6 +383,10 @@ class Transcript:
 
     def _part(self, target: list[Message], part: dict[str, Any], role: str, depth: int) -> None:
         type = part.get("type")
+        if type is None:
+            type = part.get("block_type")  # LlamaIndex
+            if isinstance(kind := part.get("kind"), str) and kind in _MEDIA_TYPES:  # Pydantic AI
+                type = kind
         if type == "text":
             text = part.get("content")
             if text is None:
@@ -460,7 +503,8 @@ class Transcript:
         value = structure(value)
         if isinstance(value, dict):
             inner = next(
-                (value[k] for k in ("documents", "results", "matches", "chunks", "nodes") if k in value), value
+                (value[k] for k in ("documents", "results", "matches", "chunks", "nodes", "output") if k in value),
+                value,
             )
             value = inner if isinstance(inner, list) else [value]
         if not isinstance(value, list):
@@ -523,6 +567,8 @@ _ENVELOPE = frozenset(
 )
 
 
+_ARGUMENTS = ("arguments", "args", "input", "parameters", "server_tool_call", "tool_kwargs")
+_BARE_PARTS = frozenset({"toolUse", "toolResult", "functionCall", "functionResponse"})
 _PLAIN = frozenset({"role", "parts", "finish_reason", "name"})
 _SAID = frozenset({"user", "assistant", "system"})
 
@@ -541,7 +587,7 @@ def _same(first: str, second: str) -> bool:
     return parsed is not None and bool(parsed == from_json(second))
 
 
-def _unwrapped(message: dict[str, Any]) -> dict[str, Any]:
+def unwrapped(message: dict[str, Any]) -> dict[str, Any]:
     """A message out of what frameworks put around it."""
     if "lc" in message or "kwargs" in message:
         kwargs = message.get("kwargs")
@@ -553,7 +599,7 @@ def _unwrapped(message: dict[str, Any]) -> dict[str, Any]:
     if isinstance(inner := message.get("message"), dict):
         outer: dict[str, Any] = {k: message[k] for k in ("finish_reason", "index") if k in message}
         extra = {k: message[k] for k in ("tool_calls",) if k in message and k not in inner}
-        return {**outer, **extra, **_unwrapped(inner)}
+        return {**outer, **extra, **unwrapped(inner)}
     if isinstance(inner := message.get("data"), dict) and isinstance(message.get("type"), str) and "content" in inner:
         return {**inner, "type": message["type"]}
     if isinstance(inner := message.get("content"), dict) and ("parts" in inner or "role" in inner):
@@ -587,23 +633,40 @@ def _text_of(part: dict[str, Any]) -> str:
     return ""
 
 
+def _several(message: dict[str, Any]) -> list[Any] | None:
+    """The messages in LangChain's serialised prompt and in LangGraph's command, which stand where one message would."""
+    if "messages" not in message:
+        message = message["update"] if isinstance(message.get("update"), dict) else {}
+    inner = message.get("messages")
+    return inner if isinstance(inner, list) and inner and "role" not in message and "content" not in message else None
+
+
 def _reasoning_of(part: dict[str, Any]) -> str:
     for key in ("content", "thinking", "text", "reasoning", "summary", "reasoningText"):
         value = part.get(key)
         if value:
-            return _flat(value)
+            return _flat(value.get("text") or value if isinstance(value, dict) else value)
     return ""
 
 
-def _flat(value: Any) -> str:
-    """A tool's result or a document as one text: its text parts joined, anything else as JSON."""
+# How JSON begins that is what a framework put around a text: parts, a typed value, a serialised tool message.
+_WRAPPED = re.compile(r'\s*(?:\[\s*\{\s*"(?:type|text|json)"|\{\s*"(?:type|lc|output)")\s*:')
+
+
+def _flat(value: Any, depth: int = 4) -> str:
+    """A tool's result or a document as one text: its text parts joined, anything else as JSON, or as it was sent."""
     if isinstance(value, str):
-        return value
-    if isinstance(value, dict) and isinstance(value.get("text"), str) and set(value) <= {"type", "text", "annotations"}:
-        return str(value["text"])
+        parsed = structure(value) if depth and _WRAPPED.match(value) else value
+        flat = value if parsed is value else _flat(parsed, depth - 1)
+        return value if flat == as_text(parsed) else flat
+    if isinstance(value, dict):
+        inner = _result_in(value) if depth else None
+        return as_text(value) if inner is None else _flat(inner, depth - 1)
     if isinstance(value, list) and value:
         texts = []
         for part in value:
+            if isinstance(part, dict):
+                part = part.get("message_content") or part
             if isinstance(part, str):
                 texts.append(part)
             elif isinstance(part, dict) and isinstance(text := part.get("text", part.get("content")), str):
@@ -614,3 +677,15 @@ def _flat(value: Any) -> str:
                 return as_text(value)
         return "\n".join(texts)
     return as_text(value)
+
+
+def _result_in(value: dict[str, Any]) -> Any:
+    """What a tool gave back, out of a text part, the AI SDK's typed value, or LangChain's tool message; else None."""
+    if isinstance(value.get("text"), str) and value.keys() <= {"type", "text", "annotations"}:
+        return value["text"]
+    if "value" in value and value.keys() == {"type", "value"}:
+        return value["value"]
+    if isinstance(inner := value.get("output"), dict) and value.keys() <= {"output", "kwargs"}:
+        value = inner
+    message = unwrapped(value)
+    return message.get("content") if message.get("type") == "tool" and "tool_call_id" in message else None

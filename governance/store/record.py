@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from pydantic_core import to_json
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from governance.domain.calls import Call, CallKind, ContentEvent, EndUser, Usage
+from governance.domain.calls import Call, CallKind, ContentEvent, EndUser, Message, ToolCall, Usage
 from governance.domain.content import PartKind
 from governance.domain.events import Event, EventKind
 from governance.privacy.keys import ContentKey, KeyRing
@@ -586,6 +586,7 @@ def _log_bytes(event: ContentEvent) -> bytes:
 def _call_of(events: Sequence[ContentEvent]) -> Call:
     """Log records of one span as a call: what is known until its span comes."""
     first = events[0]
+    heard, tools = _joined(events)
     return Call(
         trace_id=first.trace_id,
         span_id=first.span_id,
@@ -598,11 +599,34 @@ def _call_of(events: Sequence[ContentEvent]) -> Call:
         provider=next((event.provider for event in events if event.provider), ""),
         usage=Usage(),
         content_captured=any(map(_has_content, events)),
-        input=tuple(message for event in events for message in event.input),
+        input=tuple(heard),
         output=tuple(message for event in events for message in event.output),
         documents=tuple(document for event in events for document in event.documents),
-        tool_calls=tuple(tool for event in events for tool in event.tool_calls),
+        tool_calls=tuple(tools),
     )
+
+
+def _joined(events: Sequence[ContentEvent]) -> tuple[list[Message], list[ToolCall]]:
+    """What was heard and which tools were called: one call for all records that speak of it, with its result. A result
+    whose call no record has is a message of the tool's."""
+    heard: list[Message] = []
+    tools: list[ToolCall] = []
+    places: dict[str, int] = {}
+    for event in events:
+        heard.extend(event.input)
+        for tool in event.tool_calls:
+            place = places.get(tool.id) if tool.id else None
+            known = None if place is None else tools[place]
+            bare = tool.result is not None and not tool.arguments
+            same = known and (bare or (known.name, known.arguments) == (tool.name, tool.arguments))
+            if known and place is not None and same and (known.result is None or tool.result in (None, known.result)):
+                tools[place] = replace(known, result=known.result if tool.result is None else tool.result)
+            elif bare:
+                heard.append(Message(role="tool", text=tool.result or ""))
+            else:
+                places[tool.id] = len(tools)
+                tools.append(tool)
+    return heard, tools
 
 
 def _has_content(event: ContentEvent) -> bool:

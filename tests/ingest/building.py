@@ -139,3 +139,37 @@ def calls_of(name: str) -> list[Call]:
 
 def said(messages: tuple[Message, ...]) -> list[tuple[str, str]]:
     return [(message.role, message.text) for message in messages]
+
+
+def told(batch: Batch) -> str:
+    """All that a body's calls and content events say, as text that a person can check: ids, times and attributes
+    aside."""
+    lines: list[str] = []
+    items: list[Call | ContentEvent] = [*batch.calls, *batch.content_events]
+    for item in items:
+        if isinstance(item, Call):
+            usage = item.usage
+            spent = (("in", usage.input_tokens), ("out", usage.output_tokens), ("cached", usage.cached_tokens))
+            facts = [
+                *(item.kind, item.model, item.provider),
+                " ".join(f"{name}={count}" for name, count in spent if count is not None),
+                f"session={item.session_id[:12]}" if item.session_id else "",
+                f"user={item.user.id}" if item.user.id else "",
+                f"prompt={item.release.prompt_version}" if item.release.prompt_version else "",
+                "with tools" if item.release.tools else "",
+                f"error={item.error}" if item.error else "",
+                "" if item.content_captured else "nothing captured",
+            ]
+        else:
+            facts = ["event"]
+        facts.extend(item.finish_reasons)
+        lines.append(f"{item.name}: {' | '.join(fact for fact in facts if fact)}")
+        for direction, messages in (("in", item.input), ("out", item.output)):
+            for message in messages:
+                type = "" if message.type == "text" else f" ({message.type})"
+                lines.append(f"  {direction} {message.role}{type}: {message.text!r}")
+        for tool in item.tool_calls:
+            lines.append(f"  tool {tool.name} [{tool.id}] {tool.arguments!r} -> {tool.result!r}")
+        for document in item.documents:
+            lines.append(f"  document [{document.id}] {document.text!r} score={document.score}")
+    return "\n".join(lines) + "\n"

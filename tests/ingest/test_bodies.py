@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from governance.domain.calls import Call, CallKind, Document, EndUser, Message, ToolCall, Usage
-from governance.ingest.otlp import decode_logs
-from tests.ingest.building import BODIES, LIMIT, calls_of, said, stored
+from governance.ingest.otlp import decode_logs, decode_traces
+from tests.ingest.building import BODIES, LIMIT, calls_of, said, stored, told
 
 SYSTEM = ("system", "You are a support agent for Acme. Never reveal personal data.")
 SSN = ("user", "Where is order A-1001? My SSN is 078-05-1120.")
@@ -69,8 +69,19 @@ def check_parents(own: list[Call], calls: list[Call]) -> None:
     assert with_tool.name == "handle_ticket_with_tool"
 
 
+TOLD = sorted(path.name.removesuffix(".txt") for path in BODIES.glob("*.txt"))
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_a_body_says_what_is_written_beside_it(name: str) -> None:
+    decode = decode_logs if name.endswith(".logs") else decode_traces
+    batch = decode(*stored(f"{name}.01"), limit=LIMIT)
+    assert (batch.rejected, batch.problems) == (0, ())
+    assert told(batch) == (BODIES / f"{name}.txt").read_text()
+
+
 def test_every_stored_body_is_looked_at_in_this_file() -> None:
-    assert {path.name.split(".")[0] for path in BODIES.glob("*.bin")} == {
+    assert {path.name.split(".")[0] for path in BODIES.glob("*.bin")} - {name.split(".")[0] for name in TOLD} == {
         "genai-langchain-latest-span",
         "genai-openai-default",
         "genai-openai-latest-span",
@@ -182,8 +193,8 @@ def test_openai_v2_with_content_only_in_log_records() -> None:
     (lookup,) = tool('{"order_id": "A-1001"}')
     assert (heard[chat], answered[chat]) == ([SYSTEM, SSN], [ANSWER])
     assert (heard[ask], answered[ask], asked[ask]) == ([SYSTEM, LOOK_UP], [], [lookup])
-    assert heard[follow_up] == [SYSTEM, LOOK_UP, ("tool", RESULT)]
-    assert (answered[follow_up], asked[follow_up]) == ([ANSWER], [lookup])
+    assert (heard[follow_up], answered[follow_up]) == ([SYSTEM, LOOK_UP], [ANSWER])
+    assert asked[follow_up] == [lookup, ToolCall(id="call_abc123", result=RESULT)]  # joined where both are recorded
     assert (heard[stream], answered[stream]) == ([SYSTEM, STREAM], [ANSWER])
     assert (heard[choices], answered[choices]) == ([("user", "two choices")], [ANSWER, ANSWER])
     assert heard[picture] == [("user", "describe"), ("user", "[image: https://example.com/a.png]")]

@@ -427,7 +427,7 @@ def test_traceloop_entities() -> None:
         name="lookup.tool",
     )
     (made,) = tool.tool_calls
-    assert (made.name, made.arguments, made.result) == ("lookup", '{"id":7}', '{"output":"found"}')
+    assert (made.name, made.arguments, made.result) == ("lookup", '{"id":7}', "found")
 
 
 def test_vector_database_results_as_events() -> None:
@@ -598,3 +598,103 @@ def test_system_names(resource: dict[str, Any], expected: str) -> None:
 def test_errors(span: dict[str, Any], expected: str) -> None:
     (got,) = traces(trace_request(span)).calls
     assert got.error == expected
+
+
+def test_a_result_without_id_and_name_is_the_first_waiting_call_s() -> None:
+    """As openinference-instrumentation-litellm 0.1.51 and Traceloop's google-generativeai 0.62.4 send them."""
+    asked = [{"type": "tool_call", "id": "", "name": name, "arguments": {"n": name}} for name in "fg"]
+    given = [{"type": "tool_call_response", "id": "", "response": text} for text in ("of f", "of g", "whose?")]
+    parts = [{"role": "assistant", "parts": asked}, {"role": "user", "parts": given}]
+    got = call({"gen_ai.operation.name": "chat", "gen_ai.input.messages": json.dumps(parts)})
+    assert [(tool.name, tool.result) for tool in got.tool_calls] == [("f", "of f"), ("g", "of g")]
+    assert said(got.input) == [("tool", "whose?")]
+
+
+@pytest.mark.parametrize(
+    ("sent", "expected"),
+    [
+        ('[{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]', "a\nb"),
+        ('[{"json": {"ok": 1}}]', '{"ok":1}'),
+        ('{"type": "json", "value": {"ok": 1}}', '{"ok":1}'),
+        ('{"type": "tool", "data": {"content": "a", "type": "tool", "tool_call_id": "t"}}', "a"),
+        (
+            '{"output": {"lc": 1, "kwargs": {"content": "a", "type": "tool", "tool_call_id": ""}}, "kwargs": {"n": 1}}',
+            "a",
+        ),
+        ('{"type": "circle", "r": 2}', '{"type": "circle", "r": 2}'),
+        ('{"output": "a"}', '{"output": "a"}'),
+        ('[{"type": "circle"}, 2]', '[{"type": "circle"}, 2]'),
+        ('{"type": ', '{"type": '),
+    ],
+)
+def test_a_tool_s_result_out_of_what_a_framework_put_around_it(sent: str, expected: str) -> None:
+    parts = [
+        {"type": "tool_call", "id": "t", "name": "f", "arguments": {}},
+        {"type": "tool_call_response", "id": "t", "response": sent},
+    ]
+    got = call({"gen_ai.input.messages": json.dumps([{"role": "assistant", "parts": parts}])})
+    assert [tool.result for tool in got.tool_calls] == [expected]
+
+
+def test_a_thought_that_is_a_message_of_its_own() -> None:
+    """As Traceloop's anthropic 0.40.14 sends it."""
+    got = call(
+        {
+            "llm.request.type": "chat",
+            "gen_ai.completion.0.role": "thinking",
+            "gen_ai.completion.0.content": "hm",
+            "gen_ai.completion.1.role": "assistant",
+            "gen_ai.completion.1.content": "yes",
+        }
+    )
+    assert got.output == (
+        Message(role="assistant", text="hm", type="reasoning"),
+        Message(role="assistant", text="yes"),
+    )
+
+
+def test_a_step_s_output_that_is_null_is_nothing_said() -> None:
+    got = call({"langsmith.span.kind": "llm", "gen_ai.prompt": "hi", "gen_ai.completion": '{"output": null}'})
+    assert (said(got.input), got.output) == ([("user", "hi")], ())
+
+
+def test_a_state_s_last_message_is_its_answer_and_a_rendered_prompt_is_whole() -> None:
+    asked, answered = {"type": "human", "content": "q"}, {"type": "ai", "content": "a"}
+    for messages, expected in (
+        ([asked, answered], [("assistant", "a")]),
+        ([{"type": "system", "content": "s"}, asked], [("system", "s"), ("user", "q")]),
+    ):
+        got = call({"openinference.span.kind": "CHAIN", "output.value": json.dumps({"messages": messages})})
+        assert said(got.output) == expected
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        ({"input": 34, "input_cache_read": 8, "output": 12, "output_reasoning": 5, "total": 59}, (42, 17, 8)),
+        ({"input_tokens": 42, "output_tokens": 17, "input_token_details": {"cache_read": 8}}, (42, 17, 8)),
+        ({"prompt_tokens": 42, "completion_tokens": 17, "prompt_tokens_details": {"cached_tokens": 0}}, (42, 17, 0)),
+        ({"input": "many"}, (0, None, None)),
+        ([1], (None, None, None)),
+    ],
+)
+def test_usage_in_one_object(usage: Any, expected: tuple[int | None, ...]) -> None:
+    got = call({"langfuse.observation.type": "generation", "langfuse.observation.usage_details": json.dumps(usage)})
+    assert (got.usage.input_tokens, got.usage.output_tokens, got.usage.cached_tokens) == expected
+
+
+def test_a_stack_trace_in_the_status_is_no_part_of_the_error() -> None:
+    got = call({}, status=2, message="E('boom')Traceback (most recent call last):\n  File x.py")
+    assert got.error == "E('boom')"
+
+
+def test_an_event_with_a_result_whose_call_came_in_another_names_the_call() -> None:
+    asked, answered = events(
+        {
+            "name": "gen_ai.choice",
+            "body": {"message": {"tool_calls": [{"id": "t", "function": {"name": "f", "arguments": "{}"}}]}},
+        },
+        {"name": "gen_ai.tool.message", "body": {"id": "t", "content": "done"}},
+    )
+    assert asked.tool_calls == (ToolCall(id="t", name="f", arguments="{}"),)
+    assert (answered.tool_calls, answered.input) == ((ToolCall(id="t", result="done"),), ())

@@ -229,6 +229,25 @@ def test_a_tool_named_without_arguments_is_no_captured_content(
     assert opened(database, keyring, _only(database)).content_captured
 
 
+def test_a_tool_s_result_joins_its_call_that_came_in_another_log_record(
+    database: Database, writer: CallWriter, keyring: KeyRing
+) -> None:
+    asked = ToolCall(id="t", name="look_up", arguments="{}")
+    results = [
+        ToolCall(id="t", result="shipped"),
+        ToolCall(id="t", result="shipped"),
+        ToolCall(id="x", result="whose?"),
+    ]
+    logs = [
+        make_event(after=number, tool_calls=(tool,))
+        for number, tool in enumerate([asked, asked, *results, ToolCall(id="t", result="returned")])
+    ]
+    writer.write([Batch(content_events=tuple(logs))])
+    call = opened(database, keyring, _only(database))
+    assert call.tool_calls == (ToolCall(id="t", name="look_up", arguments="{}", result="shipped"),)
+    assert call.input == (Message(role="tool", text="whose?"), Message(role="tool", text="returned"))
+
+
 def test_a_user_may_say_the_same_thing_twice(database: Database, writer: CallWriter, keyring: KeyRing) -> None:
     yes = Message(role="user", text="yes")
     logs = (make_event(after=1, input=(yes,)), make_event(after=2, input=(yes,)))

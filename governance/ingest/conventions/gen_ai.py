@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from governance.ingest.bodies import read_response
+from governance.ingest.bodies import read_value
 from governance.ingest.records import Attributes, SpanEvent
 from governance.ingest.text import structure
 from governance.ingest.transcript import Transcript, document_of
@@ -34,6 +34,7 @@ FIELDS = {
     "gen_ai.response.finish_reasons": "finish_reasons",
     "gen_ai.response.finish_reason": "finish_reasons",
     "gen_ai.response.stop_reason": "finish_reasons",
+    "anthropic.message.stop_reason": "finish_reasons",
     "gen_ai.conversation.id": "session",
     "gen_ai.user": "user",
     "gen_ai.prompt.name": "prompt_name",
@@ -47,6 +48,7 @@ FIELDS = {
     "gen_ai.tool.arguments": "tool_arguments",
     "gen_ai.tool.result": "tool_result",
     "gen_ai.tool.input": "tool_arguments",
+    "gen_ai.tool.args": "tool_arguments",
     "gen_ai.tool.output": "tool_result",
     "gen_ai.input.messages": "",
     "gen_ai.output.messages": "",
@@ -76,6 +78,7 @@ KINDS = {
     "search": "retrieval",
     "rerank": "retrieval",
     "search_memory": "retrieval",
+    "vector_db_retrieve": "retrieval",
     "execute_tool": "tool",
     "invoke_tool": "tool",
     "tool": "tool",
@@ -91,6 +94,7 @@ KINDS = {
     "apply_guardrail": "guardrail",
     "execute_guardrail": "guardrail",
     "guard": "guardrail",
+    "guardrail_check": "guardrail",
 }
 
 _VARIABLE = "gen_ai.prompt.variable."
@@ -135,14 +139,10 @@ def read_variable(value: Any, transcript: Transcript) -> None:
         transcript.retrieved(value)
 
 
-def read_late(fields: dict[str, Any], transcript: Transcript) -> None:
-    """The oldest generation's plain attributes, after everything that is better structured."""
-    if "gen_ai.prompt" in fields:
-        transcript.hear(fields["gen_ai.prompt"])
-    if "gen_ai.completion" in fields:
-        completion = structure(fields["gen_ai.completion"])
-        if not (isinstance(completion, dict) and read_response(transcript, completion)):
-            transcript.answer(completion)
+def read_late(fields: dict[str, Any], kind: str, transcript: Transcript) -> None:
+    """The oldest generation's plain attributes, after everything that is better structured. LangSmith writes whole
+    inputs and outputs there."""
+    read_value(transcript, kind, fields.get("gen_ai.prompt"), fields.get("gen_ai.completion"))
 
 
 def _read_events(events: list[SpanEvent], transcript: Transcript) -> None:
@@ -170,9 +170,9 @@ def read_event(
         source = {**(body if isinstance(body, dict) else {}), **attributes}
         transcript.instruct(source.get("gen_ai.system_instructions"))
         if prompts:
-            transcript.hear(source.get("gen_ai.input.messages"))
+            transcript.messages(transcript.input, source.get("gen_ai.input.messages"), "user")
         if choices:
-            transcript.answer(source.get("gen_ai.output.messages"))
+            transcript.messages(transcript.output, source.get("gen_ai.output.messages"), "assistant")
         if source.get("gen_ai.retrieval.documents"):
             transcript.retrieved(source["gen_ai.retrieval.documents"])
     elif role := _MESSAGE_EVENTS.get(name):
@@ -202,7 +202,7 @@ def _read_message(body: Any, role: str, transcript: Transcript) -> None:
         for key in ("content", "tool_calls"):
             if isinstance(message.get(key), str):
                 parsed = structure(message[key])
-                if _parts(parsed):
+                if parts_in(parsed):
                     message[key] = parsed
         if message:
             transcript.message(transcript.input, {"role": role, **message}, role)
@@ -222,13 +222,15 @@ def _read_choice(body: Any, transcript: Transcript) -> None:
     if not isinstance(message, dict):
         keys = ("content", "parts", "tool_calls", "refusal")
         message = {
-            key: structure(body[key]) if _parts(structure(body[key])) else body[key] for key in keys if key in body
+            key: structure(body[key]) if parts_in(structure(body[key])) else body[key] for key in keys if key in body
         }
     choice = {"role": "assistant", **{k: body[k] for k in ("finish_reason", "tool_calls") if body.get(k)}, **message}
     transcript.message(transcript.output, choice, "assistant")
+    if "tool.result" in body:  # of a Strands cycle
+        transcript.messages(transcript.input, body["tool.result"], "user")
 
 
-def _parts(value: Any) -> bool:
+def parts_in(value: Any) -> bool:
     """Whether a JSON text in a `content` is a list of parts, and not an answer that happens to be JSON."""
     return (
         isinstance(value, list)

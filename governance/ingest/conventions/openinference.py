@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from governance.ingest.bodies import plain_text, read_request, read_response
+from governance.ingest.bodies import read_value
 from governance.ingest.records import Attributes
 from governance.ingest.text import as_text, structure
 from governance.ingest.transcript import Transcript
@@ -68,6 +68,8 @@ def read(fields: dict[str, Any], lists: dict[str, list[Any]], transcript: Transc
     transcript.answer(lists.get("llm.output_messages") or fields.get("llm.output_messages"))
     if function := structure(fields.get("llm.function_call")):
         transcript.request(function)
+    if calls := lists.get("message.tool_calls"):  # beside the messages: google-genai's automatic function calling
+        transcript.message(transcript.output, {"role": "assistant", "tool_calls": calls}, "assistant")
     transcript.hear(_inner(lists.get("llm.prompts"), "prompt", "text") or fields.get("llm.prompts"))
     transcript.answer(_inner(lists.get("llm.choices"), "completion", "text") or fields.get("llm.choices"))
     transcript.hear(fields.get("reranker.query"))
@@ -84,26 +86,12 @@ def read_late(fields: dict[str, Any], kind: str, transcript: Transcript) -> None
     read_value(transcript, kind, fields.get("input.value"), fields.get("output.value"))
 
 
-def read_value(transcript: Transcript, kind: str, given: Any, got: Any) -> None:
-    """An input and an output of any step that is no tool, of which nothing is known but that they are."""
-    if given not in (None, "") and not transcript.heard and not transcript.system:
-        value = structure(given)
-        if not (isinstance(value, dict) and read_request(transcript, value)):
-            text = plain_text(value)
-            transcript.hear(_raw(text if text is not None else value, given))
-    if got not in (None, "") and not transcript.answered:
-        value = structure(got)
-        if kind == "embedding":
-            return  # numbers: nobody said them
-        if kind == "retrieval":
-            if transcript.documents:
-                return
-            transcript.retrieved(value)
-            if transcript.documents:
-                return
-        if not (isinstance(value, dict) and read_response(transcript, value)):
-            text = plain_text(value)
-            transcript.answer(_raw(text if text is not None else value, got))
+def read_parameters(rest: Attributes, transcript: Transcript) -> None:
+    """What was said only in the parameters: the Bedrock instrumentor's whole request to a Titan model."""
+    for name in ("llm.invocation_parameters", "embedding.invocation_parameters"):
+        parameters = structure(rest.get(name))
+        if isinstance(parameters, dict) and "inputText" in parameters:
+            transcript.hear(parameters["inputText"])
 
 
 def requested_model(rest: Attributes) -> str:
@@ -115,19 +103,6 @@ def requested_model(rest: Attributes) -> str:
                 if isinstance(parameters.get(key), str) and parameters[key]:
                     return str(parameters[key])
     return ""
-
-
-def _raw(value: Any, sent: Any) -> Any:
-    """Messages as they are; any other structure as the text it was sent as, in a message of its own."""
-    if isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
-        leaves = [leaf for item in value for leaf in (item if isinstance(item, list) else [item])]
-        if all(isinstance(leaf, dict) and ({"role", "lc", "content", "kwargs"} & leaf.keys()) for leaf in leaves):
-            return value
-    elif isinstance(value, dict) and ("role" in value or "lc" in value or ("content" in value and "type" in value)):
-        return value
-    elif isinstance(value, str):
-        return [{"role": None, "content": value}] if value[:1] in "[{" else value
-    return [{"role": None, "content": as_text(sent)}]
 
 
 def _inner(items: list[Any] | None, outer: str, inner: str) -> list[str]:

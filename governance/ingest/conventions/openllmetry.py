@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import compress
 from typing import Any
 
-from governance.ingest.bodies import plain_text
-from governance.ingest.conventions.openinference import read_value
+from governance.ingest.bodies import read_value
+from governance.ingest.conventions.gen_ai import parts_in
 from governance.ingest.records import SpanEvent
-from governance.ingest.text import structure
+from governance.ingest.text import structure, unquoted
 from governance.ingest.transcript import Transcript
 
 ASSOCIATION = "traceloop.association.properties."
@@ -40,6 +41,8 @@ FIELDS = {
     ASSOCIATION + "prompt_version": "prompt_version",
     "traceloop.entity.input": "",
     "traceloop.entity.output": "",
+    "gen_ai.task.input": "traceloop.entity.input",
+    "gen_ai.task.output": "traceloop.entity.output",
     "llm.request.functions": "tool_definitions",
 }
 
@@ -48,8 +51,13 @@ REQUEST_KINDS = {"chat": "llm", "completion": "llm", "embedding": "embedding", "
 _RESULTS = ("db.query.result", "db.search.result")
 
 
-def read(lists: dict[str, list[Any]], events: list[SpanEvent], transcript: Transcript) -> None:
-    """The flattened messages, and what a vector database gave back as span events."""
+def read(lists: dict[str, list[Any]], kind: str, events: list[SpanEvent], transcript: Transcript) -> None:
+    """The flattened messages, and what a vector database gave back as span events. A reranker's documents come as
+    messages of the system."""
+    if kind == "retrieval" and (prompts := lists.get("gen_ai.prompt")):
+        documents = [isinstance(item, dict) and item.get("role") == "system" for item in prompts]
+        transcript.retrieved([{"content": prompt.get("content")} for prompt in compress(prompts, documents)])
+        lists["gen_ai.prompt"] = [prompt for prompt, document in zip(prompts, documents, strict=True) if not document]
     for name in ("gen_ai.prompt", "gen_ai.input.messages"):
         transcript.hear(_messages(lists.get(name)))
     for name in ("gen_ai.completion", "gen_ai.output.messages"):
@@ -61,43 +69,23 @@ def read(lists: dict[str, list[Any]], events: list[SpanEvent], transcript: Trans
             transcript.retrieved([{**row, "content": row.get("document") or row.get("entity")}])
 
 
-def read_late(fields: dict[str, Any], kind: str, name: Any, transcript: Transcript) -> None:
-    """`traceloop.entity.input` and `.output`: {"inputs": {...}}, {"outputs": ...} or what a function took and gave."""
+def read_late(fields: dict[str, Any], kind: str, transcript: Transcript) -> None:
+    """`traceloop.entity.input` and `.output`: what a function took and gave."""
     given, got = fields.get("traceloop.entity.input"), fields.get("traceloop.entity.output")
-    if given in (None, "") and got in (None, ""):
-        return
-    arguments, result = _entity(given, "inputs"), _entity(got, "outputs")
-    if kind == "tool":
-        if not transcript.calls:
-            transcript.tool("", fields.get("tool_name") or name, arguments, result)
-        return
-    read_value(transcript, kind, arguments, result)
-
-
-def _entity(value: Any, key: str) -> Any:
-    """What the SDK's decorators put around inputs: {"args": [...], "kwargs": {...}} and {"inputs": {...}}."""
-    parsed = structure(value)
-    if isinstance(parsed, dict):
-        if parsed.get(key) not in (None, "", {}, []):
-            inner = parsed[key]
-            return inner if plain_text(inner) is None else plain_text(inner)
-        if key == "inputs" and "args" in parsed and "kwargs" in parsed:
-            args, kwargs = parsed["args"], parsed["kwargs"]
-            return kwargs if not args else args[0] if len(args) == 1 and not kwargs else parsed
-    if key == "outputs" and isinstance(value, str) and isinstance(parsed, str) and value[:1] == '"':
-        from_text = structure(f"[{value}]")
-        return from_text[0] if isinstance(from_text, list) and from_text else value
-    return value if isinstance(parsed, str) else parsed
+    read_value(transcript, kind, given, unquoted(got))
 
 
 def _messages(items: list[Any] | None) -> list[Any] | None:
-    """Content that is JSON text of parts (multi-modal prompts) is read as parts."""
+    """Content that is JSON text (of parts, or of a text) is read as what it says; an item that is only named by its
+    role is a message."""
     if not items:
         return None
-    for item in items:
+    for place, item in enumerate(items):
         if isinstance(item, dict):
+            if len(item) == 1 and "user" in item:
+                items[place] = {"role": "user", "content": item["user"]}
             for key in ("content", "tool_calls"):
-                value = structure(item.get(key))
-                if isinstance(value, list) and value and all(isinstance(p, dict) and "type" in p for p in value):
+                value = structure(unquoted(item.get(key)))
+                if value is not item.get(key) and (isinstance(value, str) or parts_in(value)):
                     item[key] = value
     return items

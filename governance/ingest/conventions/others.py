@@ -1,12 +1,12 @@
-"""Smaller dialects seen beside the large ones: Pydantic AI / Logfire, Langfuse, LangSmith, Genkit-like inputs."""
+"""Smaller dialects seen beside the large ones: Pydantic AI / Logfire, Langfuse, LangSmith, MLflow, Google ADK,
+Strands, Haystack, Genkit-like inputs."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from governance.ingest.bodies import read_request, read_response
+from governance.ingest.bodies import read_request, read_response, read_value
 from governance.ingest.conventions.gen_ai import EVENTS, read_event
-from governance.ingest.conventions.openinference import read_value
 from governance.ingest.text import as_text, structure
 from governance.ingest.transcript import Transcript
 
@@ -23,6 +23,7 @@ FIELDS = {
     "langfuse.observation.output": "",
     "langfuse.observation.type": "langfuse_kind",
     "langfuse.observation.model.name": "response_model",
+    "langfuse.observation.usage_details": "usage",
     "langfuse.observation.prompt.name": "prompt_name",
     "langfuse.observation.prompt.version": "prompt_version",
     "langfuse.session.id": "session",
@@ -31,12 +32,37 @@ FIELDS = {
     "langfuse.trace.output": "",
     "langsmith.span.kind": "langsmith_kind",
     "langsmith.trace.session_id": "session",
+    "langsmith.metadata.session_id": "session",
+    "langsmith.metadata.thread_id": "session",
+    "langsmith.metadata.conversation_id": "session",
+    "langsmith.metadata.user_id": "user",
+    "langsmith.metadata.usage_metadata": "usage",
+    "logfire.msg_template": "logfire_step",
+    "gcp.vertex.agent.session_id": "session",
+    "gcp.vertex.agent.llm_request": "",
+    "gcp.vertex.agent.llm_response": "",
+    "gcp.vertex.agent.tool_call_args": "tool_arguments",
+    "gcp.vertex.agent.tool_response": "tool_result",
+    "system_prompt": "gen_ai.system_instructions",
+    "haystack.component.type": "haystack_type",
+    "haystack.component.input": "",
+    "haystack.component.output": "",
+    "haystack.pipeline.input_data": "haystack.component.input",
+    "haystack.pipeline.output_data": "haystack.component.output",
+    "mlflow.spanType": "mlflow_kind",
+    "mlflow.llm.model": "response_model",
+    "mlflow.llm.provider": "provider",
+    "mlflow.chat.tools": "tool_definitions",
+    "mlflow.chat.tokenUsage": "usage",
+    "mlflow.spanInputs": "",
+    "mlflow.spanOutputs": "",
     "genkit:input": "",
     "genkit:output": "",
 }
 
 KINDS = {
     "generation": "llm",
+    "chat_model": "llm",
     "llm": "llm",
     "embedding": "embedding",
     "tool": "tool",
@@ -44,12 +70,26 @@ KINDS = {
     "chain": "chain",
     "span": "chain",
     "retriever": "retrieval",
+    "reranker": "retrieval",
+    "workflow": "chain",
+    "task": "chain",
     "guardrail": "guardrail",
     "evaluator": "other",
     "prompt": "chain",
     "parser": "chain",
     "event": "other",
 }
+HAYSTACK = (("Generator", "llm"), ("Embedder", "embedding"), ("Retriever", "retrieval"), ("Ranker", "retrieval"))
+LOGFIRE_STEPS = {
+    "function: {name}": "tool",
+    "agent run: {name!r}": "agent",
+    "guardrail {name!r} {triggered=}": "guardrail",
+}
+
+
+def kind_of(component: str) -> str:
+    """Of the class of a Haystack component."""
+    return next((kind for name, kind in HAYSTACK if name in component), "chain")
 
 
 def read(fields: dict[str, Any], kind: str, transcript: Transcript) -> None:
@@ -57,25 +97,40 @@ def read(fields: dict[str, Any], kind: str, transcript: Transcript) -> None:
         events = structure(fields.get(name))
         if isinstance(events, list) and not (transcript.heard and transcript.answered):
             prompts, choices = not transcript.heard, not transcript.answered
-            for event in events:
-                if isinstance(event, dict) and (kind_of_event := as_text(event.get("event.name"))) in EVENTS:
+            named = [(as_text(event.get("event.name")), event) for event in events if isinstance(event, dict)]
+            if named and named[-1][0] == "gen_ai.assistant.message" and "gen_ai.choice" not in dict(named):
+                named[-1] = ("gen_ai.choice", {"message": named[-1][1]})
+            for name_of_event, event in named:
+                if name_of_event in EVENTS:
                     body = {key: value for key, value in event.items() if key != "event.name"}
-                    read_event(kind_of_event, body, {}, transcript, prompts, choices)
+                    read_event(name_of_event, body, {}, transcript, prompts, choices)
             if prompts and transcript.input:
                 transcript.settle_input()
             if choices and transcript.output:
                 transcript.settle_output()
     _read_run(fields.get("pydantic_ai.all_messages"), transcript)
-    if isinstance(request := structure(fields.get("request_data")), dict) and not transcript.heard:
-        read_request(transcript, request)
-    if isinstance(response := structure(fields.get("response_data")), dict):
-        read_response(transcript, response)
-        transcript.answer(response.get("message") or response.get("combined_chunk_content"))
+    if "logfire_step" in fields:
+        read_value(transcript, kind, fields.get("input.value"), fields.get("output.value"))
+    for name in ("request_data", "gcp.vertex.agent.llm_request"):
+        if isinstance(request := structure(fields.get(name)), dict) and not transcript.heard:
+            read_request(transcript, request)
+    for name in ("response_data", "gcp.vertex.agent.llm_response"):
+        if isinstance(response := structure(fields.get(name)), dict):
+            read_response(transcript, response)
+            transcript.answer(response.get("message") or response.get("combined_chunk_content"))
     if kind != "tool":
-        for owner in ("langfuse.observation.", "langfuse.trace."):
-            read_value(transcript, kind, fields.get(owner + "input"), fields.get(owner + "output"))
-        read_value(transcript, kind, fields.get("genkit:input"), fields.get("genkit:output"))
-        read_value(transcript, kind, None, fields.get("final_result"))
+        for given, got in _PAIRS:
+            read_value(transcript, kind, fields.get(given), fields.get(got))
+
+
+_PAIRS = (
+    ("langfuse.observation.input", "langfuse.observation.output"),
+    ("langfuse.trace.input", "langfuse.trace.output"),
+    ("mlflow.spanInputs", "mlflow.spanOutputs"),
+    ("haystack.component.input", "haystack.component.output"),
+    ("genkit:input", "genkit:output"),
+    ("", "final_result"),
+)
 
 
 def _read_run(value: Any, transcript: Transcript) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from governance.ingest.bodies import read_request
-from governance.ingest.text import structure
+from governance.ingest.text import structure, unquoted
 from governance.ingest.transcript import Transcript
 
 _METADATA = "ai.telemetry.metadata."
@@ -88,8 +88,8 @@ def read(fields: dict[str, Any], transcript: Transcript) -> None:
     for name in ("ai.value", "ai.values"):
         values = structure(fields.get(name))
         if isinstance(values, list):
-            values = [_unquoted(value) for value in values]
-        transcript.hear(_unquoted(values))
+            values = [unquoted(value) for value in values]
+        transcript.hear(unquoted(values))
     if not transcript.answered:
         message: dict[str, Any] = {"role": "assistant"}
         for key, name in (
@@ -104,12 +104,3 @@ def read(fields: dict[str, Any], transcript: Transcript) -> None:
         if len(message) > 1:
             message.setdefault("content", "")
             transcript.answer([message])
-
-
-def _unquoted(value: Any) -> Any:
-    """The SDK writes each embedded value as JSON: a text within quotes."""
-    if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == '"':
-        inner = structure(f"[{value}]")
-        if isinstance(inner, list) and len(inner) == 1:
-            return inner[0]
-    return value
