@@ -395,6 +395,10 @@ class SqlCheckStore:
         return [Written(call_id=call, decision_id=decision, case_id=cases.get(call)) for call, decision in decisions]
 
 
+_SUMS = (CallKind.AGENT, CallKind.CHAIN)
+"""What sends the sum of its steps' tokens: a day would count them twice."""
+
+
 def _counted(item: CheckedCall, waiting: tuple[Any, ...]) -> tuple[int, figures.Counted]:
     """What the day's figures count of the call from now on, and what this decision changes in them."""
     _, started_at, system_id, input_tokens, output_tokens, captured, error, kind, before = waiting
@@ -405,7 +409,8 @@ def _counted(item: CheckedCall, waiting: tuple[Any, ...]) -> tuple[int, figures.
         after |= figures.FAILED
     if not captured and kind == CallKind.LLM:  # an agent's or a chain's span need not repeat what its steps hold
         after |= figures.UNCAPTURED
-    if input_tokens is not None or output_tokens is not None or before & figures.TOKENS:
+    told = input_tokens is not None or output_tokens is not None
+    if (told and kind not in _SUMS) or before & figures.TOKENS:
         after |= figures.TOKENS
     tokens_now = bool(after & ~before & figures.TOKENS)
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from governance.detectors.interface import CallSubject
 from governance.detectors.runner import Found
-from governance.domain.calls import Call, Message
+from governance.domain.calls import Call, CallKind, Message
 from governance.domain.content import Content, Part
 from governance.domain.decisions import Action, Decision, Outcome, PolicyOutcome, PolicyStatus, Severity
 from governance.domain.findings import DetectorFailure, Examination, Finding
@@ -240,6 +240,16 @@ def test_content_that_comes_later_is_decided_again(
     assert [row.revision for row in rows(database, t.decision)] == [0, 1]
     (figure,) = rows(database, t.daily_figure)
     assert (figure.calls, figure.flagged, figure.input_tokens) == (1, 1, 3)
+
+
+def test_tokens_of_a_day_are_those_of_model_calls_and_not_again_an_agent_s_sum(
+    database: Database, writer: CallWriter, loop: Loop | ProcrastinateLoop
+) -> None:
+    kinds = (CallKind.LLM, CallKind.EMBEDDING, CallKind.AGENT, CallKind.CHAIN)
+    writer.write([Batch(calls=tuple(said("hello", number, kind=kind) for number, kind in enumerate(kinds)))])
+    loop.run_until_idle()
+    (figure,) = rows(database, t.daily_figure)
+    assert (figure.calls, figure.input_tokens) == (4, 6)
 
 
 def test_two_workers_on_the_same_calls_give_one_decision(
