@@ -111,6 +111,8 @@ def _raw(value: Any, sent: Any) -> Any:
             isinstance(leaf, dict) and (_MESSAGE & leaf.keys() or leaf.get("type") == "tool_call") for leaf in leaves
         ):
             return value
+    elif isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return value
     elif isinstance(value, dict):
         if "role" in value or "lc" in value or ("type" in value and ("content" in value or "data" in value)):
             return value
@@ -251,6 +253,8 @@ def opened(value: Any) -> Any:
             return (
                 kwargs if not args else args[0] if isinstance(args, list) and len(args) == 1 and not kwargs else value
             )
+        if value.keys() == {"tool_name", "arguments"}:  # OpenLLMetry's MCP
+            return value["arguments"]
         for key in ("inputs", "outputs", "input", "output", "query"):
             if value.get(key) not in (None, "", [], {}) and (len(value) == 1 or "kwargs" in value or "tags" in value):
                 return value[key]

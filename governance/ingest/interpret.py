@@ -373,6 +373,7 @@ _KINDS = (
     ("request_type", _by_name(openllmetry.REQUEST_KINDS)),
     ("traceloop_kind", _by_name(openllmetry.KINDS)),
     ("langfuse_kind", _by_name(others.KINDS)),
+    ("spring_kind", _by_name(gen_ai.SPRING_KINDS)),
     ("mlflow_kind", _by_name(others.KINDS)),
     ("logfire_step", _by_name(others.LOGFIRE_STEPS)),
 )

@@ -698,3 +698,57 @@ def test_an_event_with_a_result_whose_call_came_in_another_names_the_call() -> N
     )
     assert asked.tool_calls == (ToolCall(id="t", name="f", arguments="{}"),)
     assert (answered.tool_calls, answered.input) == ((ToolCall(id="t", result="done"),), ())
+
+
+def test_spring_ai() -> None:
+    """Names of Spring AI 1.x; the older of its prompts come as a list of texts."""
+    client = call(
+        {
+            "spring.ai.kind": "chat_client",
+            "gen_ai.operation.name": "framework",
+            "gen_ai.system": "spring_ai",
+            "spring.ai.chat.client.conversation.id": "c1",
+            "gen_ai.prompt": '["Be brief.", "Where is my order?"]',
+        }
+    )
+    assert (client.kind, client.session_id) == (CallKind.CHAIN, "c1")
+    assert said(client.input) == [("user", "Be brief."), ("user", "Where is my order?")]
+    tool = call(
+        {
+            "spring.ai.kind": "tool_call",
+            "gen_ai.operation.name": "framework",
+            "spring.ai.tool.definition.name": "lookUp",
+            "spring.ai.tool.call.id": "t1",
+            "spring.ai.tool.call.arguments": '{"id": 7}',
+            "spring.ai.tool.call.result": '"shipped"',
+        }
+    )
+    assert tool.tool_calls == (ToolCall(id="t1", name="lookUp", arguments='{"id": 7}', result='"shipped"'),)
+    store = call(
+        {
+            "spring.ai.kind": "vector_store",
+            "db.system": "pg_vector",
+            "db.vector.query.content": "refunds",
+            "db.vector.query.response.documents": '["five days", "ten days"]',
+        }
+    )
+    assert (store.kind, said(store.input)) == (CallKind.RETRIEVAL, [("user", "refunds")])
+    assert store.documents == (Document(text="five days"), Document(text="ten days"))
+
+
+def test_azure_ai_events_named_as_attributes() -> None:
+    """Names of azure-ai-projects 2.10.0 and azure-ai-agents 1.1.0."""
+
+    def told(role: str, text: str) -> dict[str, str]:
+        return {"gen_ai.event.content": json.dumps([{"role": role, "parts": [{"type": "text", "content": text}]}])}
+
+    got = call(
+        {"gen_ai.operation.name": "chat", "gen_ai.thread.id": "th1"},
+        events=[
+            ("gen_ai.system.instructions", {"gen_ai.event.content": json.dumps([{"type": "text", "content": "s"}])}),
+            ("gen_ai.input.messages", told("user", "q")),
+            ("gen_ai.output.messages", told("assistant", "a")),
+        ],
+    )
+    assert (said(got.input), said(got.output)) == ([("system", "s"), ("user", "q")], [("assistant", "a")])
+    assert (got.session_id, "events" in got.attributes) == ("th1", False)

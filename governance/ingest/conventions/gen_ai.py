@@ -36,6 +36,7 @@ FIELDS = {
     "gen_ai.response.stop_reason": "finish_reasons",
     "anthropic.message.stop_reason": "finish_reasons",
     "gen_ai.conversation.id": "session",
+    "gen_ai.thread.id": "session",
     "gen_ai.user": "user",
     "gen_ai.prompt.name": "prompt_name",
     "gen_ai.prompt.version": "prompt_version",
@@ -58,7 +59,19 @@ FIELDS = {
     "gen_ai.retrieval.documents": "",
     "gen_ai.prompt": "",
     "gen_ai.completion": "",
+    # Spring AI
+    "spring.ai.kind": "spring_kind",
+    "spring.ai.chat.client.conversation.id": "session",
+    "spring.ai.chat.client.system.text": "gen_ai.system_instructions",
+    "spring.ai.chat.client.user.text": "gen_ai.prompt",
+    "spring.ai.tool.definition.name": "tool_name",
+    "spring.ai.tool.call.id": "tool_id",
+    "spring.ai.tool.call.arguments": "tool_arguments",
+    "spring.ai.tool.call.result": "tool_result",
+    "db.vector.query.content": "gen_ai.retrieval.query.text",
+    "db.vector.query.response.documents": "gen_ai.retrieval.documents",
 }
+SPRING_KINDS = {"chat_client": "chain", "advisor": "chain", "tool_call": "tool", "vector_store": "retrieval"}
 
 KINDS = {
     "chat": "llm",
@@ -85,6 +98,8 @@ KINDS = {
     "create_agent": "agent",
     "invoke_agent": "agent",
     "agent": "agent",
+    "start_thread_run": "agent",
+    "process_thread_run": "agent",
     "invoke_workflow": "chain",
     "workflow": "chain",
     "plan": "chain",
@@ -109,7 +124,13 @@ _MESSAGE_EVENTS = {
 _CHOICE = "gen_ai.choice"
 _PROMPT_EVENTS = frozenset({"gen_ai.content.prompt", "gen_ai.prompt"})
 _COMPLETION_EVENTS = frozenset({"gen_ai.content.completion", "gen_ai.completion"})
-EVENTS = frozenset({DETAILS, _CHOICE, *_MESSAGE_EVENTS, *_PROMPT_EVENTS, *_COMPLETION_EVENTS})
+_AZURE_EVENTS = {  # of azure-ai-projects: the schema's messages, in events named as its attributes
+    "gen_ai.system.instructions": "system",
+    "gen_ai.input.message": "user",
+    "gen_ai.input.messages": "user",
+    "gen_ai.output.messages": "assistant",
+}
+EVENTS = frozenset({DETAILS, _CHOICE, *_MESSAGE_EVENTS, *_PROMPT_EVENTS, *_COMPLETION_EVENTS, *_AZURE_EVENTS})
 
 
 def read(fields: dict[str, Any], events: list[SpanEvent], transcript: Transcript) -> None:
@@ -178,6 +199,14 @@ def read_event(
     elif role := _MESSAGE_EVENTS.get(name):
         if prompts:
             _read_message(body, role, transcript)
+    elif role := _AZURE_EVENTS.get(name):
+        value = body.get(name) if isinstance(body, dict) and name in body else body
+        if role == "system":
+            transcript.instruct(value)
+        elif role == "user" and prompts:
+            transcript.messages(transcript.input, value, role)
+        elif role == "assistant" and choices:
+            transcript.messages(transcript.output, value, role)
     elif name == _CHOICE:
         if choices:
             _read_choice(body, transcript)
