@@ -39,6 +39,7 @@ class Fired:
     outcome: str
     shadow: bool
     action: str
+    queue: str
     severity: int
     explanation: str
     evidence: tuple[Evidence, ...]
@@ -95,8 +96,11 @@ def fired(detail: Mapping[str, Any]) -> list[Fired]:
                 outcome=policy["outcome"],
                 shadow=policy["status"] == "shadow",
                 action=policy["action"],
+                queue=policy.get("queue", ""),
                 severity=_RANK[policy["severity"]],
-                explanation=words.explanation(policy.get("explanation", ""), (one.rule for one in evidence)),
+                explanation=words.undecided(policy.get("explanation", ""))
+                if policy["outcome"] == "error"
+                else words.explanation(policy.get("explanation", ""), (one.rule for one in evidence)),
                 evidence=tuple(evidence),
                 controls=policy.get("controls", {}),
                 values={

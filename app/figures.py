@@ -106,7 +106,7 @@ def overview(visible: Systems, now: datetime) -> Overview:
 
 
 def needs(state: Overview, who: Actor, may: Callable[..., bool], now: datetime) -> list[posture.Deviation]:
-    """What this person should see to: their own work first, then what is out of the ordinary."""
+    """What this person should see to: alarms, then their own work, then what else is out of the ordinary."""
     found: list[posture.Deviation] = []
     mine = sum(load.cases for load in state.loads if load.state is CaseState.CLAIMED and load.held_by == who.id)
     if mine:
@@ -172,7 +172,8 @@ def needs(state: Overview, who: Actor, may: Callable[..., bool], now: datetime) 
                     link="Open the queue",
                 )
             )
-    return [*found, *state.deviations]
+    alarms = [one for one in state.deviations if one.alarm]
+    return [*alarms, *found, *(one for one in state.deviations if not one.alarm)]
 
 
 def hard_to_read(done: cases.DayOfWork) -> int:

@@ -11,6 +11,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
+from governance.detectors.runner import UNAVAILABLE
+
 SEVERITY = {4: "Critical", 3: "High", 2: "Medium", 1: "Low", 0: "None"}
 
 ROLE = {
@@ -320,6 +322,19 @@ def explanation(text: str, rules: Iterable[str]) -> str:
     return _ASIDE.sub(aside, text)
 
 
+_NOT_RUN = re.compile(r"the detector (\w+) did not run( on another step)? \([^;]*\)(?=;|\.$)")
+
+
+def undecided(text: str) -> str:
+    """Why a policy could not be judged, without identifiers and causes: 'Not decided: LLM Guard did not answer.'"""
+    return _NOT_RUN.sub(lambda match: f"{within(detector(match[1]))} did not answer{match[2] or ''}", text)
+
+
+def failure(reason: str) -> str:
+    """Why a detector did not answer, as it said it."""
+    return reason.removeprefix(UNAVAILABLE)
+
+
 def condition(path: str) -> str:
     """The label of a value that a policy's condition read: 'params.min_score' is 'Threshold'."""
     return _CONDITION.get(path) or plain(path.partition(".")[2] or path)
@@ -336,6 +351,12 @@ def category(value: str) -> str:
 
 def detector(value: str) -> str:
     return DETECTOR.get(value, plain(value))
+
+
+def result(action: str, queue: str) -> str:
+    """What became of a call: 'Allowed', 'Sent to review', 'Blocked, sent to review'."""
+    said = ACTION.get(action, action)
+    return said if not queue else "Sent to review" if action == "allow" else f"{said}, sent to review"
 
 
 def within(name: str) -> str:

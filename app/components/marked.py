@@ -106,7 +106,12 @@ const pieces = (into, text, spans, pick, current) => {
   for (const s of [...spans].sort((a, b) => a.start - b.start)) {
     if (s.start < at) continue
     into.append(chars.slice(at, s.start).join(""))
-    const inner = chars.slice(s.start, s.end).join("")
+    let from = s.start, to = s.end                                    // no mark of blanks at either end
+    while (from < to && !chars[from].trim()) from++
+    while (to > from && !chars[to - 1].trim()) to--
+    if (from === to) [from, to] = [s.start, s.end]
+    into.append(chars.slice(s.start, from).join(""))
+    const inner = chars.slice(from, to).join("")
     if (s.level === "hidden" || s.level === "shown") into.append(el("span", s.level, inner))
     else {
       const m = el("mark", ["critical", "high"].includes(s.level) ? s.level : "note", inner); m.title = s.label || ""
@@ -116,6 +121,7 @@ const pieces = (into, text, spans, pick, current) => {
         m.onclick = () => pick(s.id)
         m.onkeydown = e => { if (e.key === "Enter" || e.key === " ") { e.preventDefault(); pick(s.id) } } }
       into.append(m) }
+    into.append(chars.slice(to, s.end).join(""))
     at = s.end }
   into.append(chars.slice(at).join("")) }
 export default function ({ data, parentElement, setTriggerValue }) {
@@ -134,6 +140,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
       const said = m => el("div", "remark " + (m.level === "critical" ? "critical" : "high"), m.label)
       return [row, ...l.remarks.map(said)] }))
     return }
+  // The window stays where the conversation before was left: another one begins at its top.
+  if (data.top && !root.hasChildNodes()) document.querySelector("[data-testid=stMain]")?.scrollTo(0, 0)
   root.replaceChildren(...data.turns.map((t, i) => {
     const kind = ["document", "tool", "folded"].includes(t.kind) ? " " + t.kind : ""
     const row = el("div", "turn" + kind), who = el("div", "who", t.who), said = el("div", "said")
@@ -154,10 +162,13 @@ def source(lines: Sequence[Line], *, key: str) -> None:
     _view(data={"lines": [asdict(line) for line in lines]}, key=key, on_picked_change=lambda: None)
 
 
-def transcript(turns: Sequence[Turn], marks: Sequence[Mark] = (), *, current: str = "", key: str) -> str:
-    """Draws the turns; returns the id of the mark that was just clicked, or ""."""
+def transcript(
+    turns: Sequence[Turn], marks: Sequence[Mark] = (), *, current: str = "", key: str, top: bool = False
+) -> str:
+    """Draws the turns; returns the id of the mark that was just clicked, or "". With `top` the page is at its top when
+    they are drawn first."""
     result = _view(
-        data={"turns": [asdict(t) for t in turns], "marks": [asdict(m) for m in marks], "current": current},
+        data={"turns": [asdict(t) for t in turns], "marks": [asdict(m) for m in marks], "current": current, "top": top},
         key=key,
         on_picked_change=lambda: None,
     )

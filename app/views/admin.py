@@ -312,7 +312,7 @@ with working_tab:
             for d in detectors:
                 if d.last_failure and (d.failed or posture.absent(d)):
                     st.caption(f"The last failure of {words.within(words.detector(d.name))}")
-                    st.code(d.last_failure, language=None, wrap_lines=True)
+                    st.code(words.failure(d.last_failure), language=None, wrap_lines=True)
             st.caption("What a detector can't answer goes to a person; it never counts as passed.")
         else:
             st.caption("Each detector's answers and failures appear here once calls are checked.")

@@ -100,7 +100,7 @@ with right:
             st.caption("Checking takes a few seconds. Nothing is released as clean before it is checked.")
         for failed in detail["failures"]:
             st.markdown(f":orange-badge[:material/error: {words.detector(failed['detector'])} did not answer]")
-            st.text(failed["reason"])
+            st.text(words.failure(failed["reason"]))
         for number, policy in enumerate(why):
             shade = " :gray-badge[trial, acts on nothing]" if policy.shadow else ""
             shade += " :gray-badge[exception]" if policy.outcome == "excepted" else ""

@@ -140,12 +140,10 @@ def state_of(row: calls.CallRow) -> str:
         return "Not checked yet"
     if row.status is CallStatus.FAILED:
         return "Could not be checked"
-    if row.queue:
-        return f"{words.ACTION[row.action]}, sent to review" if row.action != "allow" else "Sent to review"
-    if row.action == "allow" and not row.content_captured:
+    if not row.queue and row.action == "allow" and not row.content_captured:
         # An agent's or a chain's span only holds its steps together; a model's without its text is a gap.
         return "No content captured" if row.kind == CallKind.LLM else "No text of its own"
-    return words.ACTION.get(row.action, row.action)
+    return words.result(row.action, row.queue)
 
 
 if page.rows:

@@ -252,7 +252,7 @@ with left:
                     transcript(shown.earlier, shown.earlier_marks, key=f"earlier-{case.id}")
             if shown.turns:
                 current = str(st.session_state.get(f"finding-{case.id}", ""))
-                picked = transcript(shown.turns, shown.marks, current=current, key=f"turns-{case.id}")
+                picked = transcript(shown.turns, shown.marks, current=current, key=f"turns-{case.id}", top=True)
                 if picked and picked != current:
                     st.session_state[f"finding-{case.id}"] = picked
                     st.rerun()
@@ -284,7 +284,7 @@ with right:
             st.text(call.failure)
         for failed in detail["failures"]:
             st.markdown(f":orange-badge[:material/error: {words.detector(failed['detector'])} did not answer]")
-            st.text(failed["reason"])
+            st.text(words.failure(failed["reason"]))
         seen: set[int] = set()
         for position, policy in enumerate(why):
             with st.container(gap="xxsmall"):
@@ -306,7 +306,7 @@ with right:
                     where = f"In {words.PLACE.get(one.where, 'the call as a whole')}"
                     st.caption(where + (f" · {words.name(words.rule(one.rule))}" if one.rule else ""))
             pairs(
-                {**policy.values, "Result": words.ACTION.get(policy.action, policy.action)},
+                {**policy.values, "Result": words.result(policy.action, policy.queue)},
                 key=f"values-{case.id}-{position}",
             )
             if serves := words.controls(policy.controls):
@@ -394,15 +394,15 @@ def bar_held(case: CaseRow) -> None:
         hint(f"Keys work outside the fields{second} · a verdict is saved before the page goes on")
         with st.container(horizontal=True, vertical_alignment="center"):
             with st.container(horizontal=True):
+                # "None yet" is a choice: with index=None there is a button that clears the field, Tab stops at it, and
+                # there the first letters of a note are keys that decide.
                 reason = st.selectbox(
                     "Reason",
-                    list(choices),
-                    index=None,
-                    placeholder="Reason",
+                    [None, *choices],
                     label_visibility="collapsed",
-                    width=210,
+                    width=320,
                     key=f"reason-{case.id}",
-                    format_func=lambda code: reasons.SENTENCES[code].rstrip("."),
+                    format_func=lambda code: reasons.SENTENCES[code].rstrip(".") if code else "Reason",
                 )
                 note = st.text_input(
                     "Note",

@@ -94,7 +94,7 @@ if missing:
         )
         gone = absent[missing[0]]
         st.caption(f"Since {words.moment(session.local(gone.absent_since or gone.since), now)}")
-        st.text(gone.last_failure)
+        st.text(words.failure(gone.last_failure))
 if policy.description:
     st.text(policy.description.strip())
 

@@ -74,7 +74,7 @@ def work_note() -> list[str]:
 
 
 reviews = session.may(Permission.CLAIM_CASE) or session.may(Permission.DECIDE_ESCALATION)
-first = acts.next_case() if reviews and open_cases else None
+first = acts.next_case() if reviews else None
 titles = [words.count(open_cases, "open case") if open_cases else "No case is open"]
 late = COUNTS["Overdue"]
 note = [f"{late} past the deadline" if late else "none past the deadline"] if open_cases else []

@@ -125,6 +125,24 @@ def test_every_rule_that_is_shipped_reads_as_words() -> None:
             assert "_" not in words.rule(rule.id)
 
 
+@pytest.mark.parametrize(
+    ("said", "reads"),
+    [
+        (
+            "Not decided: the detector llm_guard did not run (unavailable: The scanners (0.3) are absent. govern…).",
+            "Not decided: LLM Guard did not answer.",
+        ),
+        (
+            "Not decided: the detector patterns did not run (a); the detector judge did not run on another step (b).",
+            "Not decided: text patterns did not answer; a model as judge did not answer on another step.",
+        ),
+        ("Not decided: no such key: x.", "Not decided: no such key: x."),
+    ],
+)
+def test_what_could_not_be_judged_names_no_detector_by_its_identifier(said: str, reads: str) -> None:
+    assert words.undecided(said) == reads
+
+
 def test_what_a_condition_read_has_a_plain_label() -> None:
     policy = {
         "title": "t",

@@ -269,7 +269,7 @@ def test_a_detector_that_does_not_work_is_named_where_it_matters(world: World, f
     assert rows(page("policies", "engineer"))["Instructions in the prompt"]["Attention"] == "Detector unavailable"
     test = page("policy", "engineer", id=DIRECT)
     assert "**Text patterns does not work here.** What it cannot examine goes to a person." in spoken(test)
-    assert "unavailable: it is not installed" in spoken(test)
+    assert "it is not installed" in spoken(test)
     assert "Since today" in spoken(test)
     overview = page("overview", "engineer")
     assert "The detector for text patterns does not work here." in spoken(overview)
