@@ -156,7 +156,7 @@ class Transcript:
             if isinstance(value, (str, dict)) and not (isinstance(value, dict) and "role" in value):
                 value = [value]
             if isinstance(value, list):
-                for part in self._fitting(value):
+                for part in self.fitting(value):
                     if not isinstance(part, dict):
                         self._content(self.system, part, "system", 0)
                     elif "role" in part:
@@ -227,7 +227,7 @@ class Transcript:
             entry = self._by_id.get(identity(id, 200)) or self.calls[-1]
             entry[3] = storable(_flat(result))
 
-    def _fitting(self, items: list[Any]) -> list[Any]:
+    def fitting(self, items: list[Any]) -> list[Any]:
         """The items; where there is no room for so many, the rest of them as one text, so that all is kept and examined
         in memory that is bounded."""
         room = MAX_PARTS - len(self.input) - len(self.output) - len(self.system) - len(self.calls) - len(self.documents)
@@ -244,7 +244,7 @@ class Transcript:
 
     def _messages(self, target: list[Message], value: Any, role: str, depth: int) -> None:
         if isinstance(value, list) and depth < MAX_DEPTH:
-            for item in self._fitting(value):
+            for item in self.fitting(value):
                 if isinstance(item, dict):
                     self.message(target, item, role, depth)
                 else:
@@ -315,7 +315,7 @@ class Transcript:
             self._part(target, {"type": "audio", **audio}, role, depth)
         calls = message.get("tool_calls") or message.get("toolCalls") or message.get("toolInvocations")
         calls = structure(calls)
-        for call in self._fitting(calls) if isinstance(calls, list) else ():
+        for call in self.fitting(calls) if isinstance(calls, list) else ():
             self.request(call)
         if function := message.get("function_call") or message.get("function_call_name"):
             if isinstance(function, dict):
@@ -372,7 +372,7 @@ class Transcript:
             self.say(target, role, as_text(content))
 
     def _parts(self, target: list[Message], parts: list[Any], role: str, depth: int) -> None:
-        for part in self._fitting(parts):
+        for part in self.fitting(parts):
             if type(part) is dict and part.get("type") == "text" and type(text := part.get("content")) is str:
                 if text:
                     target.append(Message(role=role, text=storable(text)))
@@ -509,7 +509,7 @@ class Transcript:
             value = inner if isinstance(inner, list) else [value]
         if not isinstance(value, list):
             value = [value] if value else []
-        for item in self._fitting(value):
+        for item in self.fitting(value):
             if (document := document_of(item)) is not None:
                 self.documents.append(document)
 

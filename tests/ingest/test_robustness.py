@@ -63,6 +63,7 @@ NAMES = [
     "gen_ai.prompt.0.content",
     "gen_ai.completion.0",
     "gen_ai.prompt.variable.x",
+    "message.tool_calls.0.tool_call.function",
 ]
 shaped = st.one_of(
     anything,
@@ -401,6 +402,8 @@ def test_10_000_messages_in_one_call_are_all_kept() -> None:
         ("gen_ai.input.messages", [{"role": "user", "content": ["p"] * (MAX_PARTS + 5)}]),
         ("gen_ai.system_instructions", ["s"] * (MAX_PARTS + 5)),
         ("gen_ai.retrieval.documents", ["d"] * (MAX_PARTS + 5)),
+        ("gen_ai.prompt", ["t"] * (MAX_PARTS + 5)),
+        ("events", [1] * (MAX_PARTS + 5)),
     ],
 )
 def test_of_a_list_without_end_the_rest_is_one_text(attribute: str, value: list[Any]) -> None:

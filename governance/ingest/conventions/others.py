@@ -95,19 +95,8 @@ def kind_of(component: str) -> str:
 def read(fields: dict[str, Any], kind: str, transcript: Transcript) -> None:
     for name in ("all_messages_events", "events"):
         events = structure(fields.get(name))
-        if isinstance(events, list) and not (transcript.heard and transcript.answered):
-            prompts, choices = not transcript.heard, not transcript.answered
-            named = [(as_text(event.get("event.name")), event) for event in events if isinstance(event, dict)]
-            if named and named[-1][0] == "gen_ai.assistant.message" and "gen_ai.choice" not in dict(named):
-                named[-1] = ("gen_ai.choice", {"message": named[-1][1]})
-            for name_of_event, event in named:
-                if name_of_event in EVENTS:
-                    body = {key: value for key, value in event.items() if key != "event.name"}
-                    read_event(name_of_event, body, {}, transcript, prompts, choices)
-            if prompts and transcript.input:
-                transcript.settle_input()
-            if choices and transcript.output:
-                transcript.settle_output()
+        if isinstance(events, list) and events and not (transcript.heard and transcript.answered):
+            _read_events(events, transcript)
     _read_run(fields.get("pydantic_ai.all_messages"), transcript)
     if "logfire_step" in fields:
         read_value(transcript, kind, fields.get("input.value"), fields.get("output.value"))
@@ -131,6 +120,31 @@ _PAIRS = (
     ("genkit:input", "genkit:output"),
     ("", "final_result"),
 )
+
+
+def _read_events(events: list[Any], transcript: Transcript) -> None:
+    """Events in a list, as Logfire has them. A run that ends with the assistant's message was answered by it."""
+    prompts, choices = not transcript.heard, not transcript.answered
+    answer = events[-1]
+    if not (isinstance(answer, dict) and answer.get("event.name") == "gen_ai.assistant.message"):
+        answer = None
+    for event in transcript.fitting(events):
+        if not isinstance(event, dict):
+            if prompts:
+                transcript.messages(transcript.input, event, "user")
+            continue
+        name = as_text(event.get("event.name"))
+        if name == "gen_ai.choice":
+            answer = None
+        if name in EVENTS and event is not answer:
+            body = {key: value for key, value in event.items() if key != "event.name"}
+            read_event(name, body, {}, transcript, prompts, choices)
+    if answer is not None:
+        read_event("gen_ai.choice", {"message": answer}, {}, transcript, prompts, choices)
+    if prompts and transcript.input:
+        transcript.settle_input()
+    if choices and transcript.output:
+        transcript.settle_output()
 
 
 def _read_run(value: Any, transcript: Transcript) -> None:
