@@ -168,7 +168,8 @@ def sentence(
         case E.VERDICT_GIVEN:
             outcome = words.OUTCOME.get(str(data.get("outcome", "")), "decided").lower()
             waits = "" if data.get("final", True) else "; a second person must approve"
-            return f"{by} decided {_lower(case)}: {outcome}, {words.plain(str(data.get('reason', ''))).lower()}{waits}"
+            reason_given = words.plain(str(data.get("reason", ""))).lower()
+            return f"{by} decided {_lower(case)} as {outcome} ({reason_given}){waits}"
         case E.VERDICT_APPROVED:
             return f"{by} approved the verdict on {_lower(case)}{of}"
         case E.VERDICT_RETURNED:

@@ -468,6 +468,11 @@ def took(milliseconds: float | None) -> str:
     return f"{seconds:.1f} s" if seconds < 120 else f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
 
 
+def size(length: int) -> str:
+    """'14 kB', '2.4 MB' for a number of bytes."""
+    return f"{length / 1e6:.1f} MB" if length >= 1e6 else f"{max(1, round(length / 1e3))} kB"
+
+
 def tokens(given: int | None, got: int | None) -> str:
     """'3,412 in, 212 out', or 'not sent'."""
     if given is None and got is None:

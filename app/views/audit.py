@@ -289,7 +289,7 @@ with right:
         if package := st.session_state.get("package"):
             events, body, stamp, made_at = package
             pairs(
-                {"Entries": f"{events:,} with proofs", "Size": f"{len(body) / 1e6:.1f} MB", "Made": made_at},
+                {"Entries": f"{events:,} with proofs", "Size": words.size(len(body)), "Made": made_at},
                 key="package-facts",
             )
             st.download_button(

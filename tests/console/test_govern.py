@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
+from app import words
 from governance.domain.events import EventKind
 from governance.domain.people import Scope, operator
+from governance.domain.review import ReasonCode, VerdictOutcome
 from governance.store.queries import audit, people
 from governance.store.queries.audit import EventFilter
 from tests.console.conftest import Page
@@ -26,6 +30,23 @@ def test_events_are_sentences_with_actors(world: World, page: Page) -> None:
     ]
     only = listed(page("audit", "auditor", show="Verdicts"))
     assert {row["Kind"] for row in only} == {"Claim"}
+
+
+def test_a_verdict_reads_whole_in_the_trail_and_in_the_history_of_its_case(world: World, page: Page) -> None:
+    case = world.case(severity="low")
+    review, who = world.application.review, world.people["reviewer"]
+    claim = review.claim(who, case)
+    review.decide(
+        who, case, claim.lease_token, outcome=VerdictOutcome.VIOLATION, reason=ReasonCode.HARM, note="as it says"
+    )
+    said = f"reviewer decided case {case} as violation (harm)"
+    assert listed(page("audit", "auditor", show="Verdicts"))[0]["What happened"] == said
+    assert said in spoken(page("case", "auditor", id=str(case)))
+
+
+@pytest.mark.parametrize(("length", "said"), [(1, "1 kB"), (14_300, "14 kB"), (2_440_000, "2.4 MB")])
+def test_a_package_has_a_size_that_people_read(length: int, said: str) -> None:
+    assert words.size(length) == said
 
 
 def test_verifying_says_that_nothing_was_altered_and_is_an_event(world: World, page: Page) -> None:
