@@ -434,9 +434,9 @@ def _error(span: SpanRecord, fields: dict[str, Any]) -> str:
 
 def _usage(fields: dict[str, Any]) -> Usage:
     """Tokens, from attributes of their own, else from an object that holds them all."""
-    input, output, cached = (
-        as_integer(fields.get(name)) for name in ("input_tokens", "output_tokens", "cached_tokens")
-    )
+    input = as_integer(fields.get("input_tokens"))
+    output = as_integer(fields.get("output_tokens"))
+    cached = as_integer(fields.get("cached_tokens"))
     if "usage" in fields and isinstance(told := structure(fields["usage"]), dict):
         sums = usage_of(told)
         input = sums.input_tokens if input is None else input

@@ -163,7 +163,8 @@ def read_variable(value: Any, transcript: Transcript) -> None:
 def read_late(fields: dict[str, Any], kind: str, transcript: Transcript) -> None:
     """The oldest generation's plain attributes, after everything that is better structured. LangSmith writes whole
     inputs and outputs there."""
-    read_value(transcript, kind, fields.get("gen_ai.prompt"), fields.get("gen_ai.completion"))
+    if "gen_ai.prompt" in fields or "gen_ai.completion" in fields:
+        read_value(transcript, kind, fields.get("gen_ai.prompt"), fields.get("gen_ai.completion"))
 
 
 def _read_events(events: list[SpanEvent], transcript: Transcript) -> None:
