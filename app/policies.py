@@ -501,13 +501,15 @@ def versions(history: Sequence[Rollout], policy: str) -> list[Version]:
 
 
 def _said_of(what: Difference, policy: str) -> str:
-    """'New', 'Removed', or the fields that changed: 'params min_score, tests'."""
+    """'New', 'Removed', or the fields that changed: 'Threshold, Tests'."""
     if policy in what.added:
         return "New"
     if policy in what.removed:
         return "Removed"
     fields = [field.path for change in what.changed if change.policy == policy for field in change.fields]
-    said = list(dict.fromkeys(words.plain(field.partition("[")[0]) for field in fields))
+    paths = [field.partition("[")[0] for field in fields]
+    spoken = (words.condition(path) if path.startswith("params.") else words.plain(path) for path in paths)
+    said = list(dict.fromkeys(spoken))
     return ", ".join(said[:4]) + (" ..." if len(said) > 4 else "")
 
 

@@ -225,7 +225,7 @@ else:
             help="Share of calls that it could not judge: they went to a person",
             tone=lambda value: "orange" if value else "",
         ),
-        "Last hit": Column(width=78, tone=quiet),
+        "Last hit": Column(width=92, tone=quiet),
         "Each day": Column(width=96, bars=True, help=f"Calls flagged on each of the last {policies.SHOWN} days"),
         "Hours a week": Column(
             label="Hours",

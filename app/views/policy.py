@@ -99,6 +99,7 @@ if policy.description:
     st.text(policy.description.strip())
 
 budget = policy.budget
+hit = words.ago(session.local(live.last_at), now) if live.last_at else ""
 with st.grid(6, min_column_width=138, border=True, row_height=112):
     st.metric(
         "Flagged, 7 d",
@@ -119,7 +120,7 @@ with st.grid(6, min_column_width=138, border=True, row_height=112):
     below = live.cases >= policies.LEAST_VERDICTS and live.right / live.cases < budget.min_precision
     st.metric(
         "Right when it flags",
-        f"{live.right / live.cases:.0%}" if live.cases else "Not known",
+        f"{live.right / live.cases:.0%}" if live.cases else "Unknown",
         f"{words.interval(live.right, live.cases).partition(' ')[2]} of {words.count(live.cases, 'case')}"
         if live.cases
         else "no verdict yet",
@@ -135,8 +136,8 @@ with st.grid(6, min_column_width=138, border=True, row_height=112):
     )
     st.metric(
         "Last hit",
-        words.ago(session.local(live.last_at), now).capitalize() if live.last_at else "None",
-        f"in {policies.DAYS} days",
+        hit.removesuffix(" ago").capitalize() or "None",
+        "ago" if hit.endswith(" ago") else f"in {policies.DAYS} days",
         delta_color="off",
         delta_arrow="off",
     )

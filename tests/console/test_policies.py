@@ -331,7 +331,7 @@ def test_the_whole_way_on_the_pages(world: World, folder: Path, page: Page) -> N
     assert title(page("policies", "engineer")) == "1 policy in force, 1 change waits for approval"
 
     own = page("change", "engineer", id=str(made.id))
-    assert title(own) == f"Set {made.id}: Instructions in the prompt (params min score)"
+    assert title(own) == f"Set {made.id}: Instructions in the prompt (threshold)"
     assert button(own, "Approve").help == "Somebody else must approve your change"
     assert "fewer false alarms" in spoken(own)
     assert button(page("change", "reviewer", id=str(made.id)), "Approve").disabled
@@ -349,7 +349,7 @@ def test_the_whole_way_on_the_pages(world: World, folder: Path, page: Page) -> N
     step(engineer, "Put into force", "enforce")
     assert world.application.rollout.get(made.id).state is RolloutState.ENFORCE
     versions = page("policy", "engineer", id=DIRECT)
-    assert "Params min score" in versions.table[-1].value.to_string()
+    assert "Threshold" in versions.table[-1].value.to_string()
 
     engineer = page("policies", "engineer")
     button(engineer, "Go back to set 1").click().run()
