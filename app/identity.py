@@ -195,6 +195,11 @@ class Identity:
             return
         scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0].lower() != HEADER.encode()]}
         path = scope["path"]
+        if {b"content-length", b"transfer-encoding"} <= {name.lower() for name, _ in scope["headers"]}:
+            # A proxy and we could see it end at two places (RFC 9112 §6.1): nothing that comes after it is read.
+            twice = PlainTextResponse("The request says its length twice.\n", 400, {"Connection": "close"})
+            await twice(scope, receive, send)
+            return
         if scope["type"] == "http" and _under(path, _OPEN):
             await self._app(scope, receive, self._guarded(scope, send))
             return

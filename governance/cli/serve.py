@@ -171,6 +171,8 @@ def run(application: Application, listening: socket.socket) -> None:
     """Serves until SIGTERM or SIGINT; what is being written is committed before it ends."""
     import uvicorn
 
+    from governance.cli.protocol import Protocol
+
     run_as(application)
     console_package()
     # Streamlit reads its configuration when it is imported: nothing of the environment's may switch things on.
@@ -181,6 +183,7 @@ def run(application: Application, listening: socket.socket) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        http=Protocol,
         ws="websockets-sansio",
         ws_max_size=64 * 2**20,
         ws_ping_interval=20,

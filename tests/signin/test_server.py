@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -166,3 +167,14 @@ def test_sigterm_ends_all_processes_cleanly(serving: Serving) -> None:
     assert "Traceback" not in log_of(serving)
     serving.start()
     assert log_of(serving).count("Password:") == 1
+
+
+@pytest.mark.parametrize("path", ["/v1/traces", "/signin"])
+def test_a_request_with_two_lengths_is_refused_and_nothing_after_it_is_read(serving: Serving, path: str) -> None:
+    hidden = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", serving.port), timeout=20) as connection:
+        connection.sendall(head.encode() + b"0\r\n\r\n" + hidden)
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert answer.count(b"HTTP/1.1") == 1
