@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _LARGEST = 2**53 - 1
+MOST_STEPS = 10_000
+STEPS_A_PAGE = 200
 # Ids are strings in our answers, because 64-bit numbers are not safe in every JSON reader; both are taken.
 Number = Annotated[int, Field(ge=0, le=_LARGEST)]
 PathNumber = Annotated[int, Path(ge=0, le=_LARGEST)]
@@ -67,14 +69,17 @@ def router(application: Application) -> APIRouter:
         after: After = None,
         limit: Limit = 50,
     ) -> Page:
-        """With `trace_id`, the calls of one trace, oldest first."""
+        """With `trace_id`, the calls of one trace in the order of its steps, up to 10,000, 200 a page."""
 
         def query(connection: sa.Connection, seen: Systems) -> Page:
             narrowed = _narrowed(connection, seen, system)
             if trace_id is not None:
-                steps = calls.trace(connection, trace_id.lower(), narrowed)
-                found = call_store.read_calls(connection, [step.id for step in steps])
-                return Page(items=[one for one in found if status in (None, one["status"])], next=None)
+                steps = calls.trace(connection, trace_id.lower(), narrowed, most=MOST_STEPS)
+                (begin,) = _position(after, 1) or (0,)
+                end = max(begin, 0) + STEPS_A_PAGE
+                found = call_store.read_calls(connection, [step.id for step in steps[max(begin, 0) : end]])
+                items = [one for one in found if status in (None, one["status"])]
+                return Page(items=items, next=_cursor((end,) if end < len(steps) else None))
             want = calls.CallFilter(systems=narrowed, status=status or "", flagged=flagged)
             page = calls.page(connection, want, after=_position(after, 2), limit=limit)
             found = call_store.read_calls(connection, [row.id for row in page.rows])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
 
+from governance.api import reading
 from governance.bootstrap import Application
 from governance.domain.people import Scope
 from governance.intake import LocalIntake
@@ -46,6 +48,20 @@ def test_a_call_is_found_by_its_trace_and_by_its_id(http: Http, key: str) -> Non
         "items": [],
         "next": None,
     }
+
+
+@pytest.mark.usefixtures("recorded")
+def test_a_long_trace_comes_in_pages_too(http: Http, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"trace_id": "0" * 31 + "1"}
+    whole = http("GET", "/v1/calls", key=key, params=asked).json()
+    assert whole["next"] is None
+    monkeypatch.setattr(reading, "STEPS_A_PAGE", 3)
+    first = http("GET", "/v1/calls", key=key, params=asked).json()
+    rest = http("GET", "/v1/calls", key=key, params=asked | {"after": first["next"]}).json()
+    assert (len(first["items"]), len(rest["items"]), rest["next"]) == (3, 1, None)
+    assert first["items"] + rest["items"] == whole["items"]
+    beyond = base64.urlsafe_b64encode(b"[9007199254740991]").decode()
+    assert http("GET", "/v1/calls", key=key, params=asked | {"after": beyond}).json() == {"items": [], "next": None}
 
 
 @pytest.mark.usefixtures("recorded")
