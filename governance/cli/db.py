@@ -71,7 +71,7 @@ def backup(
             _copy(source_file, part, advance)
         part.rename(file)
     except (OSError, sqlite3.Error) as error:
-        raise BadInput(f"{file} cannot be written: {error}.") from None
+        raise BadInput(f"{file} cannot be written: {getattr(error, 'strerror', None) or error}.") from None
     finally:
         part.unlink(missing_ok=True)
     size = file.stat().st_size

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from governance.cli import db
+from governance.cli import db, main
 from governance.store.database import Database, connect
 
 
@@ -35,3 +35,15 @@ def test_a_backup_does_not_begin_anew_when_others_write(
         assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert before <= copy.execute("SELECT next FROM id_block").fetchone()[0] < before + steps
     database.engine.dispose()
+
+
+def test_a_place_that_cannot_be_written_is_said_without_names_of_ours(
+    sqlite_template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GOVERNANCE_DATABASE_URL", f"sqlite:///{sqlite_template}")
+    monkeypatch.setenv("GOVERNANCE_DATA_DIR", str(tmp_path))
+    with pytest.raises(SystemExit):
+        main(["db", "backup", str(tmp_path / "nowhere" / "copy.db")])
+    said = capsys.readouterr().err
+    assert said.endswith("copy.db cannot be written: No such file or directory.\n")
+    assert "Errno" not in said
