@@ -211,11 +211,11 @@ else:
     spare = {name for name in OPTIONAL if not any(row[name] for _id, row in shown)}
     columns = {
         "Policy": Column(least=300),
-        "Attention": Column(width=150, tone=attention_colour),
-        "Severity": Column(width=72, show=lambda rank: words.SEVERITY[rank]),
-        "Flagged, 7 d": Column(width=100, right=True, show=lambda number: f"{number:,}" if number else ""),
+        "Attention": Column(width=134, tone=attention_colour),
+        "Severity": Column(width=70, show=lambda rank: words.SEVERITY[rank]),
+        "Flagged, 7 d": Column(width=96, right=True, show=lambda number: f"{number:,}" if number else ""),
         "Right when it flags": Column(
-            width=138,
+            width=134,
             help="Share of its cases that reviewers called a violation, with the 95% interval",
             tone=lambda value: "quiet" if value == UNKNOWN else "",
         ),
@@ -225,16 +225,16 @@ else:
             help="Share of calls that it could not judge: they went to a person",
             tone=lambda value: "orange" if value else "",
         ),
-        "Last hit": Column(width=92, tone=quiet),
+        "Last hit": Column(width=84, tone=quiet),
         "Each day": Column(width=96, bars=True, help=f"Calls flagged on each of the last {policies.SHOWN} days"),
         "Hours a week": Column(
             label="Hours",
-            width=62,
+            width=58,
             right=True,
             help="Reviewer time a week that its cases took",
             show=lambda hours: policies.hours(hours) if hours else "",
         ),
-        "Stage": Column(width=104, tone=quiet),
+        "Stage": Column(width=84, tone=quiet),
     }
     chosen = choose(
         [row for _id, row in shown],

@@ -261,9 +261,9 @@ chosen = choose(
             show=lambda rank: words.SEVERITY[rank],
             tone=lambda rank: {4: "red", 3: "orange"}.get(rank, ""),
         ),
-        "Deadline": Column(width=94, show=lambda at: words.due(at, now), tone=lambda at: ui.due_tone(at, now)),
+        "Deadline": Column(width=90, show=lambda at: words.due(at, now), tone=lambda at: ui.due_tone(at, now)),
         "Why": Column(label="Why it was flagged"),
-        "Excerpt": Column(label="Excerpt, redacted", width=190),
+        "Excerpt": Column(label="Excerpt, redacted", width=160),
         "System": Column(width=124),
         **(
             {
@@ -277,9 +277,9 @@ chosen = choose(
             if any(case.reports for case in rows)
             else {}
         ),
-        "Opened": Column(width=90, show=lambda at: words.ago(at, now)),
+        "Opened": Column(width=84, show=lambda at: words.ago(at, now)),
         # Most have no holder: then the place goes to why they were flagged.
-        **({"Held by": Column(width=96)} if any(holder(case) for case in rows) else {}),
+        **({"Held by": Column(width=94)} if any(holder(case) for case in rows) else {}),
     },
     key="cases",
     name="Open cases, most urgent first",
