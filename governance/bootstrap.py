@@ -118,9 +118,16 @@ class Application:
 
     @cached_property
     def policies_dir(self) -> Path:
-        """The policy files; those that came with the package where the configured folder is absent."""
+        """The policy files; those that came with the package where no folder was named and none is here. Raises
+        `Misconfigured` for a named folder that is absent: others than those that were meant must not decide."""
         chosen = self.settings.policies
-        return chosen if chosen.is_dir() else resource("policies")
+        if chosen.is_dir():
+            return chosen
+        if "policies" in self.settings.model_fields_set:
+            raise Misconfigured(
+                f"The policy folder {chosen} does not exist.", advice="Check GOVERNANCE_POLICIES, or leave it unset."
+            )
+        return resource("policies")
 
     @cached_property
     def database_url(self) -> str:

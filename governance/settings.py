@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default=Path("var"), description="Where the embedded database and the created keys lie.")
     database_url: str = Field(default="", description="SQLAlchemy URL; empty is SQLite in the data directory.")
     policies: Path = Field(
-        default=Path("policies"), description="The policy files; if absent, those that came with the package."
+        default=Path("policies"), description="The policy files; unset and not there, those that came with the package."
     )
     public_url: str = Field(
         default="", description="The address people use, for example https://governance.example.org."
@@ -85,6 +85,8 @@ class Settings(BaseSettings):
         found = {}
         for name in type(self).model_fields:
             value = getattr(self, name)
+            if name == "policies" and name not in self.model_fields_set and not value.is_dir():
+                continue  # those that came with the package
             if isinstance(value, SecretStr):
                 value = value.get_secret_value()
             elif isinstance(value, dict):

@@ -110,3 +110,15 @@ def test_a_wrong_setting_is_named_in_words_of_ours(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("GOVERNANCE_ROLE_MAP", "staff=king")
     with pytest.raises(Misconfigured, match=r"^GOVERNANCE_ROLE_MAP: 'staff=king' is no group=role"):
         load()
+
+
+def test_a_named_policy_folder_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GOVERNANCE_POLICIES", raising=False)
+    assert open_application(load()).policies_dir == POLICIES  # none here, none named
+    assert "GOVERNANCE_POLICIES" not in load().environment()
+    monkeypatch.setenv("GOVERNANCE_POLICIES", "polices")
+    with pytest.raises(Misconfigured, match="policy folder polices does not exist"):
+        _ = open_application(load()).policies_dir
+    (tmp_path / "polices").mkdir()
+    assert load().environment()["GOVERNANCE_POLICIES"] == str(tmp_path / "polices")
