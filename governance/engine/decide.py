@@ -156,7 +156,7 @@ class Engine:
                         read.setdefault(number, []).append((position, alias))
         context = self._language.call(call)
         silent = applicable.silence.holds(context)
-        if silent and not read and not failures and not applicable.sequences:
+        if silent and not read and not failures and self._quiet_alone(applicable, call, context, sequence):
             return self._quiet
         failed = {failure.detector: failure.reason for failure in failures}
         names = {(part.kind, part.index): part.content.name for part in parts} if read else {}
@@ -185,6 +185,17 @@ class Engine:
         """CEL, typed for this set."""
         return self._language
 
+    def _quiet_alone(self, applicable: _Applicable, call: Call, context: Message, sequence: steps.Sequence) -> bool:
+        """Whether no policy about sequences minds a call that is the only known step, with nothing in it that steps
+        tell. False may also say that it was not asked."""
+        if not applicable.sequences:
+            return True
+        if sequence.others or sequence.left_out or call.documents or call.tool_calls:
+            return False
+        only = [Row(call=call, current=True, kind=call.kind.value, name=call.name, began=call.started_at, order=1)]
+        key = self._telling.key(only)
+        return all(self._silent(numbers, context, only, key) for _, numbers in applicable.sequences)
+
     def _sequences(
         self,
         applicable: _Applicable,
@@ -211,8 +222,9 @@ class Engine:
             if of is None or [*map(id, theirs)] != [*map(id, of)]:  # most sessions are of one trace
                 of = theirs
                 found, left_out = rows(theirs, current)
+                key = self._telling.key(found)
                 mine = self._asked(found)
-            silent = not all_ and self._silent(numbers, context, found)
+            silent = not all_ and self._silent(numbers, context, found, key)
             for number in numbers:
                 ready = self._ready[number]
                 doubts = tuple(_doubts(theirs, ready.detectors))
@@ -233,10 +245,9 @@ class Engine:
                     mine.setdefault(number, {}).setdefault(place, []).append((finding, alias, name))
         return mine
 
-    def _silent(self, numbers: tuple[int, ...], context: Message, found: Sequence[Row]) -> bool:
-        """Whether none of these policies minds the rows, whatever was found in them left out; remembered by what their
-        conditions read."""
-        key = self._telling.key(found)
+    def _silent(self, numbers: tuple[int, ...], context: Message, found: Sequence[Row], key: bytes | None) -> bool:
+        """Whether none of these policies minds the rows, whatever was found in them left out; remembered by `key`, what
+        their conditions read."""
         if key is None:
             return self._silence_of(numbers).holds(context, [self._step(row, ()) for row in found])
         known = self._quiet_rows.get((numbers, key))
