@@ -210,13 +210,7 @@ def _examples(title: str, numbers: Sequence[str]) -> None:
     st.caption(f"{title}, for example")
     for call in shown:
         when = words.moment(session.local(call.row.started_at), session.now())
-        st.page_link(
-            "views/call.py",
-            label=f"{words.name(call.row.system, 40)}, {when}",
-            icon=":material/arrow_forward:",
-            icon_position="right",
-            query_params={"id": str(call.row.id)},
-        )
+        ui.onward("call", f"{words.name(call.row.system, 40)}, {when}", id=call.row.id)
 
 
 def _undecided(counts: Mapping[str, int] | None) -> None:

@@ -214,25 +214,13 @@ def changes_panel(under_way: Sequence[Rollout], differs: Difference | None, foun
             st.caption(
                 f"{policies.state_words(one)}{ago} · proposed by {_person(policies.by(one, RolloutState.PROPOSED))}"
             )
-            st.page_link(
-                "views/change.py",
-                label="Look at the change",
-                icon=":material/arrow_forward:",
-                icon_position="right",
-                query_params={"id": str(one.id)},
-            )
+            ui.onward("change", "Look at the change", id=one.id)
     known = found.set is not None and any(one.digest == found.set.digest for one in under_way)
     if differs is not None and differs.count and not known:
         with st.container(gap="xxsmall"):
             st.markdown(f"**The files differ: {words.name(differs.words, 120)}**")
             st.caption("Not in force until it is proposed and another person approves it.")
-            st.page_link(
-                "views/change.py",
-                label="Look at the difference",
-                icon=":material/arrow_forward:",
-                icon_position="right",
-                query_params={"id": "files"},
-            )
+            ui.onward("change", "Look at the difference", id="files")
     if not under_way and not (differs and differs.count):
         st.markdown(":gray[Nothing is under way.]")
         st.caption("Change a policy file, and it appears here to be proposed.")

@@ -22,7 +22,8 @@ def quiet(_value: object) -> str:
 class Column:
     """How one field of the rows is shown. `width` is in pixels; columns of width 0 share what is left, at least `least`
     pixels each: a list that is wider than the window is moved sideways. `show` turns a value into words, `tone` into
-    "red" or "orange" (both bold), "quiet" or "". `bars` draws a list of numbers."""
+    "red" or "orange" (both bold), "quiet" or "". `bars` draws a list of numbers. An `optional` column is left out where
+    no row has anything in it."""
 
     label: str = ""
     width: int = 0
@@ -32,6 +33,7 @@ class Column:
     show: Callable[[Any], str] = str
     tone: Callable[[Any], str] = lambda _value: ""
     bars: bool = False
+    optional: bool = False
 
 
 _CSS = """
@@ -121,6 +123,9 @@ def choose(
     `name` is the list's name for those who hear it; beyond `height` pixels (0: never) it scrolls within; `current` is
     the row that is open already.
     """
+    columns = {
+        field: column for field, column in columns.items() if not column.optional or any(row[field] for row in rows)
+    }
     least = sum(column.width or column.least for column in columns.values())
     drawn = {
         "name": name,

@@ -109,6 +109,17 @@ def whole(text: str) -> str:
     return text.replace(" ", "\u00a0")
 
 
+def onward(page: str, label: str, **query: object) -> None:
+    """A link to another page of the console."""
+    st.page_link(
+        f"views/{page}.py",
+        label=label,
+        icon=":material/arrow_forward:",
+        icon_position="right",
+        query_params={name: str(value) for name, value in query.items()},
+    )
+
+
 @contextmanager
 def notice(title: str, text: str, icon: str, *, whole_page: bool = False) -> Iterator[None]:
     """A box in place of what would be here: nothing yet, or an error. Yields the place for buttons.

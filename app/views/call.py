@@ -121,13 +121,7 @@ with right:
         for number, about, state in call.cases:
             with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
                 st.caption(f"{words.name(about, 60)} · {words.CASE_STATE[state].lower()}", width="content")
-                st.page_link(
-                    "views/case.py",
-                    label=f"Open case {number}",
-                    icon=":material/arrow_forward:",
-                    icon_position="right",
-                    query_params={"id": str(number)},
-                )
+                ui.onward("case", f"Open case {number}", id=number)
     with ui.panel("Context"):
         pairs(steps.context(call), key=f"call-context-{call.id}")
     if call.conflicts or len(call.decisions) > 1 or call.revision:

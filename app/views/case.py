@@ -185,13 +185,7 @@ def further_calls() -> None:
             with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
                 at = words.moment(session.local(other.started_at), now)
                 st.caption(f"{words.name(other.step)} · {at}" if other.step else at, width="content")
-                st.page_link(
-                    "views/call.py",
-                    label="Open the call",
-                    icon=":material/arrow_forward:",
-                    icon_position="right",
-                    query_params={"id": str(other.id)},
-                )
+                ui.onward("call", "Open the call", id=other.id)
         if len(found) > MOST_FURTHER:
             st.caption(f"The first {MOST_FURTHER} are listed.")
 
@@ -326,13 +320,7 @@ with right:
                 st.caption("Known once the call arrives.")
             else:
                 pairs(steps.context(call), key=f"context-{case.id}")
-                st.page_link(
-                    "views/call.py",
-                    label="Open the call",
-                    icon=":material/arrow_forward:",
-                    icon_position="right",
-                    query_params={"id": str(call.id)},
-                )
+                ui.onward("call", "Open the call", id=call.id)
         with similar_tab:
             outcomes = session.read(cases.right_when_flagged, case.policy, visible) if case.policy else {}
             decided = sum(outcomes.values())

@@ -184,13 +184,7 @@ with left, ui.panel("What changes", difference.words if difference is not None a
             with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
                 done = "new" if old is None else "removed" if new is None else ""
                 st.markdown(f"**{words.name(shown.title, 120)}**" + (f" :gray-badge[{done}]" if done else ""))
-                st.page_link(
-                    "views/policy.py",
-                    label="Open the policy",
-                    icon=":material/arrow_forward:",
-                    icon_position="right",
-                    query_params={"id": name},
-                )
+                ui.onward("policy", "Open the policy", id=name)
             if before is None:
                 # The first set: all of it is new, and each policy has its page.
                 continue

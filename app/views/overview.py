@@ -57,9 +57,7 @@ NEEDED = {"audit": Permission.READ_AUDIT, "admin": Permission.MANAGE_ACCESS}
 def page_link(page: str, label: str, query: dict[str, str]) -> None:
     """A link, unless the page is not for this person."""
     if session.may(NEEDED.get(page, Permission.READ_CALLS)):
-        st.page_link(
-            f"views/{page}.py", label=label, icon=":material/arrow_forward:", icon_position="right", query_params=query
-        )
+        ui.onward(page, label, **query)
 
 
 ALL = "All systems"

@@ -31,7 +31,6 @@ STAGE = {
 }
 NEW = "Only in the files"
 UNKNOWN = "Not measured"
-OPTIONAL = ("Attention", "Could not judge", "Hours a week")
 
 
 def title() -> str:
@@ -59,13 +58,7 @@ else:
     note += f"set {standing[0].id}, since {since(standing[0])} · figures of the last {policies.DAYS} days"
 with ui.header(title(), note[:1].upper() + note[1:]):
     for one in waiting[:1]:
-        st.page_link(
-            "views/change.py",
-            label=f"Look at set {one.id}",
-            icon=":material/arrow_forward:",
-            icon_position="right",
-            query_params={"id": str(one.id)},
-        )
+        ui.onward("change", f"Look at set {one.id}", id=one.id)
     rollouts.propose_button(found, differs, under_way)
 session.told()
 
@@ -208,10 +201,9 @@ if not shown:
         )
 else:
     # A column in which nobody has anything to read gives its place to the titles.
-    spare = {name for name in OPTIONAL if not any(row[name] for _id, row in shown)}
     columns = {
         "Policy": Column(least=300),
-        "Attention": Column(width=134, tone=attention_colour),
+        "Attention": Column(width=134, optional=True, tone=attention_colour),
         "Severity": Column(width=70, show=lambda rank: words.SEVERITY[rank]),
         "Flagged, 7 d": Column(width=96, right=True, show=lambda number: f"{number:,}" if number else ""),
         "Right when it flags": Column(
@@ -222,6 +214,7 @@ else:
         "Could not judge": Column(
             label="Failed",
             width=72,
+            optional=True,
             help="Share of calls that it could not judge: they went to a person",
             tone=lambda value: "orange" if value else "",
         ),
@@ -230,6 +223,7 @@ else:
         "Hours a week": Column(
             label="Hours",
             width=58,
+            optional=True,
             right=True,
             help="Reviewer time a week that its cases took",
             show=lambda hours: policies.hours(hours) if hours else "",
@@ -238,7 +232,7 @@ else:
     }
     chosen = choose(
         [row for _id, row in shown],
-        {name: column for name, column in columns.items() if name not in spare},
+        columns,
         key="policies",
         name="Policies with live figures",
         row_height=36,

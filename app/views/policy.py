@@ -76,13 +76,7 @@ with ui.header(
 ):
     st.page_link("views/policies.py", label="All policies", icon=":material/policy:")
     for one in touching[:1]:
-        st.page_link(
-            "views/change.py",
-            label=f"Set {one.id} changes it",
-            icon=":material/arrow_forward:",
-            icon_position="right",
-            query_params={"id": str(one.id)},
-        )
+        ui.onward("change", f"Set {one.id} changes it", id=one.id)
 session.told()
 
 missing = policies.unavailable(policy, absent)

@@ -221,13 +221,7 @@ if view == "All open" and not narrowed and after is None and first is not None:
                 f"{ui.due_badge(first.due_at, now)}"
             )
             st.caption(first_reason(first))
-        st.page_link(
-            "views/case.py",
-            label="Open",
-            icon=":material/arrow_forward:",
-            icon_position="right",
-            query_params={"id": str(first.id)},
-        )
+        ui.onward("case", "Open", id=first.id)
 
 held = {row.held_by for row in rows if row.held_by is not None}
 holders = session.read(people.names, held) if held else {}
@@ -265,21 +259,16 @@ chosen = choose(
         "Why": Column(label="Why it was flagged"),
         "Excerpt": Column(label="Excerpt, redacted", width=160),
         "System": Column(width=124),
-        **(
-            {
-                "Reports": Column(
-                    width=70,
-                    right=True,
-                    help="How many people reported this answer",
-                    show=lambda number: str(number or ""),
-                )
-            }
-            if any(case.reports for case in rows)
-            else {}
+        "Reports": Column(
+            width=70,
+            right=True,
+            optional=True,
+            help="How many people reported this answer",
+            show=lambda number: str(number or ""),
         ),
         "Opened": Column(width=84, show=lambda at: words.ago(at, now)),
         # Most have no holder: then the place goes to why they were flagged.
-        **({"Held by": Column(width=94)} if any(holder(case) for case in rows) else {}),
+        "Held by": Column(width=94, optional=True),
     },
     key="cases",
     name="Open cases, most urgent first",

@@ -27,6 +27,17 @@ def state(site: Site, number: int) -> CaseState:
     return found.state
 
 
+def verdict_of(page: Page, site: Site, number: int) -> cases.VerdictRow:
+    """The case's only verdict, waited for."""
+    for _ in range(40):
+        if state(site, number) is CaseState.DECIDED:
+            break
+        page.wait_for_timeout(250)
+    with site.world.application.database.read() as connection:
+        (verdict,) = cases.verdicts(connection, number)
+    return verdict
+
+
 def test_signing_in_and_out(site: Site, context: BrowserContext) -> None:
     page = context.new_page()
     sign_in(page, site, "reviewer")
@@ -145,12 +156,7 @@ def test_a_verdict_by_keys_and_never_while_typing(site: Site, context: BrowserCo
     page.keyboard.press("f")
     page.get_by_text("Why is it a false alarm?").wait_for()
     page.keyboard.press("1")
-    for _ in range(40):
-        if state(site, number) is CaseState.DECIDED:
-            break
-        page.wait_for_timeout(250)
-    with site.world.application.database.read() as connection:
-        (verdict,) = cases.verdicts(connection, number)
+    verdict = verdict_of(page, site, number)
     assert (verdict.outcome, verdict.reason) == ("false_alarm", "harmless")
     assert verdict.note == "very fine evening"
 
@@ -199,12 +205,7 @@ def test_a_note_is_reached_from_the_reason_without_a_stop_at_which_letters_decid
     page.keyboard.type("very fine evening")
     page.keyboard.press("Tab")
     page.keyboard.press("Space")
-    for _ in range(40):
-        if state(site, number) is CaseState.DECIDED:
-            break
-        page.wait_for_timeout(250)
-    with site.world.application.database.read() as connection:
-        (verdict,) = cases.verdicts(connection, number)
+    verdict = verdict_of(page, site, number)
     assert (verdict.outcome, verdict.note) == ("violation", "very fine evening")
 
 
