@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from governance.api.problems import TimedOut, UnsupportedMediaType
 from governance.errors import BadInput, Overloaded, TooLarge
+from governance.ingest.text import why_no_json
 
 PLAIN = ("", "identity")
 IN_FLIGHT_BYTES = 64 * 2**20
@@ -121,8 +122,8 @@ def parse_json(body: bytes) -> Any:
         raise BadInput(f"The body is not JSON: {error.msg} (line {error.lineno}, column {error.colno}).") from None
     except RecursionError:
         raise BadInput("The body's JSON is nested too deeply.") from None
-    except ValueError:  # the interpreter's own words name its own functions
-        raise BadInput("The body is not JSON: a number has too many digits.") from None
+    except ValueError as error:
+        raise BadInput(f"The body is not JSON: {why_no_json(error)}.") from None
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -75,9 +75,9 @@ def router(application: Application) -> APIRouter:
             narrowed = _narrowed(connection, seen, system)
             if trace_id is not None:
                 steps = calls.trace(connection, trace_id.lower(), narrowed, most=MOST_STEPS)
-                (begin,) = _position(after, 1) or (0,)
-                end = max(begin, 0) + STEPS_A_PAGE
-                found = call_store.read_calls(connection, [step.id for step in steps[max(begin, 0) : end]])
+                begin = max(0, *(_position(after, 1) or (0,)))
+                end = begin + STEPS_A_PAGE
+                found = call_store.read_calls(connection, [step.id for step in steps[begin:end]])
                 items = [one for one in found if status in (None, one["status"])]
                 return Page(items=items, next=_cursor((end,) if end < len(steps) else None))
             want = calls.CallFilter(systems=narrowed, status=status or "", flagged=flagged)

@@ -49,11 +49,10 @@ def perfect_root(hashes: bytes) -> bytes:
     count = len(hashes) // HASH_SIZE
     if count == 0 or count & (count - 1) or len(hashes) != count * HASH_SIZE:
         raise ValueError("a perfect subtree has a power of two of hashes of 32 bytes")
-    while len(hashes) > HASH_SIZE:
-        hashes = b"".join(
-            [_sha256(b"\x01" + hashes[at : at + 64]).digest() for at in range(0, len(hashes), 2 * HASH_SIZE)]
-        )
-    return hashes
+    nodes = [hashes[at : at + HASH_SIZE] for at in range(0, len(hashes), HASH_SIZE)]
+    while len(nodes) > 1:
+        nodes = pair_hashes(nodes)
+    return nodes[0]
 
 
 def node_of(hashes: Sequence[bytes]) -> Node:

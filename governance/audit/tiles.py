@@ -29,15 +29,15 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """Where a tree of `size` leaves ends: `levels` are its incomplete tiles, lowest first; `range` is its compact
+    """Where a tree of `size` leaves ends: `levels` are its incomplete tiles, lowest first; `subtrees` its compact
     range, by height the root of the perfect subtree that stands there, or nothing. Immutable: `append` gives the next.
 
-    The range follows from the levels, and is kept so that new leaves cost one hash each and the root a few.
+    The subtrees follow from the levels, and are kept so that new leaves cost one hash each and the root a few.
     """
 
     size: int = 0
     levels: tuple[bytes, ...] = ()
-    range: tuple[bytes, ...] = ()
+    subtrees: tuple[bytes, ...] = ()
 
     @classmethod
     def from_bytes(cls, size: int, data: bytes) -> Edge:
@@ -66,14 +66,15 @@ class Edge:
         """The edge after further leaf hashes (32 bytes each), and the tiles that became complete."""
         if not set(map(len, hashes)) <= {HASH_SIZE}:
             raise ValueError("a hash is not 32 bytes long")
-        levels, subtrees = list(self.levels), list(self.range)
+        levels, subtrees = list(self.levels), list(self.subtrees)
         tiles: list[Tile] = []
         nodes = list(hashes)  # the new ones of a height
         height = 0
         while nodes:
             level, within = divmod(height, HEIGHT)
             if not within:
-                levels[level:] = levels[level:] or [b""]
+                if level == len(levels):
+                    levels.append(b"")
                 row = levels[level] + b"".join(nodes)
                 complete = len(row) - len(row) % TILE_SIZE
                 number = self.size >> (height + HEIGHT)
@@ -82,7 +83,8 @@ class Edge:
                     for at in range(0, complete, TILE_SIZE)
                 ]
                 levels[level] = row[complete:]
-            subtrees[height:] = subtrees[height:] or [b""]
+            if height == len(subtrees):
+                subtrees.append(b"")
             if subtrees[height]:
                 nodes.insert(0, subtrees[height])
             subtrees[height] = nodes.pop() if len(nodes) % 2 else b""
@@ -93,7 +95,7 @@ class Edge:
     def root(self) -> bytes:
         """MTH of RFC 6962 §2.1 over all `size` leaves."""
         result = b""
-        for subtree in self.range:
+        for subtree in self.subtrees:
             if subtree:
                 result = node_hash(subtree, result) if result else subtree
         return result or EMPTY_ROOT

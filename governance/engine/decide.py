@@ -248,14 +248,13 @@ class Engine:
     def _silent(self, numbers: tuple[int, ...], context: Message, found: Sequence[Row], key: bytes | None) -> bool:
         """Whether none of these policies minds the rows, whatever was found in them left out; remembered by `key`, what
         their conditions read."""
-        if key is None:
-            return self._silence_of(numbers).holds(context, [self._step(row, ()) for row in found])
-        known = self._quiet_rows.get((numbers, key))
+        known = None if key is None else self._quiet_rows.get((numbers, key))
         if known is None:
             known = self._silence_of(numbers).holds(context, [self._step(row, ()) for row in found])
-            if len(self._quiet_rows) >= _CACHED:
-                self._quiet_rows.clear()
-            self._quiet_rows[numbers, key] = known
+            if key is not None:
+                if len(self._quiet_rows) >= _CACHED:
+                    self._quiet_rows.clear()
+                self._quiet_rows[numbers, key] = known
         return known
 
     def _step(self, row: Row, findings: Iterable[tuple[Finding, str, str]]) -> Message:

@@ -13,11 +13,9 @@ from governance.ingest.transcript import Transcript, unwrapped
 class Facts(NamedTuple):
     """What a body says beside its messages."""
 
-    model: str = ""
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cached_tokens: int | None = None
-    finish_reasons: tuple[str, ...] = ()
+    model: str
+    usage: Usage
+    finish_reasons: tuple[str, ...]
 
 
 def read_request(transcript: Transcript, body: dict[str, Any]) -> bool:
@@ -131,7 +129,6 @@ def facts_of(body: dict[str, Any]) -> Facts:
     usage: dict[str, Any] = next(
         (body[k] for k in ("usage", "usageMetadata", "usage_metadata") if isinstance(body.get(k), dict)), {}
     )
-    tokens = usage_of(usage)
     reasons = [
         label(reason, 60)
         for item in [*_dicts(body.get("choices")), *_dicts(body.get("candidates")), body]
@@ -140,9 +137,7 @@ def facts_of(body: dict[str, Any]) -> Facts:
     ]
     return Facts(
         model=label(body.get("model") or body.get("modelVersion"), 200),
-        input_tokens=tokens.input_tokens,
-        output_tokens=tokens.output_tokens,
-        cached_tokens=tokens.cached_tokens,
+        usage=usage_of(usage),
         finish_reasons=tuple(reasons),
     )
 

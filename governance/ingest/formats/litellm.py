@@ -89,9 +89,9 @@ def decode(line: dict[str, Any], system: str) -> Call:
         model=model,
         provider=label(payload.get("custom_llm_provider"), 100),
         usage=Usage(
-            input_tokens=_first(as_integer(payload.get("prompt_tokens")), facts.input_tokens),
-            output_tokens=_first(as_integer(payload.get("completion_tokens")), facts.output_tokens),
-            cached_tokens=facts.cached_tokens,
+            input_tokens=_first(as_integer(payload.get("prompt_tokens")), facts.usage.input_tokens),
+            output_tokens=_first(as_integer(payload.get("completion_tokens")), facts.usage.output_tokens),
+            cached_tokens=facts.usage.cached_tokens,
         ),
         error=clipped(storable(error), 1000),
         finish_reasons=facts.finish_reasons,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from governance.domain.calls import Call, CallKind, EndUser, Release, Usage
+from governance.domain.calls import Call, CallKind, EndUser, Release
 from governance.errors import BadInput
 from governance.ingest.bodies import error_of, facts_of, read_request, read_response
 from governance.ingest.bounds import bounded
@@ -149,9 +149,7 @@ def call_of(
         started_at=started,
         model=model,
         provider="openai",
-        usage=Usage(
-            input_tokens=facts.input_tokens, output_tokens=facts.output_tokens, cached_tokens=facts.cached_tokens
-        ),
+        usage=facts.usage,
         error=clipped(storable(error_of(error)), 1000),
         finish_reasons=facts.finish_reasons,
         content_captured=transcript.captured,
