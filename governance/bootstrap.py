@@ -20,6 +20,7 @@ from governance.settings import Settings, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from zoneinfo import ZoneInfo
 
     import sqlalchemy as sa
 
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from governance.services.export import ExportEvidence
     from governance.services.in_force import InForce, ReadySet
     from governance.services.inline import InlineService
+    from governance.services.jobs.manage import JobService
+    from governance.services.jobs.outbox import Alerts, DeliverMessages
     from governance.services.keys import KeyService
     from governance.services.people import PeopleService
     from governance.services.record import Recorder
@@ -54,7 +57,7 @@ if TYPE_CHECKING:
     from governance.store.checks import SqlCheckStore
     from governance.store.database import Database
     from governance.store.decisions import SqlDecisions
-    from governance.store.jobs import JobQueue
+    from governance.store.jobs.checking import JobQueue
     from governance.store.queries.audit import AuditReader
     from governance.store.traffic import SqlTraffic
 
@@ -369,6 +372,38 @@ class Application:
 
         return VerifyLog(self.authority, self.audit_log)
 
+    # Background jobs
+
+    @cached_property
+    def background(self) -> JobService:
+        """Lists, retries and cancels jobs. `governance.worker` runs them."""
+        from governance.services.jobs.manage import JobService
+
+        return JobService(self.authority)
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        from governance.services.jobs.outbox import Alerts
+
+        return Alerts(wanted=bool(self.settings.alert_webhook_url))
+
+    @cached_property
+    def deliver_messages(self) -> DeliverMessages:
+        from governance.delivery.webhook import Webhook
+        from governance.services.jobs.outbox import DeliverMessages
+        from governance.settings import webhook_key
+
+        url = self.settings.alert_webhook_url
+        deliver = Webhook(url, webhook_key(self.settings.alert_webhook_secret)) if url else None
+        return DeliverMessages(self.database, deliver, self.clock)
+
+    @property
+    def time_zone(self) -> ZoneInfo:
+        """Of the firm, for daily jobs."""
+        from governance.domain.schedule import time_zone
+
+        return time_zone(self.settings.time_zone)
+
     # Calls
 
     def read_call(self, call_id: int) -> dict[str, Any]:
@@ -408,7 +443,7 @@ class Application:
     @cached_property
     def jobs(self) -> JobQueue:
         """The queue of calls to check: a table on SQLite, Procrastinate on PostgreSQL."""
-        from governance.store.jobs import ProcrastinateQueue, TableQueue
+        from governance.store.jobs.checking import ProcrastinateQueue, TableQueue
 
         return ProcrastinateQueue() if self.database.dialect == "postgresql" else TableQueue(self.database.ids)
 

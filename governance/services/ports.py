@@ -22,6 +22,7 @@ from governance.domain.rollout import Rollout, RolloutOrigin, RolloutState
 from governance.domain.rollout import Standing as StandingSets
 from governance.review.lifecycle import Standing
 from governance.review.routing import CaseDraft
+from governance.services.jobs.ports import Jobs, Outbox, Schedules
 
 if TYPE_CHECKING:  # who only records needs no policies, and what they need takes 40 MB
     from governance.policy.policy import PolicySet
@@ -181,6 +182,9 @@ class Sessions(Protocol):
 
     def close_all(self, principal_id: int, at: datetime) -> int:
         """Closes every session of a person; gives how many."""
+
+    def prune(self, *, ended_before: datetime) -> int:
+        """Deletes sessions that ended before, except each person's latest; returns how many."""
 
 
 class Keys(Protocol):
@@ -389,6 +393,15 @@ class Transaction(Protocol):
 
     @property
     def rollouts(self) -> Rollouts: ...
+
+    @property
+    def jobs(self) -> Jobs: ...
+
+    @property
+    def schedules(self) -> Schedules: ...
+
+    @property
+    def outbox(self) -> Outbox: ...
 
     def append(self, event: Event) -> None: ...
 

@@ -26,6 +26,9 @@ from governance.errors import Misconfigured, Overloaded
 from governance.store.backtests import SqlBacktests
 from governance.store.cases import SqlCases
 from governance.store.ids import IdAllocator
+from governance.store.jobs.outbox import SqlOutbox
+from governance.store.jobs.queue import SqlJobs
+from governance.store.jobs.schedule import SqlSchedules
 from governance.store.people import SqlKeys, SqlPeople, SqlSessions
 from governance.store.reports import SqlReports, SqlReveals
 from governance.store.rollouts import SqlRollouts
@@ -76,6 +79,18 @@ class Transaction(UnitOfWork):
     @cached_property
     def rollouts(self) -> SqlRollouts:
         return SqlRollouts(self)
+
+    @cached_property
+    def jobs(self) -> SqlJobs:
+        return SqlJobs(self)
+
+    @cached_property
+    def schedules(self) -> SqlSchedules:
+        return SqlSchedules(self)
+
+    @cached_property
+    def outbox(self) -> SqlOutbox:
+        return SqlOutbox(self)
 
 
 class Database:

@@ -192,6 +192,16 @@ class SqlSessions:
         )
         return closed.rowcount
 
+    def prune(self, *, ended_before: datetime) -> int:
+        session, newer = t.session.c, t.session.alias("newer")
+        at = micros(ended_before)
+        # The latest stays: it says when somebody signed in last.
+        later = sa.select(newer.c.id).where(newer.c.principal_id == session.principal_id, newer.c.id > session.id)
+        deleted = self._connection.execute(
+            t.session.delete().where(sa.or_(session.expires_at < at, session.revoked_at < at), later.exists())
+        )
+        return deleted.rowcount
+
 
 class SqlKeys:
     """Implements `services.ports.Keys`."""

@@ -25,8 +25,9 @@ from governance.privacy.keys import ContentKey, KeyRing
 from governance.services.record import Recordable
 from governance.store import bulk, parts
 from governance.store import tables as t
+from governance.store.base import locks
 from governance.store.database import Database, Transaction
-from governance.store.jobs import JobQueue
+from governance.store.jobs.checking import JobQueue
 from governance.store.prepared import Piece, PreparedCall, pieces_of, prepare, whole
 from governance.store.times import micros
 
@@ -499,8 +500,7 @@ class CallWriter:
 
 def take_turns(connection: sa.Connection) -> None:
     """Makes writers that met once wait for each other; on SQLite they do anyway."""
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7035203)")
+    locks.take(connection, locks.Lock.RECORD_AGAIN)
 
 
 def _is_race(error: IntegrityError | OperationalError) -> bool:

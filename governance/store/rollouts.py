@@ -14,6 +14,7 @@ from governance.domain.people import SERVICE
 from governance.domain.rollout import Rollout, RolloutOrigin, RolloutState, RolloutStep, Standing, StandingSet
 from governance.store import bulk
 from governance.store import tables as t
+from governance.store.base import locks
 from governance.store.times import micros, moment
 from governance.store.unit_of_work import UnitOfWork
 
@@ -159,8 +160,7 @@ class SqlRollouts:
         )
 
     def take_turns(self) -> None:
-        if self._connection.dialect.name == "postgresql":  # on SQLite there is one writer anyway
-            self._connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7035206)")
+        locks.take(self._connection, locks.Lock.MOVE_ROLLOUTS)
 
     def get(self, rollout_id: int) -> Rollout | None:
         found = self._rollouts(sa.select(t.policy_rollout.c.id).where(t.policy_rollout.c.id == rollout_id))

@@ -28,7 +28,7 @@ from governance.services.sessions import SessionService, actor_of
 from governance.store import tables as t
 from governance.store.calls import SqlOriginals
 from governance.store.database import Database
-from governance.store.jobs import JobQueue, ProcrastinateQueue, TableQueue
+from governance.store.jobs.checking import JobQueue, ProcrastinateQueue, TableQueue
 from governance.store.record import CallWriter
 from tests.conftest import Clock
 from tests.store.conftest import Batch, make_call

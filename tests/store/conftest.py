@@ -12,7 +12,7 @@ import pytest
 from governance.domain.calls import Call, CallKind, ContentEvent, Document, EndUser, Message, Release, ToolCall, Usage
 from governance.privacy.keys import KeyRing
 from governance.store.database import Database
-from governance.store.jobs import JobQueue, ProcrastinateQueue, TableQueue
+from governance.store.jobs.checking import JobQueue, ProcrastinateQueue, TableQueue
 from governance.store.record import CallWriter
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -17,8 +17,9 @@ from governance.policy.policy import PolicySet
 from governance.services.check import CheckedCall, CheckService, Deciding, DecidingSet, LoadedCall, Written
 from governance.store import database as store
 from governance.store.database import Database, connect, reachable
-from governance.store.jobs import QUEUE, TASK, ProcrastinateQueue
-from governance.worker.procrastinate import STALLED_SECONDS, ProcrastinateLoop
+from governance.store.jobs.checking import QUEUE, TASK, ProcrastinateQueue
+from governance.store.jobs.wake import STALLED_SECONDS
+from governance.worker.procrastinate import ProcrastinateLoop
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from governance.store import calls as calls_store
 from governance.store import tables as t
 from governance.store.checks import CallOpener
 from governance.store.database import Database
-from governance.store.jobs import JobQueue
+from governance.store.jobs.checking import JobQueue
 from governance.store.record import CallWriter
 from tests.store.conftest import Batch, make_call, make_event
 
