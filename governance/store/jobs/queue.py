@@ -198,37 +198,29 @@ class SqlJobs:
 
     def figures(self, now: datetime) -> JobFigures:
         j, m = t.job.c, t.outbox_message.c
-        counts: dict[str, int] = dict(
-            self._connection.execute(
-                sa.select(j.state, sa.func.count())
-                .where(j.state.in_(["waiting", "running", "failed"]))
-                .group_by(j.state)
-            )
-            .tuples()
-            .all()
-        )
+        living = j.state.in_([JobState.WAITING.value, JobState.RUNNING.value, JobState.FAILED.value])
+        states = self._connection.execute(sa.select(j.state, sa.func.count()).where(living).group_by(j.state))
+        jobs = {row[0]: row[1] for row in states}
         late = micros(now - LATE)
         overdue = self._connection.execute(
             sa.select(sa.func.count()).where(j.state == JobState.WAITING.value, j.not_before < late)
         ).scalar_one()
-        messages = {
-            dead: (count, oldest)
-            for dead, count, oldest in self._connection.execute(
-                sa.select(j.state == JobState.FAILED.value, sa.func.count(), sa.func.min(m.created_at))
-                .select_from(t.outbox_message.join(t.job, m.job_id == j.id))
-                .where(m.delivered_at.is_(None), j.state.in_(["waiting", "running", "failed"]))
-                .group_by(j.state == JobState.FAILED.value)
-            )
-        }
-        waiting, oldest = messages.get(False, (0, None))
+        undelivered = self._connection.execute(
+            sa.select(j.state, sa.func.count(), sa.func.min(m.created_at))
+            .select_from(t.outbox_message.join(t.job, m.job_id == j.id))
+            .where(m.delivered_at.is_(None), living)
+            .group_by(j.state)
+        )
+        messages = {row[0]: (row[1], row[2]) for row in undelivered}
+        dead, _ = messages.pop(JobState.FAILED.value, (0, 0))
         return JobFigures(
-            waiting=counts.get("waiting", 0),
-            running=counts.get("running", 0),
-            failed=counts.get("failed", 0),
+            waiting=jobs.get(JobState.WAITING.value, 0),
+            running=jobs.get(JobState.RUNNING.value, 0),
+            failed=jobs.get(JobState.FAILED.value, 0),
             overdue=overdue,
-            messages_waiting=waiting,
-            messages_dead=messages.get(True, (0, None))[0],
-            oldest_message_at=moment_or_none(oldest),
+            messages_waiting=sum(count for count, _ in messages.values()),
+            messages_dead=dead,
+            oldest_message_at=moment_or_none(min((oldest for _, oldest in messages.values()), default=None)),
         )
 
     def unknown(self, kinds: Collection[str]) -> int:
