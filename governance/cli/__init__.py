@@ -33,6 +33,7 @@ COMMANDS = {
     "export": "Write an evidence package.",
     "key": "Create, list and revoke API keys.",
     "user": "Local accounts and roles.",
+    "jobs": "List, retry and cancel background jobs.",
     "db": "Upgrade, check and back up the database.",
     "doctor": "Say what is wrong with this installation, and how to mend it.",
 }
