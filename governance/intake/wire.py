@@ -208,9 +208,10 @@ def _is_frame(frame: Frame) -> bool:
     """Whether `store.parts` can read it. A frame is cut after its last value; most have the first two to four."""
     if frame[0] not in _KINDS or frame[1] != 0:
         return False
-    if len(frame) <= 4:
-        return all(type(value) is str for value in frame[2:])
-    return type(frame[2]) is str and type(frame[3]) is str and _ends_a_frame(frame[4:])
+    size = len(frame)
+    if (size > 2 and type(frame[2]) is not str) or (size > 3 and type(frame[3]) is not str):
+        return False
+    return size <= 4 or _ends_a_frame(frame[4:])
 
 
 def _ends_a_frame(values: list[Any]) -> bool:
