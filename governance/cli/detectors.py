@@ -14,7 +14,7 @@ from governance.cli.output import JsonFlag, emit, table
 from governance.detectors import registry
 from governance.detectors.host import environment
 from governance.detectors.interface import Condition, DetectorDescription, DetectorUse
-from governance.detectors.packs import load_pack, pack_names
+from governance.detectors.patterns.packs import load_pack, pack_names
 from governance.detectors.runner import Health, Runner
 from governance.errors import BadInput
 

@@ -10,7 +10,7 @@ import pytest
 
 from app import evidence, steps, words
 from app.components import ui
-from governance.detectors.packs import load_pack, pack_names
+from governance.detectors.patterns.packs import load_pack, pack_names
 from governance.domain.calls import CallKind
 from governance.store import parts
 from governance.store.queries.calls import ShownPart, Step

@@ -21,7 +21,6 @@ from typing import Any, TypeAlias
 
 import re2
 
-from governance.detectors import recognisers, views
 from governance.detectors.interface import (
     DetectorDescription,
     DetectorKind,
@@ -30,8 +29,9 @@ from governance.detectors.interface import (
     Surroundings,
     words,
 )
-from governance.detectors.packs import Pack, Rule, load_pack, pack_names
-from governance.detectors.validators import VALIDATORS, mentioned
+from governance.detectors.patterns import recognisers, views
+from governance.detectors.patterns.packs import Pack, Rule, load_pack, pack_names
+from governance.detectors.patterns.validators import VALIDATORS, mentioned
 from governance.domain.content import Content
 from governance.domain.findings import Finding
 from governance.errors import GovernanceError, Misconfigured

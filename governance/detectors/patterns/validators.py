@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from ipaddress import ip_address
 
-from governance.detectors import columns, identifiers
-from governance.detectors.identifiers import digits_of, letters_of, luhn_holds, of_a_thing, stands_alone
+from governance.detectors.patterns import columns, identifiers
+from governance.detectors.patterns.identifiers import digits_of, letters_of, luhn_holds, of_a_thing, stands_alone
 
 Validator = Callable[[str, int, int], bool]
 

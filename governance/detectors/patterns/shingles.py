@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from governance.detectors.views import View, encodable, normalised
+from governance.detectors.patterns.views import View, encodable, normalised
 
 SIZE = 3
 """Words a shingle."""

@@ -26,9 +26,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 import re2
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from governance.detectors import identifiers, validators
 from governance.detectors.interface import Options
-from governance.detectors.packs import Pack, Rule, pack_names
+from governance.detectors.patterns import identifiers, validators
+from governance.detectors.patterns.packs import Pack, Rule, pack_names
 from governance.errors import Misconfigured
 
 MOST = 5_000
