@@ -15,7 +15,7 @@ import structlog
 
 from governance.errors import GovernanceError
 from governance.intake import Taken, decode, record, wire
-from governance.services.record import Recorder
+from governance.services.calls.record import Recorder
 
 log = structlog.get_logger("governance.intake")
 

@@ -18,9 +18,9 @@ from governance.domain.calls import CallKind, ContentEvent, Document, EndUser, M
 from governance.domain.content import PartKind
 from governance.errors import GovernanceError, Overloaded, TooLarge
 from governance.intake import Body, Decoded, Signal, Taken
-from governance.store.parts import TOOL_MESSAGE
-from governance.store.prepared import Frame, Int64, PreparedCall
-from governance.store.times import micros, moment
+from governance.store.base.times import micros, moment
+from governance.store.calls.parts import TOOL_MESSAGE
+from governance.store.calls.prepared import Frame, Int64, PreparedCall
 
 ANSWER_BYTES = 2**20
 """The longest answer: an outcome, or an error with its words."""

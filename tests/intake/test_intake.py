@@ -12,12 +12,12 @@ import pytest
 import sqlalchemy as sa
 
 from governance.bootstrap import open_application
+from governance.bootstrap.settings import Settings
 from governance.errors import BadInput, GovernanceError, Overloaded, TooLarge
 from governance.intake import Body, Intake, LocalIntake, Taken
 from governance.intake.remote import RemoteIntake
-from governance.settings import Settings
-from governance.store import tables as t
-from governance.store.database import connect
+from governance.store.base import tables as t
+from governance.store.base.database import connect
 from tests.serving import traces
 
 PROTOBUF = "application/x-protobuf"

@@ -19,12 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from governance.bootstrap import open_application
+from governance.bootstrap.settings import Settings
 from governance.domain.calls import Call, ContentEvent
 from governance.errors import BadInput, Overloaded, TooLarge
 from governance.intake import Body, Decoded, Taken, remote, wire
 from governance.intake.remote import RemoteIntake
-from governance.settings import Settings
-from governance.store.prepared import prepare
+from governance.store.calls.prepared import prepare
 from tests.intake.test_intake import LIMIT, body, stored
 from tests.serving import traces
 from tests.store.conftest import make_call, make_event
