@@ -8,9 +8,9 @@ from datetime import datetime
 
 import structlog
 
-from governance.services.check import CheckService
-from governance.store.database import Database
+from governance.services.calls.check import CheckService
 from governance.store.jobs.checking import TableClaims
+from governance.store.transaction import Database
 from governance.worker.jobs import JobWorker
 
 log = structlog.get_logger("governance.worker")

@@ -18,9 +18,9 @@ from procrastinate.jobs import Job
 from procrastinate.retry import RetryDecision
 
 from governance.errors import Overloaded
-from governance.services.check import ATTEMPTS, CheckService
-from governance.store.database import Database
+from governance.services.calls.check import ATTEMPTS, CheckService
 from governance.store.jobs import checking, defer, wake
+from governance.store.transaction import Database
 from governance.worker.jobs import JobWorker
 from governance.worker.loop import log, log_failure
 

@@ -12,8 +12,8 @@ from datetime import datetime
 import structlog
 
 from governance.detectors.runner import UNAVAILABLE, Runner
+from governance.store.base.times import micros
 from governance.store.jobs.heartbeat import DetectorCount, Heartbeat
-from governance.store.times import micros
 
 log = structlog.get_logger("governance.worker")
 

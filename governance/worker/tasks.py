@@ -22,7 +22,7 @@ from governance.services.jobs.timetable import Recurring
 
 if TYPE_CHECKING:
     from governance.bootstrap import Application
-    from governance.services.ports import Transaction
+    from governance.services.jobs.ports import Transaction
 
 VERIFY_AT = time(3, 30)
 

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from governance.domain.events import Json
 from governance.domain.jobs import Backoff, Job, JobState
 from governance.services.jobs.run import Attempt, RunJobs, Task
-from governance.store import tables as t
-from governance.store.database import Database
+from governance.store.base import tables as t
+from governance.store.transaction import Database
 from governance.worker.tasks import Payload, reader
 from tests.conftest import Clock
 
@@ -23,15 +23,13 @@ class MarkPayload(Payload):
     name: str
 
 
-def mark(database: Database) -> Callable[[MarkPayload, Attempt], None]:
+def mark(database: Database) -> Callable[[MarkPayload, Attempt[Any]], None]:
     """A task whose effect is a row that is not unique by itself: done twice, there are two."""
 
-    def run(payload: MarkPayload, attempt: Attempt) -> None:
+    def run(payload: MarkPayload, attempt: Attempt[Any]) -> None:
         number = database.ids.take()
         with attempt.finishing() as tx:
-            tx.connection.execute(  # type: ignore[attr-defined]
-                t.system.insert().values(id=number, name=f"{payload.name}#{number}", first_seen_at=0)
-            )
+            tx.connection.execute(t.system.insert().values(id=number, name=f"{payload.name}#{number}", first_seen_at=0))
 
     return run
 
@@ -63,7 +61,7 @@ def state(database: Database, job_id: int) -> JobState:
 def runner(database: Database, clock: Clock) -> Callable[..., RunJobs]:
     """A process that runs jobs: by default those of `mark`."""
 
-    def make(run: Callable[[Any, Attempt], None] | None = None, **more: Any) -> RunJobs:
+    def make(run: Callable[[Any, Attempt[Any]], None] | None = None, **more: Any) -> RunJobs:
         task = Task(run=run or mark(database), read=reader(MarkPayload), backoff=Backoff(attempts=3))
         return RunJobs(database, clock, {KIND: task}, chance=lambda: 1.0, **more)
 

@@ -18,8 +18,9 @@ import sqlalchemy as sa
 from governance.domain.events import EventKind
 from governance.domain.jobs import JobKind, JobState
 from governance.services.jobs.outbox import Alerts
-from governance.store import tables as t
-from governance.store.database import Database, connect
+from governance.store.base import tables as t
+from governance.store.base.database import connect
+from governance.store.transaction import Database
 from tests.jobs.receiver import SECRET, Receiver, answers
 from tests.serving import Serving
 
@@ -115,7 +116,7 @@ def test_killed_workers_lose_nothing_and_do_nothing_twice(installation: Serving,
     assert kinds.count(EventKind.AUDIT_VERIFIED) == VERIFICATIONS, "each verification is in the log once"
     arrived = [payload["data"] for payload in receiver.verified()]
     assert {json.dumps(data) for data in arrived} == {json.dumps({"number": n}) for n in range(MESSAGES)}
-    ids = {}
+    ids: dict[bytes, str] = {}
     for headers, body in receiver.got:
         assert ids.setdefault(body, headers["webhook-id"]) == headers["webhook-id"], "the same message, the same id"
     assert len(set(ids.values())) == MESSAGES

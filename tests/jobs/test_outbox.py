@@ -13,15 +13,15 @@ import pytest
 import sqlalchemy as sa
 from pydantic import SecretStr
 
+from governance.bootstrap.settings import load, webhook_key
 from governance.delivery.webhook import Webhook
 from governance.domain.jobs import Job, JobKind, JobState
 from governance.errors import Misconfigured
 from governance.services.jobs.outbox import BACKOFF, Alerts, DeliverMessages
 from governance.services.jobs.ports import Deliver, Message, NotDelivered
 from governance.services.jobs.run import RunJobs, Task
-from governance.settings import load, webhook_key
-from governance.store import tables as t
-from governance.store.database import Database
+from governance.store.base import tables as t
+from governance.store.transaction import Database
 from governance.worker.tasks import MessagePayload, reader
 from tests.conftest import Clock
 from tests.jobs.conftest import read

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -15,8 +16,8 @@ from governance.errors import BadInput, Overloaded
 from governance.services.jobs.prune import prune_jobs
 from governance.services.jobs.run import KILLED, UNREADABLE, Attempt, NotDone, RunJobs
 from governance.services.jobs.timetable import Recurring, Timetable
-from governance.store import tables as t
-from governance.store.database import Database
+from governance.store.base import tables as t
+from governance.store.transaction import Database
 from governance.worker import jobs as worker
 from governance.worker.jobs import JobWorker
 from tests.conftest import Clock
@@ -33,7 +34,7 @@ def run_next(runs: RunJobs) -> bool:
     return job is not None
 
 
-def fails(_payload: object, _attempt: Attempt) -> None:
+def fails(_payload: object, _attempt: Attempt[Any]) -> None:
     raise ValueError(SECRET)
 
 
@@ -94,7 +95,7 @@ def test_giving_up_and_what_is_said_of_it_are_one_transaction(database: Database
 
     job = add(database, clock)
 
-    def final(_payload: object, _attempt: Attempt) -> None:
+    def final(_payload: object, _attempt: Attempt[Any]) -> None:
         raise NotDone("It is gone.", final=True)
 
     runs = runner(final, died=broken)
@@ -109,7 +110,7 @@ def test_giving_up_and_what_is_said_of_it_are_one_transaction(database: Database
 def test_a_task_may_ask_to_be_tried_later(database: Database, clock: Clock, runner: Runner) -> None:
     job = add(database, clock)
 
-    def busy(_payload: object, _attempt: Attempt) -> None:
+    def busy(_payload: object, _attempt: Attempt[Any]) -> None:
         raise NotDone("It is busy.", retry_after=timedelta(hours=2))
 
     run_next(runner(busy))
@@ -119,7 +120,7 @@ def test_a_task_may_ask_to_be_tried_later(database: Database, clock: Clock, runn
 def test_an_outage_of_the_database_is_no_attempt(database: Database, clock: Clock, runner: Runner) -> None:
     job = add(database, clock)
 
-    def away(_payload: object, _attempt: Attempt) -> None:
+    def away(_payload: object, _attempt: Attempt[Any]) -> None:
         raise Overloaded("It is away.", retry_after=3)
 
     runs = runner(away)
@@ -135,7 +136,7 @@ def test_a_process_that_lost_its_job_leaves_nothing_behind(database: Database, c
     job = add(database, clock)
     logged: list[BaseException] = []
 
-    def slow(payload: MarkPayload, attempt: Attempt) -> None:
+    def slow(payload: MarkPayload, attempt: Attempt[Any]) -> None:
         clock.forward(minutes=2)  # it stood still for longer than its lease
         assert run_next(runner())
         mark(database)(payload, attempt)
@@ -151,7 +152,7 @@ def test_signs_of_life_hold_a_long_job(database: Database, clock: Clock, runner:
     add(database, clock)
     other = runner()
 
-    def long(payload: MarkPayload, attempt: Attempt) -> None:
+    def long(payload: MarkPayload, attempt: Attempt[Any]) -> None:
         for _ in range(5):
             clock.forward(seconds=50)
             runs.renew()
@@ -236,7 +237,7 @@ def test_a_process_that_is_to_end_gives_its_job_back(
     job = add(database, clock)
     begun, end, ended = threading.Event(), threading.Event(), threading.Event()
 
-    def long(payload: MarkPayload, attempt: Attempt) -> None:
+    def long(payload: MarkPayload, attempt: Attempt[Any]) -> None:
         begun.set()
         end.wait(30)
         try:
@@ -278,7 +279,7 @@ def test_what_recurs_is_added_once_and_not_beside_one_that_waits(
 
 
 def test_jobs_that_ended_long_ago_are_deleted(database: Database, clock: Clock, runner: Runner) -> None:
-    def final(_payload: object, _attempt: Attempt) -> None:
+    def final(_payload: object, _attempt: Attempt[Any]) -> None:
         raise NotDone("It is gone.", final=True)
 
     add(database, clock)

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from governance.bootstrap.settings import load
 from governance.domain.jobs import Backoff
 from governance.domain.schedule import Daily, Hourly, Schedule, time_zone
 from governance.errors import Misconfigured
-from governance.settings import load
-from governance.store.database import Database
+from governance.store.transaction import Database
 from tests.conftest import Clock
 
 # Those that every machine's time zone data has; "posixrules" and the like depend on the machine.

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 
 from governance.domain.jobs import Job, JobState
-from governance.store import tables as t
-from governance.store.database import Database
+from governance.store.base import tables as t
+from governance.store.transaction import Database
 from tests.conftest import Clock
 
 LEASE = timedelta(seconds=60)

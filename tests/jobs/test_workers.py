@@ -12,12 +12,13 @@ import pytest
 import sqlalchemy as sa
 
 from governance.domain.jobs import Backoff, JobState
-from governance.services.check import CheckService
+from governance.services.calls.check import CheckService
 from governance.services.jobs.run import Attempt, RunJobs, Task
 from governance.services.jobs.timetable import Recurring, Timetable
-from governance.store import tables as t
-from governance.store.database import Database, connect
+from governance.store.base import tables as t
+from governance.store.base.database import connect
 from governance.store.jobs import defer, wake
+from governance.store.transaction import Database
 from governance.worker import procrastinate as on_postgresql
 from governance.worker.jobs import JobWorker
 from governance.worker.loop import Loop
@@ -52,7 +53,7 @@ class NoChecks(CheckService):
 def job_worker(
     database: Database,
     entries: Sequence[Recurring] = (),
-    run: Callable[[Any, Attempt], None] | None = None,
+    run: Callable[[Any, Attempt[Any]], None] | None = None,
     *,
     clock: Callable[[], datetime] = real_clock,
 ) -> JobWorker:
@@ -147,7 +148,7 @@ def test_a_job_that_fails_is_woken_again_by_procrastinate(postgres: Database, cl
     job = add(postgres, clock)
     tried = []
 
-    def at_the_third(payload: MarkPayload, attempt: Attempt) -> None:
+    def at_the_third(payload: MarkPayload, attempt: Attempt[Any]) -> None:
         tried.append(attempt.job.attempts)
         if len(tried) < 3:
             raise ValueError

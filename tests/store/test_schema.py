@@ -15,10 +15,11 @@ from alembic.migration import MigrationContext
 from procrastinate.schema import SchemaManager
 
 from governance.errors import Misconfigured
-from governance.store import migrate
-from governance.store import tables as t
-from governance.store.database import Database, begin, connect
+from governance.store.base import migrate
+from governance.store.base import tables as t
+from governance.store.base.database import begin, connect
 from governance.store.jobs.checking import ProcrastinateQueue, TableQueue
+from governance.store.transaction import Database
 
 OTHERS = ("search_text", "procrastinate")
 

@@ -9,6 +9,7 @@ from governance.domain.jobs import Job, JobFigures, JobKind, JobState
 from governance.domain.people import Actor, Permission
 from governance.errors import Conflict, NotFound
 from governance.services.authorise import Authority
+from governance.services.jobs.ports import Transaction
 
 KNOWN = frozenset(JobKind)
 
@@ -16,7 +17,7 @@ KNOWN = frozenset(JobKind)
 class JobService:
     """For who manages the installation. Retrying and cancelling are audit events."""
 
-    def __init__(self, authority: Authority) -> None:
+    def __init__(self, authority: Authority[Transaction]) -> None:
         self._authority = authority
 
     def list(

@@ -37,13 +37,13 @@ class Alerts:
 class DeliverMessages:
     """The use case: sends one message of the outbox."""
 
-    def __init__(self, database: Database, deliver: Deliver | None, clock: Clock) -> None:
+    def __init__(self, database: Database[Transaction], deliver: Deliver | None, clock: Clock) -> None:
         """`deliver` is None where no address is set."""
         self._database = database
         self._deliver = deliver
         self._clock = clock
 
-    def deliver(self, message_id: int, attempt: Attempt) -> None:
+    def deliver(self, message_id: int, attempt: Attempt[Transaction]) -> None:
         """Sends a message, then says in one transaction that it arrived and that the job is done. Raises `NotDone`."""
         with self._database.look() as tx:
             message = tx.outbox.get(message_id)

@@ -10,6 +10,7 @@ from typing import Protocol
 from governance.domain.events import Json
 from governance.domain.jobs import Job, JobFigures, JobState
 from governance.domain.schedule import Schedule
+from governance.services.ports import UnitOfWork
 
 
 class Jobs(Protocol):
@@ -122,8 +123,8 @@ class NotDelivered(Exception):
         self.retry_after = retry_after
 
 
-class Transaction(Protocol):
-    """What jobs need of a unit of work."""
+class Transaction(UnitOfWork, Protocol):
+    """A unit of work with jobs, their schedules and the outbox."""
 
     @property
     def jobs(self) -> Jobs: ...

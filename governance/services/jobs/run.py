@@ -14,12 +14,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from governance.domain.events import Json
 from governance.domain.jobs import Backoff, Job
 from governance.errors import Overloaded
-from governance.services.ports import Clock, Database, Transaction
+from governance.services.jobs.ports import Transaction
+from governance.services.ports import Clock, Database, UnitOfWork
+
+T_co = TypeVar("T_co", bound=UnitOfWork, covariant=True)
 
 LEASE = timedelta(seconds=60)
 """How long a claim counts without a sign of life; workers renew theirs every few seconds."""
@@ -51,22 +54,22 @@ class ClaimLost(Exception):
 class Task:
     """What a kind of job does. `run` raises what keeps it from being done; `read` raises `Unreadable`."""
 
-    run: Callable[[Any, Attempt], None]
+    run: Callable[[Any, Attempt[Any]], None]
     read: Callable[[Mapping[str, Json]], Any]
     backoff: Backoff = field(default_factory=Backoff)
 
 
-class Attempt:
-    """One attempt at a job, as its task sees it."""
+class Attempt(Generic[T_co]):
+    """One attempt at a job, as its task sees it; `T_co` is the transaction of the task's wing."""
 
-    def __init__(self, job: Job, database: Database, clock: Clock) -> None:
+    def __init__(self, job: Job, database: Database[Any], clock: Clock) -> None:
         self.job = job
         self.finished = False
         self._database = database
         self._clock = clock
 
     @contextmanager
-    def finishing(self) -> Iterator[Transaction]:
+    def finishing(self) -> Iterator[T_co]:
         """A unit of work that completes the job: the task's changes go in here. Raises `ClaimLost`, and commits
         nothing, where the job is somebody else's now."""
         with self._database.write() as tx:
@@ -82,7 +85,7 @@ class RunJobs:
 
     def __init__(
         self,
-        database: Database,
+        database: Database[Transaction],
         clock: Clock,
         tasks: Mapping[str, Task],
         *,
@@ -156,7 +159,7 @@ class RunJobs:
         if job.attempts > task.backoff.attempts:
             self._give_up(job, KILLED)
             return
-        attempt = Attempt(job, self._database, self._clock)
+        attempt: Attempt[Transaction] = Attempt(job, self._database, self._clock)
         try:
             task.run(task.read(job.payload), attempt)
             if not attempt.finished:

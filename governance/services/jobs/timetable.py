@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from governance.domain.events import Json
 from governance.domain.schedule import Schedule
+from governance.services.jobs.ports import Transaction
 from governance.services.ports import Clock, Database
 
 
@@ -22,7 +23,7 @@ class Recurring:
 
 
 class Timetable:
-    def __init__(self, database: Database, clock: Clock, entries: Sequence[Recurring]) -> None:
+    def __init__(self, database: Database[Transaction], clock: Clock, entries: Sequence[Recurring]) -> None:
         self._database = database
         self._clock = clock
         self._entries = {entry.name: entry for entry in entries}

@@ -9,16 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from governance.store import bulk
-from governance.store import tables as t
-from governance.store.base import locks
-from governance.store.database import Database
-from governance.store.ids import IdAllocator
-from governance.store.times import micros
+from governance.store.base import bulk, locks
+from governance.store.base import tables as t
+from governance.store.base.database import Database
+from governance.store.base.ids import IdAllocator
+from governance.store.base.times import micros
 
 BATCH = 200
 TASK = "governance.check"
@@ -79,7 +78,7 @@ class ProcrastinateQueue:
 class TableClaims:
     """What a checking process on SQLite does with the queue: claim, renew, sweep."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database[Any], clock: Callable[[], datetime]) -> None:
         self._database = database
         self._clock = clock
         self._queue = TableQueue(database.ids)
@@ -119,7 +118,7 @@ class TableClaims:
 class ProcrastinateClaims:
     """What a checking process on PostgreSQL does beside Procrastinate's own claims: count and sweep."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database[Any]) -> None:
         self._database = database
         self._queue = ProcrastinateQueue()
 

@@ -8,10 +8,10 @@ import sqlalchemy as sa
 
 from governance.domain.jobs import JobKind
 from governance.services.jobs.ports import Message
-from governance.store import tables as t
+from governance.store.base import tables as t
+from governance.store.base.times import micros, moment, moment_or_none
+from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.jobs.queue import SqlJobs
-from governance.store.times import micros, moment, moment_or_none
-from governance.store.unit_of_work import UnitOfWork
 
 _PRIORITY = 10
 

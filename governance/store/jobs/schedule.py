@@ -8,10 +8,10 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from governance.domain.schedule import Schedule
-from governance.store import bulk
-from governance.store import tables as t
-from governance.store.times import micros
-from governance.store.unit_of_work import UnitOfWork
+from governance.store.base import bulk
+from governance.store.base import tables as t
+from governance.store.base.times import micros
+from governance.store.base.unit_of_work import UnitOfWork
 
 
 class SqlSchedules:

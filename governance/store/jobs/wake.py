@@ -7,9 +7,10 @@ transaction that has the job wait. A wake-up too many finds nothing to do; one t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from governance.store.base import locks
-from governance.store.database import Database
+from governance.store.base.database import Database
 from governance.store.jobs import checking
 from governance.store.jobs.defer import TASK, defer
 
@@ -48,7 +49,7 @@ FOR UPDATE SKIP LOCKED
 class Waker:
     """Finds work that a process which died took with it."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database[Any]) -> None:
         self._database = database
 
     def revive(self, answered: Sequence[int]) -> int:
