@@ -59,7 +59,10 @@ class VerifyLog:
             found = verify_snapshot(snapshot, self._reader.signer.verifier)
         with attempt.finishing() as tx:
             facts = _facts(found)
-            tx.append(self._authority.event(EventKind.AUDIT_VERIFIED, SERVICE, "log", data=facts))
+            event = self._authority.event(
+                EventKind.AUDIT_VERIFIED, SERVICE, "log", data={**facts, "job": attempt.job.id}
+            )
+            tx.append(event)
             if not found.ok:
                 alerts.send(tx, "audit.verification_failed", facts, at=self._authority.clock())
 
