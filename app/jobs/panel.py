@@ -109,12 +109,15 @@ def _buttons(job: Job) -> None:
 
 
 def _button(label: str, icon: str, key: str, why_not: str, act: Callable[[], None], said: str) -> None:
-    if st.button(label, icon=icon, type="tertiary", key=key, disabled=bool(why_not), help=why_not or None):
+    # A callback: it also runs where the job has moved on meanwhile, so that the page says so.
+    help_, disabled = why_not or None, bool(why_not)
+    st.button(label, icon=icon, type="tertiary", key=key, disabled=disabled, help=help_, on_click=_do, args=(act, said))
 
-        def done() -> bool:
-            act()
-            return True
 
-        if session.attempt(done):
-            session.tell(said)
-        st.rerun()
+def _do(act: Callable[[], None], said: str) -> None:
+    def done() -> bool:
+        act()
+        return True
+
+    if session.attempt(done):
+        session.tell(said)

@@ -56,13 +56,19 @@ def test_a_failed_job_is_cancelled(world: World, page: Page) -> None:
 def test_what_came_too_late_is_said(world: World, page: Page) -> None:
     number = fail(world)
     test = page("admin", "admin")
-    world.application.background.retry(world.people["admin"], number)
-    with world.application.database.write() as tx:
-        assert tx.jobs.claim([JobKind.DELIVER_MESSAGE], now=world.now, lease=timedelta(minutes=1))
-    test.button(key=f"retry-job-{number}").click().run()
+    world.application.background.cancel(world.people["admin"], number)
+    test.button(key=f"cancel-job-{number}").click().run()
     assert not test.exception
-    assert state(world, number) is JobState.RUNNING
-    assert f"Job {number} is running and cannot be retried now." in spoken(test)
+    assert f"Job {number} is cancelled and cannot be cancelled." in spoken(test)
+
+
+def test_a_press_after_the_session_ended_does_nothing(world: World, page: Page) -> None:
+    number = fail(world)
+    test = page("admin", "admin")
+    world.application.sessions.close(world.token["admin"])
+    test.button(key=f"cancel-job-{number}").click().run()
+    assert not test.exception
+    assert state(world, number) is JobState.FAILED
 
 
 def test_a_running_job_cannot_be_pressed_and_says_why(world: World, page: Page) -> None:
