@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from governance.detectors.runner import Runner
     from governance.domain.rollout import StandingSet
     from governance.intake import Intake
+    from governance.policy.load import Loaded
     from governance.policy.policy import PolicySet
     from governance.privacy.keys import KeyRing
     from governance.privacy.redaction import Redactor
@@ -424,7 +425,13 @@ class Application:
         """The policies of `policies_dir`, read anew: the source, not what is in force. Raises `PolicyErrors`."""
         from governance.policy.load import load as load_policies
 
-        return load_policies(self.policies_dir)
+        return load_policies(self.policies_dir, packaged=resource("policies"))
+
+    def examine_policies(self, folder: Path | None = None) -> Loaded:
+        """The files of `folder` (default: `policies_dir`), read anew, with all that is wrong with them."""
+        from governance.policy.load import examine
+
+        return examine(folder or self.policies_dir, packaged=resource("policies"))
 
     @cached_property
     def in_force(self) -> InForce:

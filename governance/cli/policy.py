@@ -46,7 +46,7 @@ def policy() -> None:
 def lint(folder: Folder = None, as_json: JsonFlag = False) -> int:
     """Say everything that is wrong with the policy files, with places and hints. Exit 1 if there is anything."""
     where = folder or running().policies_dir
-    loaded = examine(where)
+    loaded = running().examine_policies(where)
 
     def human() -> None:
         for problem in loaded.problems:
