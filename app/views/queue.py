@@ -55,6 +55,7 @@ def chosen_filter(view: str, find: str, only: list[str], severities: list[str], 
     return CaseFilter(
         systems=systems,
         held_by=me.id if view == "Mine" else None,
+        at=session.application().clock(),
         overdue_at=session.application().clock() if view == "Overdue" else None,
         queues=tuple(queue for queue in queues if words.queue(queue) in ({view} if view in QUEUE_VIEWS else among)),
         reported=view == "Reported by users",

@@ -58,7 +58,7 @@ def show(case_id: Annotated[int, typer.Argument(metavar="ID", min=0, max=2**53)]
     """Show one case and the verdicts given on it."""
     application = running()
     with application.database.read() as connection:
-        case = documents.read_case(connection, case_id)
+        case = documents.read_case(connection, case_id, at=application.clock())
     emit(case, lambda: _print(case), as_json=json)
 
 

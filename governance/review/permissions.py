@@ -38,8 +38,8 @@ class CedarPermissions:
     @classmethod
     def load(cls, folder: Path, packaged: Path) -> CedarPermissions:
         """From `<folder>/access/`, or from the packaged policies where that has no `console.cedar`."""
-        # Resolved once: a mounted ConfigMap that is replaced meanwhile must not give the policies of one version and the
-        # schema of another.
+        # Resolved once: a mounted ConfigMap that is replaced meanwhile must not give the policies of one version and
+        # the schema of another.
         chosen = (folder / "access").resolve()
         if (chosen / "..data").is_symlink():
             chosen = (chosen / "..data").resolve()
