@@ -12,11 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governance.bootstrap import Application, open_application, run_as
+from governance.bootstrap import Application, Settings, open_application, run_as
 from governance.cli import main
 from governance.domain.calls import Call, CallKind, Message
 from governance.services.named import nearest, unknown
-from governance.settings import Settings
 from tests.policy.samples import GOOD
 from tests.review.conftest import QUICK
 
