@@ -38,7 +38,7 @@ from governance.domain.findings import Finding
 from governance.errors import GovernanceError, Misconfigured
 
 NAME = "patterns"
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 """Raised whenever views, validators or matching change what is found; packs are covered by their digests."""
 
 WINDOW = 131_072

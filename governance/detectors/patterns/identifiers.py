@@ -153,12 +153,19 @@ def ean(text: str, start: int, end: int) -> bool:
     return len(set(digits)) > 1 and gtin.calc_check_digit(digits[:-1]) == digits[-1]
 
 
+_COUNTRY_CODE = re.compile(r"\+\d{0,3}[ ().-]{0,2}$")
+
+
 def ssn(text: str, start: int, end: int) -> bool:
-    """A US social security number that can have been issued: no area 000, 666, 9xx, no group 00, no serial 0000."""
+    """A US social security number that can have been issued: no area 000, 666, 9xx, no group 00, no serial 0000.
+
+    After a plus sign or a country code it is a telephone number.
+    """
     value = digits_of(text, start, end)
     area, group, serial = value[:3], value[3:5], value[5:]
     return (
         stands_alone(text, start, end)
+        and not _COUNTRY_CODE.search(text[max(0, start - 6) : start])
         and area not in ("000", "666")
         and area < "900"
         and group != "00"
