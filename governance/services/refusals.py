@@ -167,8 +167,10 @@ class Refusals:
 
     def _start_timer(self) -> None:
         """The lock is held."""
-        if self._timer is None and not self._closed and any(one.count for one in self._pending.values()):
-            self._timer = threading.Timer(INTERVAL.total_seconds(), self.flush)
+        waiting = [one.tried for one in self._pending.values() if one.count and one.tried is not None]
+        if self._timer is None and not self._closed and waiting:
+            rest = (min(waiting) + INTERVAL - self._clock()).total_seconds()
+            self._timer = threading.Timer(min(max(rest, 1.0), INTERVAL.total_seconds()), self.flush)
             self._timer.daemon = True
             self._timer.start()
 
