@@ -66,8 +66,19 @@ _STANDING = (
 )
 
 
-_SELECT = sa.select(t.case, t.system.c.name.label("system_name"), _STANDING.label("verdict_by")).join(
-    t.system, t.system.c.id == t.case.c.system_id
+_CLAIM = sa.and_(t.assignment.c.case_id == t.case.c.id, t.assignment.c.ended_at.is_(None))
+
+_SELECT = (
+    sa.select(
+        t.case,
+        t.system.c.name.label("system_name"),
+        _STANDING.label("verdict_by"),
+        t.assignment.c.principal_id.label("claimed_by"),
+        t.assignment.c.lease_until,
+    )
+    .select_from(t.case)
+    .join(t.system, t.system.c.id == t.case.c.system_id)
+    .outerjoin(t.assignment, _CLAIM)
 )
 
 
@@ -107,7 +118,7 @@ def page(
     c = t.case.c
     conditions: list[Any] = [OPEN, within(c.system_id, want.systems)]
     if want.held_by is not None:
-        conditions += [c.state == "claimed", c.claimed_by == want.held_by]
+        conditions += [c.state == "claimed", t.assignment.c.principal_id == want.held_by]
     if want.overdue_at is not None:
         conditions.append(c.due_at < micros(want.overdue_at))
     if want.queues:
@@ -159,13 +170,15 @@ def load(connection: sa.Connection, systems: Systems, now: datetime, end_of_day:
             c.queue,
             c.state,
             c.kind,
-            c.claimed_by,
+            t.assignment.c.principal_id.label("claimed_by"),
             _STANDING.label("verdict_by"),
             c.escalated,
             (c.reports > 0).label("reported"),
             c.system_id,
             when,
         )
+        .select_from(t.case)
+        .outerjoin(t.assignment, _CLAIM)
         .where(OPEN, within(c.system_id, systems))
         .subquery()
     )
@@ -280,7 +293,8 @@ def work(connection: sa.Connection, principal: int, since: datetime) -> DayOfWor
     given = connection.execute(
         sa.select(v.case_id, v.seconds).where(v.given_by == principal, v.given_at >= micros(since)).order_by(v.seconds)
     ).all()
-    held = sa.select(c.id).where(OPEN, c.state == CaseState.CLAIMED, c.claimed_by == principal)
+    a = t.assignment.c
+    held = sa.select(a.case_id).where(a.ended_at.is_(None), a.principal_id == principal)
     # Only an escalated case has such a note, and only an open one can have been handed on today and not be decided.
     handed_on = (
         sa.select(n.case_id)
