@@ -189,7 +189,7 @@ def revoke(key: people.Key) -> None:
         attempt(lambda: session.application().keys.revoke(session.begin(), key.id), f"Key {key.id} is revoked.")
 
 
-people_tab, keys_tab, working_tab = st.tabs(["People", "API keys", "Detectors and checking"])
+people_tab, keys_tab, working_tab = st.tabs(ui.tab_labels("People", "API keys", "Detectors and checking"))
 
 with people_tab:
     with ui.panel("People", f"{len(active)} of {len(everybody)} may sign in"):

@@ -11,6 +11,7 @@ import streamlit as st
 
 from app import session, trail, words
 from app.components import ui
+from app.components.choice import choice
 from app.components.marked import pairs
 from app.components.rows import Column, choose, quiet
 from governance.audit.verify import Outcome
@@ -134,17 +135,7 @@ def restart() -> None:
 
 with left:
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        kind = st.pills(
-            "Kind",
-            list(trail.GROUPS),
-            default="Everything",
-            required=True,
-            key="show",
-            bind="query-params",
-            label_visibility="collapsed",
-            wrap=True,
-            on_change=restart,
-        )
+        kind = choice("Kind", list(trail.GROUPS), key="show", address="show", on_change=restart)
         with st.popover("Person, subject, time", icon=":material/filter_list:"):
             person_names = ["Anybody", *sorted(set(everybody.values()))]
             who = st.selectbox("Person", person_names, key="who", bind="query-params", on_change=restart)
@@ -248,7 +239,7 @@ with left:
 
 with right:
     with ui.panel("Export evidence"):
-        period = st.segmented_control("Period", list(PERIODS), default="Month", required=True)
+        period = choice("Period", list(PERIODS), key="export_period", default="Month", segmented=True, shown_label=True)
         names = sorted(session.system_names().values())
         system = st.selectbox("System", ["All systems", *names], key="export_system")
         case_number = st.text_input("Case number", placeholder="all cases", key="export_case")
@@ -271,7 +262,7 @@ with right:
             help=why_not or None,
         ):
             wanted = EvidenceFilter(
-                since=session.application().clock() - timedelta(days=PERIODS[period or "Month"]),
+                since=session.application().clock() - timedelta(days=PERIODS[period]),
                 system=place,
                 case=int(case_number) if case_number.strip() else None,
             )

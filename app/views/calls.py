@@ -8,6 +8,7 @@ import streamlit as st
 
 from app import figures, session, words
 from app.components import ui
+from app.components.choice import choice
 from app.components.rows import Column, choose, quiet
 from governance.domain.calls import CallKind, CallStatus
 from governance.domain.people import Permission
@@ -46,17 +47,7 @@ with ui.header(
 session.told()
 
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-    only = st.pills(
-        "Which",
-        ["All", "Flagged"],
-        default="All",
-        required=True,
-        key="only",
-        bind="query-params",
-        label_visibility="collapsed",
-        wrap=True,
-        on_change=restart,
-    )
+    only = choice("Which", ["All", "Flagged"], key="only", address="only", on_change=restart)
     with st.container(horizontal=True, width="content", vertical_alignment="bottom"):
         find = st.text_input(
             "Search",

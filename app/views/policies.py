@@ -6,6 +6,7 @@ import streamlit as st
 
 from app import policies, rollouts, session, words
 from app.components import ui
+from app.components.choice import choice
 from app.components.rows import Column, choose, quiet
 from governance.domain.decisions import PolicyStatus
 from governance.domain.people import Permission
@@ -141,24 +142,7 @@ for stage in (*STAGE.values(), NEW):
         views[stage] = number
 
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-    asked = st.query_params.get("show", "")
-    st.session_state.setdefault("policies_view", asked if asked in views else "All")
-    if st.session_state["policies_view"] not in views:
-        st.session_state["policies_view"] = "All"
-
-    def keep() -> None:
-        st.query_params["show"] = st.session_state["policies_view"]
-
-    view = st.pills(
-        "Stage",
-        list(views),
-        required=True,
-        key="policies_view",
-        on_change=keep,
-        label_visibility="collapsed",
-        wrap=True,
-        format_func=lambda name: f"{name} :gray[{views[name]}]",
-    )
+    view = choice("Stage", list(views), key="policies_view", address="show", counts=views)
     search = st.text_input(
         "Search",
         key="find",

@@ -6,6 +6,7 @@ import streamlit as st
 
 from app import session, words
 from app.components import ui
+from app.components.choice import choice
 from app.components.rows import Column, choose
 from governance.domain.people import Permission
 from governance.domain.review import ReportState
@@ -35,16 +36,7 @@ if not reports:
         pass
     st.stop()
 
-states = st.pills(
-    "State",
-    ["All", *words.REPORT_STATE.values()],
-    default="All",
-    required=True,
-    key="reported",
-    bind="query-params",
-    label_visibility="collapsed",
-    wrap=True,
-)
+states = choice("State", ["All", *words.REPORT_STATE.values()], key="reported", address="reported")
 listed = [report for report in reports if states in ("All", words.REPORT_STATE[report.state])]
 if not listed:
     with ui.notice(f"No report is {states.lower()}", "There are reports in other states.", "search_off"):
