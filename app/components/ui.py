@@ -110,7 +110,7 @@ def whole(text: str) -> str:
 
 
 def tab_labels(*names: str) -> list[str]:
-    """Labels of tabs, in the theme's grey: on a dark page the primary colour, which the open tab would have, is too dim."""
+    """Labels of tabs, in grey: on a dark page the primary colour, which the open tab would have, is too dim."""
     return [f":gray[{name}]" for name in names]
 
 

@@ -12,9 +12,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from governance import bootstrap
+from governance.bootstrap import Settings
 from governance.domain.content import PartKind
 from governance.domain.people import Role, RoleBinding, operator
-from governance.settings import Settings
 from tests.browser.conftest import Site, heading, sign_in
 from tests.console.world import SYSTEMS, World
 from tests.policy.samples import GOOD
@@ -94,7 +94,7 @@ def furnished(site: Site) -> Site:
 def page(furnished: Site, browser: Browser) -> Iterator[Page]:
     """Signed in once: every test goes to its page by address, which begins anew."""
     context = browser.new_context(viewport={"width": 1440, "height": 1000})
-    context.set_default_timeout(20_000)
+    context.set_default_timeout(60_000)
     opened = context.new_page()
     sign_in(opened, furnished, "everybody", "/reports")
     yield opened
@@ -222,6 +222,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def test_no_empty_page_has_a_violation(empty: Site, context: BrowserContext) -> None:
+    context.set_default_timeout(60_000)
     page = context.new_page()
     sign_in(page, empty, "everybody")
     for path in ("/", "/queue", "/reports", "/calls", "/policies", "/audit", "/admin", "/case?id=1", "/call?id=1"):

@@ -29,8 +29,8 @@ from cryptography.x509.oid import NameOID
 from playwright.sync_api import Browser, Page
 
 from governance import bootstrap
+from governance.bootstrap import Settings
 from governance.domain.people import Role, RoleBinding, operator
-from governance.settings import Settings
 from tests.browser.conftest import browser, heading  # noqa: F401 - the fixture
 from tests.policy.samples import GOOD
 from tests.serving import Serving, free_port, traces
