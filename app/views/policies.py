@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.components import ui
+from app.components import address, ui
 from app.components.choice import choice
 from app.components.rows import Column, choose, quiet
 from app.policies import files as policy_files
@@ -146,8 +146,10 @@ for stage in (*STAGE.values(), NEW):
     if number := sum(one == stage for _id, one, _odd, _row in rows):
         views[stage] = number
 
+address.check("policies", {"show": views, "find": None})
+address.say()
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-    view = choice("Stage", list(views), key="policies_view", address="show", counts=views)
+    view = choice("Stage", list(views), key="policies_view", address="show", counts=views, on_change=address.forget)
     search = st.text_input(
         "Search",
         key="find",

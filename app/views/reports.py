@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.components import ui
+from app.components import address, ui
 from app.components.choice import choice
 from app.components.rows import Column, choose
 from app.shell import session, words
@@ -36,7 +36,15 @@ if not reports:
         pass
     st.stop()
 
-states = choice("State", ["All", *words.REPORT_STATE.values()], key="reported", address="reported")
+address.check("reports", {"reported": ("All", *words.REPORT_STATE.values())})
+address.say()
+states = choice(
+    "State",
+    ["All", *words.REPORT_STATE.values()],
+    key="reported",
+    address="reported",
+    on_change=address.forget,
+)
 listed = [report for report in reports if states in ("All", words.REPORT_STATE[report.state])]
 if not listed:
     with ui.notice(f"No report is {states.lower()}", "There are reports in other states.", "search_off"):
