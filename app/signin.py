@@ -19,7 +19,7 @@ _STYLE = """
 @font-face{font-family:Inter;src:url(/app/static/inter.woff2) format("woff2");font-weight:100 900;font-display:swap}
 :root{color-scheme:light dark;--page:light-dark(#f5f6f8,#0c0f13);--card:light-dark(#fff,#101318);
 --text:light-dark(#161a22,#e6e9ef);--soft:light-dark(#596273,#a0a9b9);--line:light-dark(#cfd4dc,#3a4250);
---press:light-dark(#2b50c8,#4f72ea);--over:light-dark(#2546b0,#6383ee);--bad:light-dark(#ae2318,#ff9c92);
+--press:light-dark(#2b50c8,#4a6ce4);--over:light-dark(#2546b0,#3f62dd);--bad:light-dark(#ae2318,#ff9c92);
 --badback:light-dark(#fcebe9,#3a1b1a);--info:light-dark(#eef0f3,#242a33)}
 *{box-sizing:border-box}
 body{margin:0;min-height:100vh;display:grid;place-items:center;padding:24px;background:var(--page);color:var(--text);

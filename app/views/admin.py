@@ -193,7 +193,7 @@ def revoke(key: people.Key) -> None:
 
 
 people_tab, keys_tab, working_tab, jobs_tab = st.tabs(
-    ["People", "API keys", "Detectors and checking", "Background jobs"]
+    ui.tab_labels("People", "API keys", "Detectors and checking", "Background jobs")
 )
 
 with people_tab:

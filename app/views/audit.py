@@ -10,6 +10,7 @@ from typing import Any, cast
 import streamlit as st
 
 from app.components import address, ui
+from app.components.choice import choice
 from app.components.marked import pairs
 from app.components.rows import Column, choose, quiet
 from app.evidence import trail
@@ -148,17 +149,7 @@ address.check("audit", {"show": trail.GROUPS, "who": person_names, "about": lamb
 with left:
     address.say()
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        kind = st.pills(
-            "Kind",
-            list(trail.GROUPS),
-            default="Everything",
-            required=True,
-            key="show",
-            bind="query-params",
-            label_visibility="collapsed",
-            wrap=True,
-            on_change=restart,
-        )
+        kind = choice("Kind", list(trail.GROUPS), key="show", address="show", on_change=restart)
         with st.popover("Person, subject, time", icon=":material/filter_list:"):
             who = st.selectbox("Person", person_names, key="who", bind="query-params", on_change=restart)
             about = st.text_input(
@@ -263,7 +254,7 @@ with left:
 
 with right:
     with ui.panel("Export evidence"):
-        period = st.segmented_control("Period", list(PERIODS), default="Month", required=True)
+        period = choice("Period", list(PERIODS), key="export_period", default="Month", segmented=True, shown_label=True)
         names = sorted(session.system_names().values())
         system = st.selectbox("System", ["All systems", *names], key="export_system")
         case_number = st.text_input("Case number", placeholder="all cases", key="export_case")
@@ -286,7 +277,7 @@ with right:
             help=why_not or None,
         ):
             wanted = EvidenceFilter(
-                since=session.application().clock() - timedelta(days=PERIODS[period or "Month"]),
+                since=session.application().clock() - timedelta(days=PERIODS[period]),
                 system=place,
                 case=int(case_number) if case_number.strip() else None,
             )

@@ -7,6 +7,7 @@ from datetime import datetime, time, timedelta
 import streamlit as st
 
 from app.components import address, ui
+from app.components.choice import choice
 from app.components.rows import Column, choose, quiet
 from app.overview import figures
 from app.shell import session, words
@@ -61,17 +62,7 @@ address.check(
 address.say()
 
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-    only = st.pills(
-        "Which",
-        ["All", "Flagged"],
-        default="All",
-        required=True,
-        key="only",
-        bind="query-params",
-        label_visibility="collapsed",
-        wrap=True,
-        on_change=restart,
-    )
+    only = choice("Which", ["All", "Flagged"], key="only", address="only", on_change=restart)
     with st.container(horizontal=True, width="content", vertical_alignment="bottom"):
         find = st.text_input(
             "Search",

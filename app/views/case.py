@@ -322,7 +322,7 @@ with right:
                 else "It could not be checked, so a person looks at it."
             )
     with st.container(border=True):
-        context, similar_tab, history_tab = st.tabs(["Context", "Similar cases", "History"])
+        context, similar_tab, history_tab = st.tabs(ui.tab_labels("Context", "Similar cases", "History"))
         with context:
             if call is None:
                 st.caption("Known once the call arrives.")

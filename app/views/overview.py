@@ -37,7 +37,7 @@ if not shown:
     asked_at = urlsplit(st.context.url or "")
     here = f"{asked_at.scheme}://{asked_at.netloc}" if asked_at.netloc else "http://127.0.0.1:8501"
     here = session.application().settings.public_url.rstrip("/") or here
-    sample, own = st.tabs(["Sample traffic", "Your application"])
+    sample, own = st.tabs(ui.tab_labels("Sample traffic", "Your application"))
     with sample:
         st.code(f"governance demo --url {here}", language=None)
         st.caption("Three systems, 14 days, flagged calls of every kind and two reports by users.")
@@ -204,8 +204,9 @@ def trend_spec(trend: posture.Trend, top: float, first: int, last: int, theme: s
     )
     if len(rows) < 3:
         layers.append(base.mark_point(filled=True, size=42, opacity=1, color=t["gray"]).encode(y=y("Rate")))
-    odd = base.mark_point(filled=True, size=42, opacity=1, color=t["orange"]).encode(y=y("Rate"))
-    layers.append(odd.transform_filter("datum.odd"))
+    if any(row["odd"] for row in rows):  # a layer without marks would be a picture without a name to a screen reader
+        odd = base.mark_point(filled=True, size=42, opacity=1, color=t["orange"]).encode(y=y("Rate"))
+        layers.append(odd.transform_filter("datum.odd"))
     return ui.spec(alt.layer(*layers, data=pd.DataFrame(rows)), 148)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.components import address, ui
+from app.components.choice import choice
 from app.components.rows import Column, choose, quiet
 from app.policies import files as policy_files
 from app.policies import live as policy_figures
@@ -148,25 +149,7 @@ for stage in (*STAGE.values(), NEW):
 address.check("policies", {"show": views, "find": None})
 address.say()
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-    asked = st.query_params.get("show", "")
-    st.session_state.setdefault("policies_view", asked if asked in views else "All")
-    if st.session_state["policies_view"] not in views:
-        st.session_state["policies_view"] = "All"
-
-    def keep() -> None:
-        address.forget()
-        st.query_params["show"] = st.session_state["policies_view"]
-
-    view = st.pills(
-        "Stage",
-        list(views),
-        required=True,
-        key="policies_view",
-        on_change=keep,
-        label_visibility="collapsed",
-        wrap=True,
-        format_func=lambda name: f"{name} :gray[{views[name]}]",
-    )
+    view = choice("Stage", list(views), key="policies_view", address="show", counts=views, on_change=address.forget)
     search = st.text_input(
         "Search",
         key="find",

@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from app.components import ui
+from app.components.choice import choice
 from app.components.marked import Line, pairs, source
 from app.policies import files as policy_files
 from app.policies import live as policy_figures
@@ -162,14 +163,7 @@ with left:
         views["What differs"] = "the file against what is in force"
     with st.container(border=True):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            chosen = st.segmented_control(
-                "Show",
-                list(views),
-                default=next(iter(views)),
-                required=True,
-                key=f"source-{policy.id}",
-                label_visibility="collapsed",
-            ) or next(iter(views))
+            chosen = choice("Show", list(views), key=f"source-{policy.id}", segmented=True)
             st.caption(words.name(views[chosen], 120), width="content")
         if chosen == "File":
             source(policy_files.source(file, wrong), key=f"file-{policy.id}")

@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from app.components import address, ui
+from app.components.choice import choice
 from app.components.rows import Column, choose
 from app.overview import figures
 from app.review import acts
@@ -126,31 +127,12 @@ address.check(
 address.say()
 
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-    # Not bind=: a bound address carries the label, and the label carries a count.
-    asked = st.query_params.get("view", "")
-    st.session_state.setdefault("view", asked if asked in COUNTS else "All open")
-    if st.session_state["view"] not in COUNTS:
-        st.session_state["view"] = "All open"
-
-    def keep() -> None:
-        st.query_params["view"] = st.session_state["view"]
-        restart()
 
     def restart() -> None:
         address.forget()
         st.session_state.pop("queue_after", None)
 
-    chosen_view = st.pills(
-        "View",
-        list(COUNTS),
-        required=True,
-        key="view",
-        on_change=keep,
-        label_visibility="collapsed",
-        wrap=True,
-        format_func=lambda name: f"{name} :gray[{COUNTS[name]}]",
-    )
-    view = chosen_view or "All open"
+    view = choice("View", list(COUNTS), key="view", address="view", counts=COUNTS, on_change=restart)
     with st.container(horizontal=True, width="content"):
         find = st.text_input(
             "Search",
