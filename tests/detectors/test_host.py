@@ -31,7 +31,7 @@ Make = Callable[..., ScannerHost]
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     made: list[ScannerHost] = []
-    monkeypatch.setattr(process, "PAUSES", (0.1, 5.0))
+    monkeypatch.setattr(process, "PAUSES", (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0))
 
     def make(*, memory: int = 0, load: float = 20.0, answer: float = 10.0, **settings: object) -> ScannerHost:
         host = ScannerHost(
