@@ -1,5 +1,5 @@
-"""Keeps a scanner process: starts it, asks it within a time, ends it when it hangs, grows, dies or talks nonsense, and
-starts it again, each time after a longer pause.
+"""Runs a scanner process: starts it, exchanges messages with it within a time, kills it when it hangs, grows, dies or
+sends an invalid answer, and starts it again, each time after a longer pause.
 
 The process gets a bare environment, pipes, and texts to look at: no settings, no keys, no database. One thread here
 speaks with it; others ask that thread through a bounded queue, and are told at once when there is nobody to ask.
@@ -44,11 +44,11 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class NotScanned(GovernanceError):
-    """The scanner could not look: it is not there, or has no time. The batch is not to blame."""
+    """The scanner could not examine the texts: it is not running, or has no time. The texts are not to blame."""
 
 
 class Broken(GovernanceError):
-    """The scanner process failed over this batch: it took too long, grew too large, died, or answered nonsense."""
+    """The scanner process failed on this batch: it took too long, grew too large, died, or sent an invalid answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +62,7 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Item:
-    """A text to scan, with what was asked where the scanner compares the two."""
+    """A text to scan; with the prompt, where the scanner compares the two."""
 
     text: str
     prompt: str = ""
@@ -70,7 +70,7 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """What one scanner objects to: places in code points of the text."""
+    """What one scanner objects to, at a place in code points of the text."""
 
     scanner: str
     score: float
@@ -102,7 +102,9 @@ _sharing = threading.Lock()
 def share(
     command: Sequence[str], configuration: Mapping[str, Any], *, environment: Mapping[str, str], limits: Limits
 ) -> tuple[str, ScannerHost]:
-    """The host of this process for exactly that, and the key to `release` it by: several policy sets use one."""
+    """The host in this process for exactly this configuration, and the key to `release` it by. Several policy sets
+    share one.
+    """
     stated = [list(command), configuration, sorted(environment.items()), repr(limits)]
     key = hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
     with _sharing:
@@ -115,7 +117,7 @@ def share(
 
 
 def release(key: str) -> None:
-    """Ends the host once nobody uses it any more."""
+    """Ends the host once nobody uses it."""
     with _sharing:
         host, users = _shared[key]
         if users > 1:

@@ -287,12 +287,12 @@ _SEPARATORS = re.compile(r"[ ._*|/\\-]")
 
 
 def whole(kind: str) -> bool:
-    """Whether the kind is a rewriting of the whole text (letters one to one) and not of single places."""
+    """Whether the kind rewrites the whole text (letters one to one), not single places."""
     return kind in _WHOLE
 
 
 def rewritten(kind: str, view: View | Payloads) -> View:
-    """The whole text with leetspeak undone, rotated by 13, read backwards, or as JSON strings or forms say it."""
+    """The whole text with leetspeak undone, rotated by 13, reversed, or with escapes of JSON strings or forms decoded."""
     if kind == "json":
         return _replaced(kind, view, [(*m.span(), _unescaped(m)) for m in _JSON.finditer(view.text)])
     if kind == "form":
@@ -345,7 +345,7 @@ def _replaced(name: str, view: View | Payloads, places: Iterable[tuple[int, int,
 
 
 def decoded(kind: str, encoded: str) -> str:
-    """What an encoded place says, or "" when it does not say readable text."""
+    """The text that an encoded place contains, or "" when it is not readable text."""
     match kind:
         case "base64":
             return _readable(_from_base64(encoded))
