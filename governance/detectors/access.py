@@ -70,7 +70,7 @@ class AccessDetector:
         try:
             parsed_schema = cedarpy.Schema.from_str(schema)
         except ValueError as error:
-            raise Misconfigured(f"{SCHEMA_FILE} is no Cedar schema: {error}.") from None
+            raise Misconfigured(f"{SCHEMA_FILE} is not a Cedar schema: {error}.") from None
         try:
             self._policies: Any = cedarpy.PolicySet.from_str(policies)
         except ValueError as error:
@@ -96,10 +96,10 @@ class AccessDetector:
             policies = (folder / POLICIES_FILE).read_text("utf-8")
             schema = (folder / SCHEMA_FILE).read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             raise Misconfigured(
                 f"The data-access policies in {folder} cannot be read: {reason}.",
-                advice=f"It must hold {POLICIES_FILE} and {SCHEMA_FILE}.",
+                advice=f"It must contain {POLICIES_FILE} and {SCHEMA_FILE}.",
             ) from None
         return cls(policies, schema, classify=classify)
 
@@ -277,7 +277,7 @@ def _build(requests: Sequence[Options], surroundings: Surroundings) -> AccessDet
     policies, schema = (own.get(f"{FOLDER}/{name}") for name in (POLICIES_FILE, SCHEMA_FILE))
     if policies is not None:
         if schema is None:
-            raise Misconfigured(f"The policy set holds {POLICIES_FILE} without {SCHEMA_FILE}.")
+            raise Misconfigured(f"The policy set contains {POLICIES_FILE} without {SCHEMA_FILE}.")
         return AccessDetector(policies, schema, classify=by)
     return AccessDetector.load(surroundings.access_policies, classify=by)
 

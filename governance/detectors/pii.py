@@ -34,7 +34,7 @@ def described(name: str, pack: str, finds: str) -> DetectorDescription:
             OptionDescription(
                 name="recognisers",
                 kind="mappings",
-                description="Identifiers of one's own, each with name, label, regex, hits and clean.",
+                description="Your own identifiers, each with name, label, regex, hits and clean.",
             ),
         ),
     )

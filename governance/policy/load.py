@@ -1,4 +1,4 @@
-"""Loads a folder of policy files into a policy set, or says everything that is wrong with them at once."""
+"""Loads a folder of policy files into a policy set, or reports everything that is wrong with them at once."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def load(folder: Path, *, today: date | None = None) -> PolicySet:
 
 
 def examine(folder: Path, *, today: date | None = None) -> Loaded:
-    """The folder's policy set with all that can be said against it, warnings included."""
+    """The folder's policy set with all its problems, warnings included."""
     if not folder.is_dir():
         raise BadInput(f"There is no folder {folder}.", advice="Set GOVERNANCE_POLICIES to the folder of policy files.")
     problems: list[Problem] = []
     sources: list[tuple[Source, Path]] = []
     files = sorted(_policy_files(folder))
     if len(files) > MOST_FILES:
-        raise BadInput(f"{folder} holds {len(files)} policy files; at most {MOST_FILES} are read.")
+        raise BadInput(f"{folder} contains {len(files)} policy files; at most {MOST_FILES} are read.")
     for path in files:
         name = path.relative_to(folder).as_posix()
         try:
@@ -171,7 +171,9 @@ def _policy(
 ) -> tuple[Policy | None, list[Problem]]:
     """The policy of a file's value, with the calls of its tests read from the files they name."""
     if not isinstance(source.value, dict):
-        return None, [source.problem(Place(1, 1), "schema", "a policy file holds keys and values", _keys_hint(Policy))]
+        return None, [
+            source.problem(Place(1, 1), "schema", "a policy file consists of keys and values", _keys_hint(Policy))
+        ]
     value: dict[str, Any] = dict(source.value)
     problems: list[Problem] = []
     tests = value.get("tests")
@@ -217,12 +219,12 @@ def _with_fixture(
             return note(f"the example's file is over {LARGEST // 1024} KiB")
         call = json.loads(raw)
     except (OSError, ValueError, RecursionError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no JSON"
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is not JSON"
         return note(
             f"the example's file {name[:80]!r} cannot be read: {reason}", "The name is relative to the policy file."
         )
     if not isinstance(call, dict):
-        return note("the example's file must hold one call, a JSON object")
+        return note("the example's file must contain one call, a JSON object")
     return {**test, "call": call}
 
 
@@ -272,7 +274,7 @@ def _readable(source: Source, path: tuple[str | int, ...], item: Any) -> tuple[s
 
 
 def _reachable(source: Source, location: Sequence[str | int]) -> tuple[tuple[str | int, ...], tuple[str | int, ...]]:
-    """The longest part of a location that exists in the file, and the rest: a missing key, or a union's own words."""
+    """The longest part of a location that exists in the file, and the rest: a missing key, or words of a union."""
     value: object = source.value
     for count, step in enumerate(location):
         inside = child(value, step)

@@ -122,5 +122,5 @@ def _shapes(names: dict[str, int]) -> set[str]:
 
 
 def _shape(name: str) -> str:
-    """The form of a reference: runs of letters and digits, and what stands between. "kb-12" and "KB-7" have one form."""
+    """The form of a reference: runs of letters and digits, and what is between. "kb-12" and "KB-7" have one form."""
     return re.sub(r"\d+", "9", re.sub(r"[^\W\d_]+", "a", name.lower()))

@@ -39,7 +39,7 @@ GROUNDING = DetectorDescription(
     version=VERSION,
     offline=True,
     finds="Claims of an answer (numbers, dates, names, quotations, citations, sentences) that the retrieved documents "
-    "and tools' results do not hold, or contradict. Literal: it does not understand paraphrase.",
+    "and tools' results do not contain, or contradict. Literal: it does not understand paraphrase.",
     categories=("contradiction", "grounded", "ungrounded"),
     scope="call",
     options=(

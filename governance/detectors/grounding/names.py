@@ -74,7 +74,7 @@ def _claim(rule: str, status: Status, score: float, start: int, end: int, place:
 
 
 def _is_heading(text: str, sentence: Passage) -> bool:
-    """Whether it is a title, not a claim: a line of its own without an end mark, in which most words are capitalised."""
+    """Whether it is a title, not a claim: a line of its own without an end mark, most words capitalised."""
     line = text[sentence.start : sentence.end].strip()
     if not line or line[-1] in ".!?" or len(sentence.words) > 12 or len(sentence.words) < 2:
         return False

@@ -67,7 +67,7 @@ def install(data_dir: Path, *, say: Callable[[str], None], options: Sequence[str
     """
     for option in options:
         if any(character.isspace() for character in option):
-            raise BadInput("An option of pip must not hold white space.")
+            raise BadInput("An option of pip must not contain white space.")
     folder = folder_of(data_dir)
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *options]

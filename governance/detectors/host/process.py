@@ -357,7 +357,7 @@ class ScannerHost:
         said = ready.get("ready")
         versions, left = (said.get("versions"), said.get("missing")) if isinstance(said, dict) else (None, None)
         if not (isinstance(versions, dict) and _texts(versions) and isinstance(left, dict) and _texts(left)):
-            raise Broken("The scanner answered nonsense.")
+            raise Broken("The scanner sent an invalid answer.")
         with self._lock:
             self._versions, self._missing = dict(versions), {key: why[:300] for key, why in left.items()}
             self._state = "ready"
@@ -378,7 +378,7 @@ class ScannerHost:
             try:
                 answer = child.exchange({**ticket.message, "id": number}, ticket.seconds, self._closing)
                 if answer.get("id") != number or not _fits(answer.get("results"), ticket.message["jobs"]):
-                    raise Broken("The scanner answered nonsense.")
+                    raise Broken("The scanner sent an invalid answer.")
             except Exception as error:
                 broken = error if isinstance(error, Broken) else Broken(f"The scanner failed ({type(error).__name__}).")
                 self._mark(broken.message.rstrip("."))
@@ -493,7 +493,7 @@ def _answer(got: bytearray) -> dict[str, Any] | None:
         return None
     (length,) = struct.unpack(">I", got[:4])
     if length > LONGEST_ANSWER or len(got) > length + 4:
-        raise Broken("The scanner answered nonsense.")
+        raise Broken("The scanner sent an invalid answer.")
     if len(got) < length + 4:
         return None
     try:
@@ -501,7 +501,7 @@ def _answer(got: bytearray) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        raise Broken("The scanner answered nonsense.")
+        raise Broken("The scanner sent an invalid answer.")
     return answer
 
 

@@ -85,12 +85,12 @@ def checked(endpoint: JudgeEndpoint) -> JudgeEndpoint:
         url = urlsplit(endpoint.url)
         _ = url.port
     except ValueError:
-        raise Misconfigured("GOVERNANCE_JUDGE_URL is no address.", advice=advice) from None
+        raise Misconfigured("GOVERNANCE_JUDGE_URL is not an address.", advice=advice) from None
     wanted = url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.hostname or ""))
     if not wanted or not url.hostname or url.username is not None or url.query or url.fragment:
         raise Misconfigured("GOVERNANCE_JUDGE_URL cannot be used.", advice=advice)
     if any(not "!" <= character <= "~" for character in endpoint.key):
-        raise Misconfigured("GOVERNANCE_JUDGE_KEY holds characters that no key has.")
+        raise Misconfigured("GOVERNANCE_JUDGE_KEY contains characters that no key has.")
     return JudgeEndpoint(
         url=endpoint.url.rstrip("/"),
         key=endpoint.key,

@@ -97,6 +97,7 @@ def overlap(text: Words, source: Words) -> Overlap | None:
     said, places = _shingles(text.words), source.shingles
     if not places:
         written = _shingles(source.words)
+        # From the end, so that of equal shingles the first one's place stays.
         places.update(zip(reversed(written), range(len(written) - 1, -1, -1), strict=True))
     hits = [(at, shingle) for at, shingle in enumerate(said) if shingle in places]
     if not hits:
@@ -130,9 +131,11 @@ def _runs(hits: Sequence[tuple[int, _Shingle]], written: Sequence[str], places: 
     runs: list[_Run] = []
     open_runs: list[_Run] = []
     for at, shingle in hits:
+        # A run stays open while at most `GAP` words lie between its end and this shingle.
         open_runs = [run for run in open_runs if at - (run.last - SIZE + 1) <= SIZE + GAP]
         for run in open_runs:
             step = at - (run.last - SIZE + 1)
+            # Where the source should have it, if the text still follows: a word put in or left out shifts it by one.
             there = _near(shingle, run.source_last - SIZE + 1 + step, written)
             if there is not None and there >= run.source_first:
                 run.skipped.extend(range(run.last + 1, at))
