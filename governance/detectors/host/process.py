@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from governance.detectors.sharing import Shared
 from governance.errors import GovernanceError
 from governance.processes.child import DEVNULL, PIPE, Child, alive
 from governance.processes.restart import Pauses
@@ -95,36 +96,18 @@ class HostState:
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
-_shared: dict[str, tuple[ScannerHost, int]] = {}
-_sharing = threading.Lock()
+_shared: Shared[str, ScannerHost] = Shared()
+release = _shared.release
 
 
 def share(
     command: Sequence[str], configuration: Mapping[str, Any], *, environment: Mapping[str, str], limits: Limits
 ) -> tuple[str, ScannerHost]:
-    """The host in this process for exactly this configuration, and the key to `release` it by. Several policy sets
-    share one.
-    """
+    """The host in this process for exactly this configuration, and the key to `release` it by."""
     stated = [list(command), configuration, sorted(environment.items()), repr(limits)]
     key = hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
-    with _sharing:
-        known = _shared.get(key)
-        host = (
-            ScannerHost(command, configuration, environment=environment, limits=limits) if known is None else known[0]
-        )
-        _shared[key] = (host, 1 if known is None else known[1] + 1)
+    host = _shared.acquire(key, lambda: ScannerHost(command, configuration, environment=environment, limits=limits))
     return key, host
-
-
-def release(key: str) -> None:
-    """Ends the host once nobody uses it."""
-    with _sharing:
-        host, users = _shared[key]
-        if users > 1:
-            _shared[key] = (host, users - 1)
-            return
-        del _shared[key]
-    host.close()
 
 
 class _Ticket:
