@@ -1,4 +1,4 @@
-"""How much work waits: counts of similar open cases."""
+"""How much work waits: open cases that are alike, counted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from governance.domain.review import CaseKind, CaseState
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Load:
-    """A count of similar open cases; `when` is overdue, today or later."""
+    """How many open cases are alike; `when` is overdue, today or later. A claim that ran out is none."""
 
     severity: int
     queue: str
