@@ -69,12 +69,12 @@ _INPUT_KINDS = {
 
 
 def input_kind(role: str) -> PartKind:
-    """The part an input message plays, by its role: a role nobody knows is treated as the user's."""
+    """The kind of part of an input message, by its role. An unknown role is treated as the user's."""
     return _INPUT_KINDS.get(role.lower(), PartKind.INPUT)
 
 
 def parts_of(call: Call) -> Iterator[Part]:
-    """All parts of a call, in the order input, output, documents, tool calls (arguments, then result)."""
+    """All parts of a call: input, output, documents, tool calls (arguments, then result), in this order."""
     counts: dict[PartKind, int] = {}
 
     def place(kind: PartKind, content: Content, reference: str = "", score: float | None = None) -> Part:

@@ -112,7 +112,7 @@ SERVICE = Actor(kind=ActorKind.SERVICE, id=0, name="The console")
 
 
 def operator(name: str) -> Actor:
-    """Who runs the command line: whoever may read the data directory holds every right, and is named in the log."""
+    """The person at the command line: whoever can read the data directory has every right, and is named in the log."""
     return Actor(
         kind=ActorKind.SERVICE,
         id=0,

@@ -30,7 +30,7 @@ def decode(line: dict[str, Any], system: str) -> Call:
     payload = line.get("standard_logging_object")
     payload = payload if isinstance(payload, dict) else line
     if not looks_like(payload) and "messages" not in payload:
-        raise BadInput("This is no StandardLoggingPayload of LiteLLM: call_type and startTime are needed.")
+        raise BadInput("This is not a StandardLoggingPayload of LiteLLM: it needs call_type and startTime.")
     metadata = _object(payload, "metadata")
     parameters = _object(payload, "model_parameters")
     asked = _object(metadata, "requester_metadata")

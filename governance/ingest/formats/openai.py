@@ -50,7 +50,7 @@ def decode(line: dict[str, Any], system: str) -> Call:
     if isinstance(response, dict) and isinstance(response.get("body"), dict):
         response = response["body"]
     if not isinstance(request, dict):
-        raise BadInput("This is no line of OpenAI's: a batch line, {request, response}, or a body is needed.")
+        raise BadInput("This is not an OpenAI line: it must be a batch line, {request, response}, or a body.")
     body = response if isinstance(response, dict) else {}
     extra = {key: value for key, value in line.items() if key not in ("request", "response", "error")}
     return call_of(request, body, line.get("error") or body.get("error"), system, key=as_json(line), extra=extra)
