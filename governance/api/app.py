@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from governance.api import checks, problems, reading, receiver, reports
+from governance.api import checks, contract, problems, reading, receiver, reports
 from governance.api.body import Bodies
 from governance.api.metrics import Metrics
 from governance.api.validation import Invalid, describe
@@ -40,7 +40,7 @@ def create_api(application: Application, metrics: Metrics | None = None) -> Fast
     api = FastAPI(
         title="Governance API",
         version="1",
-        description="Record, check and read model calls. Authenticate with `Authorization: Bearer <API key>`.",
+        generate_unique_id_function=lambda route: route.name,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -50,6 +50,7 @@ def create_api(application: Application, metrics: Metrics | None = None) -> Fast
     api.include_router(checks.router(application, bodies))
     api.include_router(reports.router(application, bodies))
     api.include_router(reading.router(application))
+    contract.describe(api, (checks.CheckIn, reports.ReportIn))
     api.add_exception_handler(GovernanceError, _governance_error)
     api.add_exception_handler(HTTPException, _http_error)
     api.add_exception_handler(RequestValidationError, _invalid)

@@ -24,10 +24,20 @@ if TYPE_CHECKING:
 _TRACE = r"^[0-9a-fA-F]{32}$"
 
 
+def _one_of_two(schema: dict[str, Any]) -> None:
+    """`trace_id` or `call_id`; null is the same as absent."""
+    null = {"type": "null"}
+    schema["oneOf"] = [
+        {"required": [name], "properties": {name: {"not": null}, other: null}}
+        for name, other in (("trace_id", "call_id"), ("call_id", "trace_id"))
+    ]
+    schema["properties"]["why"]["pattern"] = "\\S"
+
+
 class ReportIn(BaseModel):
     """What the user says: either `trace_id` or `call_id` tells of which answer."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_one_of_two)
 
     trace_id: Annotated[str, StringConstraints(pattern=_TRACE)] | None = None
     call_id: Number | None = None
