@@ -83,7 +83,7 @@ def _something(schema: dict[str, Any]) -> None:
 
 class _Model(BaseModel):
     # A field that nobody knows would be content that nobody checks.
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class MessageIn(_Model):

@@ -27,11 +27,12 @@ _TRACE = r"^[0-9a-fA-F]{32}$"
 def _one_of_two(schema: dict[str, Any]) -> None:
     """`trace_id` or `call_id`; null is the same as absent."""
     null = {"type": "null"}
+    trace = {"not": {"enum": [None, "0" * 32]}}
     schema["oneOf"] = [
-        {"required": [name], "properties": {name: {"not": null}, other: null}}
-        for name, other in (("trace_id", "call_id"), ("call_id", "trace_id"))
+        {"required": ["trace_id"], "properties": {"trace_id": trace, "call_id": null}},
+        {"required": ["call_id"], "properties": {"trace_id": null, "call_id": {"not": null}}},
     ]
-    schema["properties"]["why"]["pattern"] = "\\S"
+    schema["properties"]["why"]["pattern"] = r"[^\s\x1c-\x1f\x85]"  # not blank alone
 
 
 class ReportIn(BaseModel):
