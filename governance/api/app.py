@@ -8,17 +8,19 @@ import uuid
 from typing import TYPE_CHECKING
 
 import structlog
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from governance.api import checks, contract, problems, reading, receiver, reports
 from governance.api.body import Bodies
 from governance.api.metrics import Metrics
+from governance.api.parameters import only_known
 from governance.api.validation import Invalid, describe
 from governance.errors import GovernanceError
 
@@ -45,6 +47,7 @@ def create_api(application: Application, metrics: Metrics | None = None) -> Fast
         redoc_url=None,
         redirect_slashes=False,
         openapi_url="/openapi.json",
+        dependencies=[Depends(only_known)],
     )
     api.include_router(receiver.router(application, bodies, metrics))
     api.include_router(checks.router(application, bodies))
@@ -56,6 +59,14 @@ def create_api(application: Application, metrics: Metrics | None = None) -> Fast
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_middleware(Envelope, metrics=metrics)
     return api
+
+
+def mounted(api: FastAPI) -> Mount:
+    """`api` under /v1, for every path below it: Starlette's own pattern ends at a line break, and what the server
+    beside it would answer is no answer of the API."""
+    mount = Mount("/v1", api)
+    mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
+    return mount
 
 
 async def _governance_error(request: Request, error: Exception) -> Response:

@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from governance.api.access import key_holder
 from governance.api.body import Bodies, parse_json
-from governance.api.reading import Number
+from governance.api.parameters import Number
 from governance.api.validation import body_schema, validated
 from governance.domain.people import Actor, Scope
 from governance.errors import NotFound
@@ -38,7 +38,7 @@ def _one_of_two(schema: dict[str, Any]) -> None:
 class ReportIn(BaseModel):
     """What the user says: either `trace_id` or `call_id` tells of which answer."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra=_one_of_two)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=_one_of_two)
 
     trace_id: Annotated[str, StringConstraints(pattern=_TRACE)] | None = None
     call_id: Number | None = None

@@ -12,9 +12,8 @@ import httpx
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from starlette.applications import Starlette
-from starlette.routing import Mount
 
-from governance.api import create_api
+from governance.api import create_api, mounted
 from governance.api.health import health_routes
 from governance.api.metrics import Metrics
 from governance.bootstrap import Application
@@ -108,7 +107,7 @@ def portal() -> Iterator[BlockingPortal]:
 @pytest.fixture
 def http(application: Application, portal: BlockingPortal) -> Http:
     metrics = Metrics()
-    routes = [*health_routes(application, metrics), Mount("/v1", create_api(application, metrics))]
+    routes = [*health_routes(application, metrics), mounted(create_api(application, metrics))]
     return Http(Starlette(routes=routes), portal)
 
 
