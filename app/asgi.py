@@ -17,14 +17,14 @@ from urllib.parse import urlsplit
 import streamlit as st
 from starlette.middleware import Middleware
 from starlette.responses import RedirectResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 from streamlit import config as streamlit_config
 from streamlit import file_util
 
 from app import identity
 from app.gate import ServiceGate
 from governance import bootstrap
-from governance.api import create_api
+from governance.api import create_api, mounted
 from governance.api.health import health_routes
 from governance.api.metrics import Metrics
 
@@ -110,7 +110,7 @@ app = st.App(
         *health_routes(application, _metrics),
         # Without its own route, the bare prefix would be answered by the console's page.
         Route("/v1", RedirectResponse("/v1/openapi.json")),
-        Mount("/v1", create_api(application, _metrics)),
+        mounted(create_api(application, _metrics)),
     ],
     middleware=[
         Middleware(

@@ -14,9 +14,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from governance.api import checks, problems, reading, receiver, reports
+from governance.api import checks, contract, problems, reading, receiver, reports
 from governance.api.body import Bodies
 from governance.api.metrics import Metrics
 from governance.api.parameters import only_known
@@ -41,7 +42,7 @@ def create_api(application: Application, metrics: Metrics | None = None) -> Fast
     api = FastAPI(
         title="Governance API",
         version="1",
-        description="Record, check and read model calls. Authenticate with `Authorization: Bearer <API key>`.",
+        generate_unique_id_function=lambda route: route.name,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -52,11 +53,20 @@ def create_api(application: Application, metrics: Metrics | None = None) -> Fast
     api.include_router(checks.router(application, bodies))
     api.include_router(reports.router(application, bodies))
     api.include_router(reading.router(application))
+    contract.describe(api, (checks.CheckIn, reports.ReportIn))
     api.add_exception_handler(GovernanceError, _governance_error)
     api.add_exception_handler(HTTPException, _http_error)
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_middleware(Envelope, metrics=metrics)
     return api
+
+
+def mounted(api: FastAPI) -> Mount:
+    """`api` under /v1, for every path below it: Starlette's own pattern ends at a line break, and what the server
+    beside it would answer is no answer of the API."""
+    mount = Mount("/v1", api)
+    mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
+    return mount
 
 
 async def _governance_error(request: Request, error: Exception) -> Response:
