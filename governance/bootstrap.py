@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from governance.detectors.runner import Runner
     from governance.domain.rollout import StandingSet
     from governance.intake import Intake
+    from governance.openid.client import OpenIdProvider
     from governance.policy.policy import PolicySet
     from governance.privacy.keys import KeyRing
     from governance.privacy.redaction import Redactor
@@ -242,6 +243,20 @@ class Application:
             return PeopleService(self.authority, group_roles=self.settings.role_map)
         except ValueError as error:
             raise Misconfigured(f"GOVERNANCE_ROLE_MAP: {error}.", advice="See docs/settings.md.") from None
+
+    @cached_property
+    def provider(self) -> OpenIdProvider | None:
+        """The OpenID Connect provider that people sign in with; None for local accounts."""
+        from governance.openid.client import OpenIdProvider
+
+        if not self.settings.oidc_issuer:
+            return None
+        return OpenIdProvider(
+            issuer=self.settings.oidc_issuer,
+            client_id=self.settings.oidc_client_id,
+            client_secret=self.settings.oidc_client_secret.get_secret_value(),
+            roles_claim=self.settings.roles_claim,
+        )
 
     @cached_property
     def keys(self) -> KeyService:

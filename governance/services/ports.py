@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from governance.audit.note import Signer
 from governance.domain.calls import Call
 from governance.domain.events import Event
-from governance.domain.people import Actor, ApiKey, Permission, Person, RoleBinding, Scope
+from governance.domain.people import Actor, ApiKey, Permission, Person, ProviderSignIn, RoleBinding, Scope
 from governance.domain.review import Case, CaseKind, CaseState, Verdict, VerdictOutcome
 from governance.domain.rollout import Rollout, RolloutOrigin, RolloutState
 from governance.domain.rollout import Standing as StandingSets
@@ -169,15 +169,24 @@ class People(Protocol):
 
     def succeeded(self, principal_id: int) -> None: ...
 
+    def keep_sign_in(self, sign_in: ProviderSignIn, *, most: int) -> None:
+        """Keeps what came at a sign-in through the identity provider; beyond the latest `most` it forgets."""
+
+    def sign_ins(self, limit: int) -> Sequence[ProviderSignIn]:
+        """The latest ones that were kept, the newest first."""
+
 
 class Sessions(Protocol):
-    def open(self, token_hash: bytes, principal_id: int, *, at: datetime, until: datetime) -> None: ...
+    def open(
+        self, token_hash: bytes, principal_id: int, *, at: datetime, until: datetime, browser_hash: bytes | None
+    ) -> None: ...
 
     def find(self, token_hash: bytes, now: datetime) -> Person | None:
         """The person of a session that is neither over nor closed, unless disabled; with the bindings of now."""
 
     def close(self, token_hash: bytes, at: datetime) -> int | None:
-        """Closes a session and gives its principal's id; None where it is unknown or closed."""
+        """Closes a session, with those that the same person opened in the same browser, and gives the principal's id;
+        None where it is unknown or closed."""
 
     def close_all(self, principal_id: int, at: datetime) -> int:
         """Closes every session of a person; gives how many."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from governance.domain.people import ApiKey, Person, Role, RoleBinding, Scope
+from governance.domain.people import ApiKey, Person, ProviderSignIn, Role, RoleBinding, Scope
 from governance.services.ports import Account
 from governance.store import bulk
 from governance.store import tables as t
@@ -126,6 +127,50 @@ class SqlPeople:
     def succeeded(self, principal_id: int) -> None:
         self._update(principal_id, failed_sign_ins=0, locked_until=0)
 
+    def keep_sign_in(self, sign_in: ProviderSignIn, *, most: int) -> None:
+        number, table = self._tx.take(), t.provider_sign_in
+        self._connection.execute(
+            table.insert().values(
+                id=number,
+                principal_id=sign_in.person_id,
+                at=micros(sign_in.at),
+                claim=sign_in.claim,
+                shape=sign_in.shape,
+                names=json.dumps(list(sign_in.names), ensure_ascii=False),
+                names_count=sign_in.count,
+                problem=sign_in.problem,
+                roles=",".join(sign_in.roles),
+                outcome=sign_in.outcome,
+            )
+        )
+        # Ids of several processes do not follow time.
+        oldest = sa.select(table.c.at).order_by(table.c.at.desc()).limit(1).offset(most - 1).scalar_subquery()
+        self._connection.execute(table.delete().where(table.c.at < oldest))
+
+    def sign_ins(self, limit: int) -> Sequence[ProviderSignIn]:
+        table = t.provider_sign_in
+        rows = self._connection.execute(
+            sa.select(table, t.principal.c.name.label("person"))
+            .join(t.principal, t.principal.c.id == table.c.principal_id)
+            .order_by(table.c.at.desc(), table.c.id.desc())
+            .limit(limit)
+        )
+        return [
+            ProviderSignIn(
+                at=moment(row.at),
+                person_id=row.principal_id,
+                person=row.person,
+                claim=row.claim,
+                shape=row.shape,
+                names=tuple(json.loads(row.names)),
+                count=row.names_count,
+                problem=row.problem,
+                roles=tuple(Role(role) for role in row.roles.split(",") if role),
+                outcome=row.outcome,
+            )
+            for row in rows
+        ]
+
     def _update(self, principal_id: int, **values: Any) -> None:
         self._connection.execute(t.principal.update().where(t.principal.c.id == principal_id).values(values))
 
@@ -145,7 +190,9 @@ class SqlSessions:
         self._tx = tx
         self._connection = tx.connection
 
-    def open(self, token_hash: bytes, principal_id: int, *, at: datetime, until: datetime) -> None:
+    def open(
+        self, token_hash: bytes, principal_id: int, *, at: datetime, until: datetime, browser_hash: bytes | None
+    ) -> None:
         self._connection.execute(
             t.session.insert().values(
                 id=self._tx.take(),
@@ -153,6 +200,7 @@ class SqlSessions:
                 principal_id=principal_id,
                 created_at=micros(at),
                 expires_at=micros(until),
+                browser_hash=browser_hash,
             )
         )
 
@@ -172,12 +220,26 @@ class SqlSessions:
 
     def close(self, token_hash: bytes, at: datetime) -> int | None:
         session = t.session.c
-        return self._connection.execute(
+        row = self._connection.execute(
             t.session.update()
             .where(session.token_hash == token_hash, session.revoked_at.is_(None))
             .values(revoked_at=micros(at))
-            .returning(session.principal_id)
-        ).scalar()
+            .returning(session.principal_id, session.browser_hash)
+        ).first()
+        if row is None:
+            return None
+        if row.browser_hash is not None:
+            self._connection.execute(
+                t.session.update()
+                .where(
+                    session.principal_id == row.principal_id,
+                    session.browser_hash == row.browser_hash,
+                    session.revoked_at.is_(None),
+                )
+                .values(revoked_at=micros(at))
+            )
+        number: int = row.principal_id
+        return number
 
     def close_all(self, principal_id: int, at: datetime) -> int:
         session = t.session.c

@@ -8,12 +8,12 @@ from typing import Any
 import anyio
 import httpx
 import pytest
+from app.identity import safe_target
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import Message
 
 from app import identity
-from app.identity import safe_target
 from governance.bootstrap import Application
 from governance.domain.people import Role, RoleBinding, operator
 from tests.signin.conftest import Browser, build

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import httpx
 import pytest
+from app.gate import groups_of
 from joserfc.jwk import RSAKey
 
-from app.gate import groups_of
 from governance.bootstrap import Application
 from governance.domain.people import Role
 from tests.signin.conftest import Browser, build

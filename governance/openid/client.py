@@ -1,0 +1,215 @@
+"""Speaks OpenID Connect with one provider: authorization code with PKCE, by Authlib. Knows no sessions and no pages.
+
+The provider may be down, slow or wrong. Each answer has a limit in bytes, each exchange one in time, and every
+failure is a `ProviderError` that says what kind it is: `unreachable`, `refused` (nothing was proven) or `denied`.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlencode
+
+import anyio
+import httpx
+from authlib.common.errors import AuthlibBaseError
+from authlib.deprecate import AuthlibDeprecationWarning
+from joserfc.errors import BadSignatureError, ExpiredTokenError, InvalidClaimError, JoseError
+
+from governance.errors import GovernanceError
+
+with warnings.catch_warnings():
+    # Authlib 1.9 prefers another package than httpx, and says so whenever it is imported.
+    warnings.simplefilter("ignore", AuthlibDeprecationWarning)
+    from authlib.integrations.starlette_client import OAuth
+
+SCOPES = "openid profile email"
+LEEWAY = 120
+"""Seconds by which the provider's clock and ours may differ."""
+_REQUEST_SECONDS = 10.0
+_EXCHANGE_SECONDS = 25.0
+_ANSWER_BYTES = 4 << 20
+_METADATA_SECONDS = 3600.0
+_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
+"""What may sign an ID token: public keys only. `none` and a shared secret are never accepted."""
+
+
+class ProviderError(GovernanceError):
+    """A sign-in that the provider did not complete. `kind` is "unreachable", "refused" or "denied"; `reason` is a
+    short word for the log and holds nothing that was sent."""
+
+    def __init__(self, message: str, *, kind: str, reason: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.reason = reason
+
+
+class OpenIdProvider:
+    """One issuer, as one client. Its discovery document is read when first needed, and again after an hour."""
+
+    def __init__(self, *, issuer: str, client_id: str, client_secret: str, roles_claim: str) -> None:
+        self.issuer = issuer.rstrip("/")
+        self.client_id = client_id
+        self._secret = client_secret
+        self._roles_claim = roles_claim
+        self._client: Any = None
+        self._since = 0.0
+
+    async def authorization_address(self, redirect: str, *, state: str, nonce: str, verifier: str, **more: str) -> str:
+        """Where to send the browser. Raises `ProviderError`."""
+        with _told():
+            client = await self._ready()
+            made = await client.create_authorization_url(
+                redirect, state=state, nonce=nonce, code_verifier=verifier, **more
+            )
+        return str(made["url"])
+
+    async def claims(self, code: str, redirect: str, *, nonce: str, verifier: str) -> dict[str, Any]:
+        """The claims of who signed in, proven: signature, issuer, audience, time and nonce of the ID token. Claims that
+        only the userinfo endpoint has are added. Raises `ProviderError`."""
+        with _told():
+            with anyio.fail_after(_EXCHANGE_SECONDS):
+                client = await self._ready()
+                token = await client.fetch_access_token(redirect, code=code, code_verifier=verifier)
+                if not isinstance(token.get("id_token"), str):
+                    raise _refused("The identity provider sent no ID token.", "no_id_token")
+                try:
+                    claims = await self._proven(client, token, nonce)
+                except BadSignatureError:
+                    # Keys that were exchanged under the same name, or have none.
+                    await client.fetch_jwk_set(force=True)
+                    claims = await self._proven(client, token, nonce)
+                return await self._with_userinfo(client, token, claims)
+
+    async def end_address(self, back: str) -> str:
+        """Where the browser can sign out of the provider too (RP-Initiated Logout 1.0); "" where it offers no such
+        place, or is away."""
+        try:
+            with _told():
+                metadata = await (await self._ready()).load_server_metadata()
+        except ProviderError:
+            return ""
+        end = str(metadata.get("end_session_endpoint") or "")
+        if not end.startswith(("https://", "http://")):
+            return ""
+        query = urlencode({"client_id": self.client_id, "post_logout_redirect_uri": back})
+        return f"{end}{'&' if '?' in end else '?'}{query}"
+
+    async def metadata(self) -> dict[str, Any]:
+        """The discovery document. Raises `ProviderError`."""
+        with _told():
+            return dict(await (await self._ready()).load_server_metadata())
+
+    async def keys(self) -> dict[str, Any]:
+        """The keys that sign ID tokens, as they are published now. Raises `ProviderError`."""
+        with _told():
+            return dict(await (await self._ready()).fetch_jwk_set(force=True))
+
+    async def _ready(self) -> Any:
+        """The client, with the discovery document read and checked."""
+        if self._client is None or time.monotonic() - self._since > _METADATA_SECONDS:
+            client = OAuth().register(
+                "provider",
+                server_metadata_url=f"{self.issuer}/.well-known/openid-configuration",
+                client_id=self.client_id,
+                client_secret=self._secret,
+                client_kwargs={
+                    "scope": SCOPES,
+                    "code_challenge_method": "S256",
+                    "timeout": _REQUEST_SECONDS,
+                    # Not packed: the limit counts what is read into memory.
+                    "headers": {"Accept-Encoding": "identity"},
+                    "event_hooks": {"response": [_limit]},
+                    **({} if self._secret else {"token_endpoint_auth_method": "none"}),
+                },
+            )
+            with anyio.fail_after(_EXCHANGE_SECONDS):
+                metadata = await client.load_server_metadata()
+            if str(metadata.get("issuer", "")).rstrip("/") != self.issuer:  # OpenID Connect Discovery 1.0 §4.3
+                raise _refused("The identity provider's discovery document names another issuer.", "other_issuer")
+            offered = metadata.get("id_token_signing_alg_values_supported") or []
+            metadata["id_token_signing_alg_values_supported"] = [name for name in offered if name in _ALGORITHMS] or [
+                "RS256"
+            ]
+            self._client, self._since = client, time.monotonic()
+        return self._client
+
+    async def _proven(self, client: Any, token: Mapping[str, Any], nonce: str) -> dict[str, Any]:
+        metadata = await client.load_server_metadata()
+        expected = {
+            "iss": {"essential": True, "values": [metadata["issuer"]]},
+            # Authlib alone would accept another audience whose `azp` is ours.
+            "aud": {"essential": True, "values": [self.client_id]},
+        }
+        return dict(await client.parse_id_token(token, nonce=nonce, claims_options=expected, leeway=LEEWAY))
+
+    async def _with_userinfo(self, client: Any, token: Mapping[str, Any], claims: dict[str, Any]) -> dict[str, Any]:
+        """Claims of the ID token, and what only userinfo says where the roles claim is not among them."""
+        metadata = await client.load_server_metadata()
+        if self._roles_claim.partition(".")[0] in claims or self._roles_claim in claims:
+            return claims
+        if not metadata.get("userinfo_endpoint"):
+            return claims
+        try:
+            more = dict(await client.userinfo(token=token))
+        except httpx.HTTPStatusError as error:
+            if error.response.status_code >= 500:
+                raise
+            return claims  # The provider does not let this client ask: the claim stays absent.
+        if more.get("sub") != claims.get("sub"):  # OpenID Connect Core 1.0 §5.3.2
+            raise _refused("The identity provider's answers are about two different people.", "other_subject")
+        return {**more, **claims}
+
+
+class _Limited(httpx.AsyncByteStream):
+    """An answer's body, up to `_ANSWER_BYTES`."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for part in self._stream:
+            size += len(part)
+            if size > _ANSWER_BYTES:
+                raise _refused("The identity provider's answer is too large.", "too_large")
+            yield part
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+async def _limit(response: httpx.Response) -> None:
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise _refused("The identity provider's answer is packed, although none was asked for.", "packed")
+    response.stream = _Limited(response.stream)
+
+
+def _refused(words: str, reason: str) -> ProviderError:
+    return ProviderError(words, kind="refused", reason=reason)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turns what Authlib, joserfc and httpx raise into a `ProviderError`."""
+    try:
+        yield
+    except ProviderError:
+        raise
+    except (httpx.HTTPError, TimeoutError) as error:
+        words = "The identity provider cannot be reached. Your work is safe; please try again in a few minutes."
+        raise ProviderError(words, kind="unreachable", reason=type(error).__name__) from error
+    except Exception as error:
+        if not isinstance(error, (AuthlibBaseError, JoseError, ValueError, KeyError, TypeError, RuntimeError)):
+            raise
+        words = "The sign-in could not be proven."
+        late = isinstance(error, ExpiredTokenError) or (
+            isinstance(error, InvalidClaimError) and getattr(error, "claim", "") in ("iat", "nbf", "exp")
+        )
+        if late:
+            words = "The identity provider's clock and this server's differ, or the sign-in took too long."
+        reason = getattr(error, "error", "") or type(error).__name__
+        raise _refused(words, str(reason)[:60]) from error
