@@ -20,8 +20,8 @@ _PAGES = 2_000
 @app.command()
 def upgrade(json: JsonFlag = False) -> None:
     """Bring the database to the schema of this version. Safe to repeat, and while others wait to do the same."""
-    from governance.store import migrate
-    from governance.store.database import connect, reachable
+    from governance.store.base import migrate
+    from governance.store.base.database import connect, reachable
 
     application = open_application()
     engine = connect(application.database_url)
@@ -35,7 +35,7 @@ def upgrade(json: JsonFlag = False) -> None:
 @app.command()
 def check(json: JsonFlag = False) -> None:
     """Say whether the database fits this version and is whole. Exit code 1 when it is damaged."""
-    from governance.store.queries import condition
+    from governance.store.base import condition
 
     application = open_application()
     with application.database.read() as connection:

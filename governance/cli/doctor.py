@@ -16,13 +16,13 @@ from typing import Annotated
 import typer
 
 from governance.bootstrap import Application, open_application, resource
-from governance.cli.detectors import settled
 from governance.cli.output import JsonFlag, emit, plain
+from governance.cli.policies.detectors import settled
 from governance.detectors import registry
 from governance.detectors.host import environment
 from governance.errors import GovernanceError
 from governance.policy.policy import PolicySet
-from governance.store.queries import health as health_queries
+from governance.store.calls import health as health_queries
 
 app = typer.Typer(rich_markup_mode=None)
 _FREE_BYTES = 1 << 30
@@ -143,7 +143,8 @@ def _database(application: Application) -> Iterator[Verdict]:
         yield warning("database", "there is none yet.", "The first start makes it.")
         return
     with application.database.read() as connection:
-        from governance.store.queries import health, keys
+        from governance.store.base import keys
+        from governance.store.calls import health
 
         waiting = health.waiting(connection)
         workers = health.workers(connection)

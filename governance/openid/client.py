@@ -17,7 +17,7 @@ import anyio
 import httpx
 from authlib.common.errors import AuthlibBaseError
 from authlib.deprecate import AuthlibDeprecationWarning
-from joserfc.errors import BadSignatureError, ExpiredTokenError, InvalidClaimError, JoseError
+from joserfc.errors import BadSignatureError, ExceededSizeError, ExpiredTokenError, InvalidClaimError, JoseError
 
 from governance.errors import GovernanceError
 
@@ -209,6 +209,8 @@ def _told() -> Iterator[None]:
         late = isinstance(error, ExpiredTokenError) or (
             isinstance(error, InvalidClaimError) and getattr(error, "claim", "") in ("iat", "nbf", "exp")
         )
+        if isinstance(error, ExceededSizeError):
+            words = "The identity provider sent too many claims: let it send only the groups that this console needs."
         if late:
             words = "The identity provider's clock and this server's differ, or the sign-in took too long."
         reason = getattr(error, "error", "") or type(error).__name__

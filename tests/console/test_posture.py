@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import posture
-from governance.store.queries.health import Detector
-from governance.store.queries.systems import Day
+from app.overview import deviations
+from governance.systems import posture
+from governance.systems.days import Day
+from governance.systems.health import Detector
 
 TODAY = 20_000
 
@@ -118,8 +119,8 @@ def _deviations(
     found: list[posture.Trend],
     detectors: Sequence[Detector] = (),
     now: datetime = datetime(2026, 11, 23, tzinfo=UTC),
-) -> list[posture.Deviation]:
-    return posture.deviations(
+) -> list[deviations.Deviation]:
+    return deviations.deviations(
         loads=[],
         trends=found,
         detectors=detectors,

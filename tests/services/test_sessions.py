@@ -10,10 +10,10 @@ from argon2 import PasswordHasher
 from governance.access.claims import read
 from governance.domain.people import Role, RoleBinding
 from governance.errors import BadInput, Conflict, Refused, Unauthenticated
-from governance.services import people, sessions
-from governance.services.people import Admission
-from governance.services.sessions import SessionService, actor_of
-from governance.store import tables as t
+from governance.services.people import accounts, sessions
+from governance.services.people.accounts import Admission
+from governance.services.people.sessions import SessionService, actor_of
+from governance.store.base import tables as t
 from tests.review.conftest import QUICK, ROOT, House
 
 REVIEWER = [RoleBinding(role=Role.REVIEWER)]
@@ -355,7 +355,7 @@ def test_whose_roles_are_given_here_needs_no_claim(house: House) -> None:
 def test_what_is_kept_of_sign_ins_is_bounded_and_for_administrators(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(people, "KEPT_SIGN_INS", 3)
+    monkeypatch.setattr(accounts, "KEPT_SIGN_INS", 3)
     claim = read({"groups": [f"{'g' * 500}{number}" for number in range(5_000)]}, "groups")
     for number in range(5):
         house.clock.forward(minutes=1)

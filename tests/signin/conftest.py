@@ -23,8 +23,8 @@ from app.door.gate import ServiceGate
 from app.door.middleware import HEADER, DoorMiddleware
 from app.door.routes import door_routes
 from governance.bootstrap import Application
+from governance.bootstrap.settings import Settings
 from governance.openid.client import OpenIdProvider
-from governance.settings import Settings
 from tests.signin.provider import CLIENT, Provider
 
 

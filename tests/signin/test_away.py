@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 
 from app.door.cookies import Cookies
 from app.door.middleware import DoorMiddleware
-from governance.store.database import unavailable
+from governance.store.base.dialects.pool import unavailable
 
 
 class Away:

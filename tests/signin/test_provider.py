@@ -132,14 +132,12 @@ def test_a_state_of_nobodys_making_begins_anew(oidc: Browser, state: str | None)
 
 
 def test_a_browser_that_keeps_no_cookies_does_not_go_round_in_circles(oidc: Browser) -> None:
-    answer = oidc.get("/signin")
-    for rounds in range(10):
+    answer, rounds = oidc.get("/signin"), 0
+    while answer.status_code == 302 and rounds < 10:
         oidc.client.cookies.clear()
         answer = oidc.get(oidc.outside("GET", answer.headers["location"]).headers["location"])
-        if answer.status_code != 302:
-            break
-    assert rounds == MOST_RESTARTS
-    assert answer.status_code == 400
+        rounds += 1
+    assert (answer.status_code, rounds) == (400, MOST_RESTARTS + 1)
     assert "keep cookies" in answer.text
     assert "Continue to sign-in" in answer.text
 
@@ -235,6 +233,13 @@ def test_keys_that_were_exchanged_are_fetched_anew(oidc: Browser, provider: Prov
     assert oidc.get(back_from(oidc)).status_code == 303
 
 
+def test_claims_of_a_megabyte_are_refused_and_named(oidc: Browser, provider: Provider) -> None:
+    provider.claims["groups"] = [f"group-{number}-{'x' * 60}" for number in range(14_000)]
+    answer = oidc.get(back_from(oidc))
+    assert answer.status_code == 403
+    assert "too many claims" in answer.text
+
+
 @pytest.mark.parametrize("skew", [-100, 100])
 def test_a_clock_that_is_a_little_off_does_no_harm(oidc: Browser, provider: Provider, skew: int) -> None:
     provider.skew = skew
@@ -265,9 +270,9 @@ def test_a_provider_that_answers_too_much_or_not_at_all_is_told(
 def test_a_slow_provider_is_not_waited_for_without_end(
     oidc: Browser, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "_EXCHANGE_SECONDS", 0.2)
     back = back_from(oidc)
-    provider.delay = 5
+    provider.delay = 30
+    monkeypatch.setattr(client, "_EXCHANGE_SECONDS", 0.5)
     assert oidc.get(back).status_code == 503
     assert oidc.get("/signin?out").status_code == 200
 
@@ -279,7 +284,7 @@ def test_a_slow_provider_is_not_waited_for_without_end(
         ({"groups": 5}, "could not be read: it came as a number"),
         ({}, "could not be read: it did not come"),
         ({"_claim_names": {"groups": "src1"}}, "a pointer instead of the groups"),
-        ({"groups": [f"group-{number}-{'x' * 60}" for number in range(14_000)]}, "holds more than 10,000 names"),
+        ({"groups": [f"{number:x}" for number in range(10_001)]}, "holds more than 10,000 names"),
     ],
 )
 def test_a_claim_that_gives_no_role_is_told_on_a_page(

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.door.proxies import ForwardedMiddleware, parsed
+from governance.bootstrap.settings import load
 from governance.errors import Misconfigured
-from governance.settings import load
 
 TRUSTED = ("10.0.0.0/8", "192.0.2.1", "fd00::/8")
 

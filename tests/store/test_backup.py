@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from governance.cli import db, main
-from governance.store.database import Database, connect
+from governance.store.base.database import connect
+from governance.store.transaction import Database
 
 
 def test_a_backup_does_not_begin_anew_when_others_write(
