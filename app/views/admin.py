@@ -8,6 +8,7 @@ from datetime import timedelta
 import streamlit as st
 
 from app.components import ui
+from app.people import sign_ins
 from app.shell import session, words
 from governance.domain.people import Permission, Role, RoleBinding, Scope
 from governance.errors import GovernanceError
@@ -191,7 +192,7 @@ def revoke(key: people.Key) -> None:
         attempt(lambda: session.application().keys.revoke(session.begin(), key.id), f"Key {key.id} is revoked.")
 
 
-people_tab, keys_tab, working_tab = st.tabs(["People", "API keys", "Detectors and checking"])
+people_tab, sign_in_tab, keys_tab, working_tab = st.tabs(["People", "Sign-in", "API keys", "Detectors and checking"])
 
 with people_tab:
     with ui.panel("People", f"{len(active)} of {len(everybody)} may sign in"):
@@ -261,6 +262,9 @@ with people_tab:
                 for role in words.ROLE
             ]
         )
+
+with sign_in_tab:
+    sign_ins.panel()
 
 with keys_tab, ui.panel("API keys", f"{len(open_keys)} open"):
     if not keys:

@@ -6,12 +6,13 @@ failure is a `ProviderError` that says what kind it is: `unreachable`, `refused`
 
 from __future__ import annotations
 
+import functools
 import time
 import warnings
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 import anyio
 import httpx
@@ -24,7 +25,7 @@ from governance.errors import GovernanceError
 with warnings.catch_warnings():
     # Authlib 1.9 prefers another package than httpx, and says so whenever it is imported.
     warnings.simplefilter("ignore", AuthlibDeprecationWarning)
-    from authlib.integrations.starlette_client import OAuth
+    from authlib.integrations.starlette_client import OAuth, OAuthError
 
 SCOPES = "openid profile email"
 LEEWAY = 120
@@ -33,7 +34,7 @@ _REQUEST_SECONDS = 10.0
 _EXCHANGE_SECONDS = 25.0
 _ANSWER_BYTES = 4 << 20
 _METADATA_SECONDS = 3600.0
-_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519")
 """What may sign an ID token: public keys only. `none` and a shared secret are never accepted."""
 
 
@@ -57,6 +58,7 @@ class OpenIdProvider:
         self._roles_claim = roles_claim
         self._client: Any = None
         self._since = 0.0
+        self._way = 0
 
     async def authorization_address(self, redirect: str, *, state: str, nonce: str, verifier: str, **more: str) -> str:
         """Where to send the browser. Raises `ProviderError`."""
@@ -73,7 +75,7 @@ class OpenIdProvider:
         with _told():
             with anyio.fail_after(_EXCHANGE_SECONDS):
                 client = await self._ready()
-                token = await client.fetch_access_token(redirect, code=code, code_verifier=verifier)
+                token = await self._exchanged(client, redirect, code, verifier)
                 if not isinstance(token.get("id_token"), str):
                     raise _refused("The identity provider sent no ID token.", "no_id_token")
                 try:
@@ -119,10 +121,7 @@ class OpenIdProvider:
                 client_kwargs={
                     "scope": SCOPES,
                     "code_challenge_method": "S256",
-                    "timeout": _REQUEST_SECONDS,
-                    # Not packed: the limit counts what is read into memory.
-                    "headers": {"Accept-Encoding": "identity"},
-                    "event_hooks": {"response": [_limit]},
+                    **http_options(),
                     **({} if self._secret else {"token_endpoint_auth_method": "none"}),
                 },
             )
@@ -131,11 +130,33 @@ class OpenIdProvider:
             if str(metadata.get("issuer", "")).rstrip("/") != self.issuer:  # OpenID Connect Discovery 1.0 §4.3
                 raise _refused("The identity provider's discovery document names another issuer.", "other_issuer")
             offered = metadata.get("id_token_signing_alg_values_supported") or []
-            metadata["id_token_signing_alg_values_supported"] = [name for name in offered if name in _ALGORITHMS] or [
+            metadata["id_token_signing_alg_values_supported"] = [name for name in offered if name in ALGORITHMS] or [
                 "RS256"
             ]
             self._client, self._since = client, time.monotonic()
         return self._client
+
+    async def _exchanged(self, client: Any, redirect: str, code: str, verifier: str) -> dict[str, Any]:
+        """The tokens for a code. The first way to name the client that the provider accepts is kept."""
+        metadata = await client.load_server_metadata()
+        ways = _ways_to_name(self.client_id, self._secret, metadata.get("token_endpoint_auth_methods_supported"))
+        ask = functools.partial(client.fetch_access_token, redirect, code=code, code_verifier=verifier)
+        refused: OAuthError | None = None
+        for number in sorted(range(len(ways)), key=lambda number: number != self._way):
+            auth, fields = ways[number]
+            try:
+                token = dict(await ask(auth=auth, **fields))
+            except OAuthError as error:
+                # A provider that does not know the client has not used up the code.
+                if error.error not in ("invalid_client", "invalid_request"):
+                    self._way = number
+                    raise
+                refused = refused or error
+            else:
+                self._way = number
+                return token
+        assert refused is not None, "there is one way at least"
+        raise refused
 
     async def _proven(self, client: Any, token: Mapping[str, Any], nonce: str) -> dict[str, Any]:
         metadata = await client.load_server_metadata()
@@ -162,6 +183,31 @@ class OpenIdProvider:
         if more.get("sub") != claims.get("sub"):  # OpenID Connect Core 1.0 §5.3.2
             raise _refused("The identity provider's answers are about two different people.", "other_subject")
         return {**more, **claims}
+
+
+def _ways_to_name(client_id: str, secret: str, offered: object) -> list[tuple[httpx.Auth, dict[str, str]]]:
+    """How a token request can name the client: by HTTP Basic, encoded as RFC 6749 §2.3.1 wants it and as it is (a
+    difference for secrets with other signs than letters and digits; providers differ), or in the form."""
+    if not secret:
+        return [(httpx.Auth(), {"client_id": client_id})]
+    methods = [str(one) for one in offered] if isinstance(offered, list) else []
+    ways: list[tuple[httpx.Auth, dict[str, str]]] = []
+    if "client_secret_basic" in methods or "client_secret_post" not in methods:
+        encoded = (quote_plus(client_id), quote_plus(secret))
+        ways += [(httpx.BasicAuth(*pair), {}) for pair in dict.fromkeys([encoded, (client_id, secret)])]
+    if "client_secret_post" in methods:
+        ways.append((httpx.Auth(), {"client_id": client_id, "client_secret": secret}))
+    return ways
+
+
+def http_options() -> dict[str, Any]:
+    """How httpx speaks with a provider: within bounds of time and size."""
+    return {
+        "timeout": _REQUEST_SECONDS,
+        # Not packed: the limit counts what is read into memory.
+        "headers": {"Accept-Encoding": "identity"},
+        "event_hooks": {"response": [_limit]},
+    }
 
 
 class _Limited(httpx.AsyncByteStream):

@@ -84,13 +84,13 @@ async def socket(websocket: WebSocket) -> None:
     await websocket.close()
 
 
-def build(application: Application, *, public_url: str = "", issuer: str = "") -> Starlette:
+def build(application: Application, *, public_url: str = "", issuer: str = "", secret: str = CLIENT[1]) -> Starlette:
     cookies = Cookies(secret=b"s" * 32, https=public_url.startswith("https:"), hours=8)
     gate = ServiceGate(application)
     provider = None
     if issuer:
         provider = OpenIdProvider(
-            issuer=issuer, client_id=CLIENT[0], client_secret=CLIENT[1], roles_claim=application.settings.roles_claim
+            issuer=issuer, client_id=CLIENT[0], client_secret=secret, roles_claim=application.settings.roles_claim
         )
     entrance = Entrance(gate=gate, cookies=cookies, public_url=public_url)
     hosts = frozenset({"127.0.0.1", "localhost", "gov.example.org"})

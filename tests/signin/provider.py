@@ -32,8 +32,10 @@ CLIENT = ("console", "client-secret")
 
 
 class Client(ClientMixin):
-    def __init__(self, redirects: set[str]) -> None:
+    def __init__(self, redirects: set[str], secret: str, methods: list[str]) -> None:
         self.redirects = redirects
+        self.secret = secret
+        self.methods = methods
 
     def get_client_id(self) -> str:
         return CLIENT[0]
@@ -48,10 +50,10 @@ class Client(ClientMixin):
         return not self.redirects or redirect_uri in self.redirects
 
     def check_client_secret(self, client_secret: str) -> bool:
-        return secrets.compare_digest(client_secret, CLIENT[1])
+        return secrets.compare_digest(client_secret.encode(), self.secret.encode())
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
-        return method in ("client_secret_basic", "client_secret_post")
+        return method in self.methods
 
     def check_response_type(self, response_type: str) -> bool:
         return response_type == "code"
@@ -91,7 +93,7 @@ class Code(AuthorizationCodeMixin):
 class Provider:
     """Signs everybody in as `claims`, without asking. `tamper` changes an ID token's claims, `sign_with` the key that
     signs it, `delay` (seconds) every answer, `skew` (seconds) its clock; `redirects`, when not empty, are the only
-    addresses it sends browsers back to."""
+    addresses it sends browsers back to. `secret` is the client's as it must come, by one of `methods`."""
 
     def __init__(self) -> None:
         self.claims: dict[str, Any] = {"sub": "u-17", "name": "Dana Okafor", "groups": ["reviewer"]}
@@ -103,6 +105,8 @@ class Provider:
         self.skew = 0
         self.padding = 0
         self.redirects: set[str] = set()
+        self.secret = CLIENT[1]
+        self.methods = ["client_secret_basic", "client_secret_post"]
         self.key = self.sign_with = new_key()
         self.codes: dict[str, Code] = {}
         self.signed_out = 0
@@ -148,6 +152,7 @@ class Provider:
                 "jwks_uri": f"{self.issuer}/jwks",
                 "response_types_supported": ["code"],
                 "subject_types_supported": ["public"],
+                "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
                 "code_challenge_methods_supported": ["S256"],
                 "id_token_signing_alg_values_supported": ["none", "HS256", "RS256"],
                 "padding": "x" * self.padding,
@@ -250,7 +255,9 @@ class _Server(AuthorizationServer):
         self.register_grant(Grant, [CodeChallenge(required=True), IdToken(require_nonce=True)])
 
     def query_client(self, client_id: str) -> Client | None:
-        return Client(self._provider.redirects) if client_id == CLIENT[0] else None
+        provider = self._provider
+        known = client_id == CLIENT[0]
+        return Client(provider.redirects, provider.secret, provider.methods) if known else None
 
     def save_token(self, token: dict[str, Any], request: OAuth2Request) -> None: ...
 

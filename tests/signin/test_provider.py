@@ -369,3 +369,27 @@ def test_a_disabled_person_is_not_let_in(application: Application, oidc: Browser
     answer = oidc.get(back_from(oidc))
     assert answer.status_code == 403
     assert "disabled" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("given", "expected", "methods"),
+    [
+        ("a-plain_secret.~7", "a-plain_secret.~7", ["client_secret_basic"]),
+        ("a+b/c:d%~é", "a+b/c:d%~é", ["client_secret_basic"]),
+        ("a%2Bb", "a+b", ["client_secret_basic"]),  # What comes encoded twice is not what this provider knows.
+        ("a+b/c:d %~é", "a+b/c:d %~é", ["client_secret_post"]),
+    ],
+)
+def test_a_secret_with_odd_signs_is_sent_as_the_provider_reads_it(
+    application: Application, browser: Browser, provider: Provider, given: str, expected: str, methods: list[str]
+) -> None:
+    """RFC 6749 has it encoded within HTTP Basic; not every provider takes it so."""
+    provider.secret, provider.methods = expected, methods
+    oidc = Browser(build(application, issuer=provider.issuer, secret=given), browser._portal)
+    for _ in range(2):
+        assert oidc.get(back_from(oidc)).status_code == 303
+        oidc.get("/auth/logout")
+    provider.secret = "changed meanwhile"
+    assert oidc.get(back_from(oidc)).status_code == 403
+    provider.secret = expected
+    assert oidc.get(back_from(oidc)).status_code == 303
