@@ -312,8 +312,8 @@ def test_no_issuer_can_pose_as_a_local_account(house: House, issuer: str, subjec
 
 SIGN_INS: list[tuple[dict[str, object], set[str], str]] = [
     ({"groups": ["reviewer"]}, {"reviewer"}, ""),
-    ({"groups": ["all-staff"]}, set(), "1 names, none of which gives a role"),
-    ({"groups": []}, set(), "no names"),
+    ({"groups": ["all-staff"]}, set(), "1 name, none of which gives a role"),
+    ({"groups": []}, set(), "no name"),
     ({}, set(), "it did not come"),
     ({"groups": 7}, set(), "it came as a number"),
     ({"_claim_names": {"groups": "src1"}}, set(), "a pointer instead of the groups"),

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 import anyio
 import uvicorn
+from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import AuthorizationCodeMixin, AuthorizationServer, ClientMixin, OAuth2Request
 from authlib.oauth2.rfc6749.grants import AuthorizationCodeGrant
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
@@ -164,12 +165,15 @@ class Provider:
         return JSONResponse({"keys": [self.key.as_dict(private=False)]})
 
     async def _authorize(self, request: Request) -> Response:
+        asked = OAuth2Request("GET", _secure(request), headers=dict(request.headers))
+        asked.payload = BasicOAuth2Payload(dict(request.query_params))
+        try:
+            grant = self._oauth.get_consent_grant(asked, end_user=self)
+        except OAuth2Error as error:
+            return HTMLResponse(f"<h1>{error.error}</h1>", 400)
         if request.query_params.get("prompt") == "none":
             back = {"error": "login_required", "state": request.query_params["state"]}
             return RedirectResponse(f"{request.query_params['redirect_uri']}?{urlencode(back)}", 302)
-        asked = OAuth2Request("GET", _secure(request), headers=dict(request.headers))
-        asked.payload = BasicOAuth2Payload(dict(request.query_params))
-        grant = self._oauth.get_consent_grant(asked, end_user=self)
         answer: Response = self._oauth.create_authorization_response(asked, grant_user=self, grant=grant)
         return answer
 

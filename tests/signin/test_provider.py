@@ -280,7 +280,7 @@ def test_a_slow_provider_is_not_waited_for_without_end(
 @pytest.mark.parametrize(
     ("claims", "said"),
     [
-        ({"groups": "no admin"}, "1 names, none of which gives a role"),
+        ({"groups": "no admin"}, "came as text with 1 name, none of which gives a role"),
         ({"groups": 5}, "could not be read: it came as a number"),
         ({}, "could not be read: it did not come"),
         ({"_claim_names": {"groups": "src1"}}, "a pointer instead of the groups"),

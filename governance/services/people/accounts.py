@@ -331,8 +331,9 @@ def _notice(claim: RoleClaim, person: Person, *, lost: set[RoleBinding]) -> str:
     if claim.readable:
         if person.bindings:
             return ""
-        came = f"{len(claim.names)} names, none of which gives a role" if claim.names else "no names"
-        return f"You have no role here: the claim {claim.path!r} came with {came}. {ask}"
+        count = len(claim.names)
+        came = f"{count:,} {'name' if count == 1 else 'names'}, none of which gives a role" if count else "no name"
+        return f"You have no role here: the claim {claim.path!r} came as {claim.shape} with {came}. {ask}"
     if claim.shape is ClaimShape.ABSENT and person.bindings and not lost:
         return ""  # Whose roles are given here needs no claim.
     effect = "It took away roles that you had." if lost else "It gave you no role."
