@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -18,7 +20,21 @@ from governance.openid.client import OpenIdProvider
 def door_routes(entrance: Entrance, provider: OpenIdProvider | None) -> list[Route]:
     """`/signin...` and `/auth/logout`; `provider` is None for local accounts."""
     way = ProviderSignIn(entrance, provider) if provider else LocalAccounts(entrance)
-    return [*way.routes(), Route("/auth/logout", SignOut(entrance).answer, methods=["GET", "POST"])]
+    return [
+        *way.routes(),
+        Route("/signin/open", functools.partial(is_open, entrance), methods=["GET"]),
+        Route("/auth/logout", SignOut(entrance).answer, methods=["GET", "POST"]),
+    ]
+
+
+async def is_open(entrance: Entrance, request: Request) -> Response:
+    """Whether the request's session is open: 204, or 401. Pages that were left open ask (`session_over`)."""
+    token = entrance.cookies.token(request)
+    try:
+        holder = await anyio.to_thread.run_sync(entrance.gate.actor, token) if token else None
+    except Overloaded:
+        return Response(status_code=503)
+    return Response(status_code=204 if holder else 401, headers={"Cache-Control": "no-store"})
 
 
 class SignOut:

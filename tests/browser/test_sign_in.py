@@ -176,6 +176,10 @@ def test_a_session_that_is_over_leads_to_the_sign_in_and_back(door: Door, contex
     door.sign_in(page)
     with closing(sqlite3.connect(door.serving.folder / "governance.db")) as database, database:
         database.execute("UPDATE session SET expires_at = 1")
+    page.evaluate("window.dispatchEvent(new Event('focus'))")
+    again = page.get_by_role("alert").filter(has_text="Your session is over")
+    expect(again).to_be_visible()
+    assert again.get_by_role("link").get_attribute("href") == "/signin?next=%2Fqueue"
     page.get_by_role("link", name="Calls").first.click()
     expect(page.get_by_text("Please sign in")).to_be_visible()
     page.get_by_role("link", name="Sign in").click()

@@ -39,7 +39,7 @@ def make(tmp_path: Path, sqlite_template: Path, provider: Provider) -> Iterator[
             "public_url": PUBLIC,
             "trusted_proxies": "10.0.0.0/8",
         }
-        made.append(Application(Settings(_env_file=None, **given | settings), clock=clock))  # type: ignore[arg-type]
+        made.append(Application(Settings(_env_file=None, **given | settings), clock=clock))  # type: ignore[call-arg, arg-type]
         return made[-1]
 
     provider.redirects = {CALLBACK}

@@ -348,3 +348,12 @@ def test_signing_in_as_somebody_else_ends_the_first_persons_session(
 def test_a_very_long_target_loses_what_is_too_long(browser: Browser, password: str, target: str) -> None:
     answer = browser.post("/signin/local", {"user": "admin", "password": password}, params={"next": target})
     assert answer.headers["location"] == ("/calls" if target.startswith("/calls") else "/")
+
+
+def test_a_page_that_was_left_open_learns_whether_its_session_is(browser: Browser, password: str) -> None:
+    assert browser.get("/signin/open").status_code == 401
+    sign_in(browser, password)
+    answer = browser.get("/signin/open")
+    assert (answer.status_code, answer.headers["cache-control"]) == (204, "no-store")
+    browser.get("/auth/logout")
+    assert browser.get("/signin/open").status_code == 401
