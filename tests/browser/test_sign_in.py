@@ -182,7 +182,7 @@ def test_a_session_that_is_over_leads_to_the_sign_in_and_back(door: Door, contex
     assert again.get_by_role("link").get_attribute("href") == "/signin?next=%2Fqueue"
     page.get_by_role("link", name="Calls").first.click()
     expect(page.get_by_text("Please sign in")).to_be_visible()
-    page.get_by_role("link", name="Sign in").click()
+    page.get_by_role("link", name="Sign in", exact=True).click()
     heading(page)
     assert urlsplit(page.url).path == "/calls"
 
