@@ -35,6 +35,7 @@ GROUPS: dict[str, tuple[E, ...]] = {
         E.PASSWORD_CHANGED,
         E.ROLES_CHANGED,
     ),
+    "Jobs": (E.JOB_RETRIED, E.JOB_CANCELLED),
     "Policies": (
         E.POLICY_SET_PROPOSED,
         E.POLICY_SET_APPROVED,
@@ -83,6 +84,8 @@ KIND: dict[str, str] = {
     E.EXPORT_MADE: "Export",
     E.AUDIT_READ: "Look-up",
     E.AUDIT_VERIFIED: "Verified",
+    E.JOB_RETRIED: "Job",
+    E.JOB_CANCELLED: "Job",
     E.ACTION_REFUSED: "Refused",
 }
 
@@ -98,7 +101,7 @@ _WANTED = {
     "export_evidence": "exporting evidence",
     "propose_policy": "proposing or moving a policy change",
     "approve_policy": "approving a policy change",
-    "manage_access": "managing people, roles and keys",
+    "manage_access": "managing people, keys and jobs",
 }
 
 
@@ -123,6 +126,7 @@ def about(subject: str, names: Mapping[int, str]) -> str:
     return {
         "call": "Call",
         "key": f"Key {number}",
+        "job": f"Job {number}",
         "report": "Report",
         "policy_set": "Policies",
         "decision": "Decision",
@@ -227,13 +231,40 @@ def sentence(
             return f"{by} looked up entries of the audit trail"
         case E.AUDIT_VERIFIED:
             good = data.get("ok", data.get("valid", True))
+            if data.get("job"):
+                by = f"Job {data['job']}"
             return f"{by} verified the whole log: " + ("nothing was altered" if good else "it does not hold")
+        case E.JOB_RETRIED:
+            return f"{by} had job {_number(subject)} run again"
+        case E.JOB_CANCELLED:
+            return f"{by} cancelled job {_number(subject)}"
         case E.ACTION_REFUSED:
             wanted = str(data.get("wanted", ""))
             what = _WANTED.get(wanted, words.plain(wanted).lower() or "an action")
             place = f" ({about(subject, names).lower()})" if subject else ""
-            return f"{by} was refused: {what}{place}"
+            key = _refused_key(data)
+            by = "Somebody" if key and not actor.startswith("key:") else by
+            return f"{by} was refused: {key or what}{place}{_times(data)}"
     return f"{by}: {words.plain(kind)}"
+
+
+_KEYS_REFUSED = {
+    "malformed": "a key that is none of this product",
+    "unknown": "a key that is not valid",
+    "revoked": "a revoked key",
+    "expired": "an expired key",
+}
+
+
+def _refused_key(data: Mapping[str, Any]) -> str:
+    """'a revoked key', where a key was refused for what it is; "" where for what it may not."""
+    reasons = data.get("reasons") or {}
+    return " and ".join(word for reason, word in _KEYS_REFUSED.items() if reason in reasons)
+
+
+def _times(data: Mapping[str, Any]) -> str:
+    count = int(data.get("count") or 1)
+    return f", {count:,} times" if count > 1 else ""
 
 
 def _changes(data: Mapping[str, Any]) -> str:

@@ -15,14 +15,16 @@ from typing import Annotated
 import typer
 
 from governance.bootstrap import Application, open_application, resource
-from governance.cli.output import JsonFlag, emit, plain
+from governance.cli.output import JsonFlag, counted, emit, plain
 from governance.cli.people import sign_in as sign_in_checks
 from governance.cli.policies.detectors import settled
 from governance.cli.verdict import Verdict, ok, warning, wrong
 from governance.detectors import registry
 from governance.detectors.host import environment
 from governance.errors import GovernanceError
+from governance.policy.folder import not_read
 from governance.policy.policy import PolicySet
+from governance.policy.problems import errors
 from governance.store.calls import health as health_queries
 
 app = typer.Typer(rich_markup_mode=None)
@@ -70,6 +72,7 @@ def examine(application: Application, port: int) -> list[Verdict]:
         ("files", _files),
         ("data directory", lambda: _data_dir(application)),
         ("database", lambda: _database(application)),
+        ("jobs", lambda: _jobs(application)),
         ("keys", lambda: _keys(application)),
         ("policies", lambda: _policies(application)),
         ("detectors", lambda: _detectors(application)),
@@ -146,6 +149,41 @@ def _database(application: Application) -> Iterator[Verdict]:
         yield ok("worker", f"alive, {waiting} calls wait")
 
 
+def _jobs(application: Application) -> Iterator[Verdict]:
+    if not application.settings.database_url and not application.settings.data_dir.exists():
+        return
+    figures, unknown = application.background.figures(), application.background.unknown()
+    other = figures.failed - figures.messages_dead
+    if figures.messages_dead:
+        dead = counted(figures.messages_dead, "message")
+        yield warning(
+            "messages",
+            f"{dead} could not be sent, and no attempt is left.",
+            "See: governance jobs list --state failed --kind outbox.deliver. Then: governance jobs retry ID.",
+        )
+    if other:
+        yield warning(
+            "jobs",
+            f"{counted(other, 'job')} failed, and no attempt is left.",
+            "See: governance jobs list --state failed. Then: governance jobs retry ID, or cancel ID.",
+        )
+    if unknown:
+        yield warning(
+            "jobs",
+            f"{counted(unknown, 'job')} of a kind that this version does not know.",
+            "They wait for the newer version that added them. To drop one: governance jobs cancel ID.",
+        )
+    if figures.overdue > unknown:
+        yield warning(
+            "jobs",
+            f"{counted(figures.overdue - unknown, 'job')} could have run a quarter of an hour ago.",
+            "Start a worker: governance serve, or worker.",
+        )
+    if not (figures.failed or unknown or figures.overdue):
+        alerts = "" if application.alerts.wanted else "; alerts go nowhere (GOVERNANCE_ALERT_WEBHOOK_URL)"
+        yield ok("jobs", f"{figures.waiting} wait, none failed{alerts}")
+
+
 def _keys(application: Application) -> Iterator[Verdict]:
     settings = application.settings
     for name, given, file in (
@@ -173,15 +211,15 @@ def _fits(application: Application, path: Path) -> str:
 
 def _policies(application: Application) -> Iterator[Verdict]:
     """The files, and how they differ from what is in force; broken files keep nothing from governing."""
-    from governance.policy.problems import PolicyErrors
-
-    files: PolicySet | None = None
-    try:
-        files = found = application.policy_files
-        yield ok("policy files", f"{len(found.policies)} in {application.policies_dir}, digest {found.digest[:12]}")
-    except PolicyErrors as error:
-        many = f"{len(error.problems)} mistakes in {application.policies_dir}."
+    loaded = application.examine_policies()
+    files: PolicySet | None = loaded.policy_set
+    if files is not None:
+        yield ok("policy files", f"{len(files.policies)} in {application.policies_dir}, digest {files.digest[:12]}")
+    else:
+        many = f"{counted(len(errors(loaded.problems)), 'mistake')} in {application.policies_dir}."
         yield warning("policy files", many, "See: governance policy lint.")
+    if unread := not_read(loaded.problems):
+        yield warning("policy files", f"not read: {unread}.", "See: governance policy lint.")
     if not application.settings.database_url and not application.settings.data_dir.exists():
         yield warning("policies in force", "there are none yet.", "The first start puts the files into force.")
         return

@@ -16,6 +16,7 @@ from governance.domain.events import EventKind
 from governance.domain.people import SERVICE, Actor, ActorKind, Person
 from governance.errors import Unauthenticated
 from governance.services.authorise import Authority
+from governance.services.jobs.run import Attempt
 from governance.services.people.ports import Account, Transaction
 
 FAILURES = 100
@@ -24,6 +25,7 @@ which it has signed in before. One client is slowed down long before that (`app.
 LOCK = timedelta(minutes=15)
 WAIT = "After a few wrong attempts there is a wait, which grows."
 LOCAL = "local"
+KEEP_ENDED = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,6 +111,11 @@ class SessionService:
             if principal_id is not None:
                 actor = Actor(kind=ActorKind.PERSON, id=principal_id, name="")
                 tx.append(self._authority.event(EventKind.SIGN_OUT, actor, actor.reference))
+
+    def prune(self, attempt: Attempt[Transaction]) -> None:
+        """Deletes sessions that ended over a day ago, except each person's latest, which says when they signed in."""
+        with attempt.finishing() as tx:
+            tx.sessions.prune(ended_before=self._authority.clock() - KEEP_ENDED)
 
     def _verify(self, password_hash: str, password: str) -> bool:
         if len(password) > PASSWORD_LENGTH:
