@@ -46,7 +46,7 @@ def begin() -> Actor:
     """Looks the person up anew: at the start of each run, of the whole script or of a fragment, and before each act.
 
     Without a live session it shows the way to sign in (and back to this very page) and stops the script; so it does
-    while somebody else knows the person's password, though such a session is let no further than `identity.Identity`.
+    while somebody else knows the person's password, though such a session is let no further than `DoorMiddleware`.
     """
     found = application().sessions.find(str(st.user.get("session") or ""))
     _run.actor = None if found is None or found.must_change_password else found
@@ -79,7 +79,7 @@ def _to_sign_in(*, given: bool) -> None:
 
 
 def _link(words_: str, way: str) -> None:
-    """A link of the page itself, to a page of `identity.SignIn` and back here: Streamlit's own open another tab."""
+    """A link of the page itself, to a page of `app.door` and back here: Streamlit's own open another tab."""
     where = st.context.url or ""
     path = "/" + where.split("://", 1)[-1].partition("/")[2].partition("?")[0]
     query = urlencode([(key, value) for key in st.query_params for value in st.query_params.get_all(key)])

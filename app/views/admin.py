@@ -9,6 +9,7 @@ import streamlit as st
 
 from app.components import ui
 from app.jobs import panel as jobs_panel
+from app.people import sign_ins
 from app.shell import session, words
 from governance.domain.people import Permission, Role, RoleBinding, Scope
 from governance.errors import GovernanceError
@@ -192,8 +193,8 @@ def revoke(key: people.Key) -> None:
         attempt(lambda: session.application().keys.revoke(session.begin(), key.id), f"Key {key.id} is revoked.")
 
 
-people_tab, keys_tab, working_tab, jobs_tab = st.tabs(
-    ui.tab_labels("People", "API keys", "Detectors and checking", "Background jobs")
+people_tab, sign_in_tab, keys_tab, working_tab, jobs_tab = st.tabs(
+    ui.tab_labels("People", "Sign-in", "API keys", "Detectors and checking", "Background jobs")
 )
 
 with people_tab:
@@ -264,6 +265,9 @@ with people_tab:
                 for role in words.ROLE
             ]
         )
+
+with sign_in_tab:
+    sign_ins.panel()
 
 with keys_tab, ui.panel("API keys", f"{len(open_keys)} open"):
     if not keys:

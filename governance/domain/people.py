@@ -67,6 +67,26 @@ class Person:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ProviderSignIn:
+    """What an identity provider said of somebody's roles at one sign-in, and what followed.
+
+    `shape` is how the claim `claim` came, `names` the first of the `count` names in it, `problem` why it could not be
+    read ("" when it could), `outcome` "admitted" or "disabled".
+    """
+
+    at: datetime
+    person_id: int
+    person: str
+    claim: str
+    shape: str
+    names: tuple[str, ...]
+    count: int
+    problem: str
+    roles: tuple[Role, ...]
+    outcome: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ApiKey:
     """What a list shows of an API key: never its secret. `system` is "" for any."""
 
