@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from governance.bootstrap import Application
-    from governance.store.base.scope import Systems
+    from governance.domain.people import Systems
 
 T = TypeVar("T")
 _LARGEST = 2**53 - 1

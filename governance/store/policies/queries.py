@@ -10,9 +10,10 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from governance.domain.people import Systems
 from governance.domain.review import CaseState
 from governance.store.base import tables as t
-from governance.store.base.scope import Systems, within
+from governance.store.base.scope import within
 from governance.store.base.times import micros, moment
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from governance.domain.people import Systems
 from governance.errors import NotFound
-from governance.store.base.scope import Systems
 from governance.store.review import queries as cases
 
 _SEVERITIES = ("", "low", "medium", "high", "critical")

@@ -9,10 +9,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from governance.domain.people import Systems
 from governance.domain.review import CaseKind, CaseState
 from governance.review.workload import Load
 from governance.store.base import tables as t
-from governance.store.base.scope import Systems, within
+from governance.store.base.scope import within
 from governance.store.base.times import micros, moment, moment_or_none
 
 OPEN = sa.text("\"case\".state <> 'decided'")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from governance.domain.people import Systems
 from governance.store.base import tables as t
-from governance.store.base.scope import Systems, within
+from governance.store.base.scope import within
 from governance.systems.days import Day
 
 
