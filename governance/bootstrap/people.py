@@ -12,6 +12,7 @@ from governance.errors import Misconfigured
 if TYPE_CHECKING:
     from governance.services.people.accounts import PeopleService
     from governance.services.people.keys import KeyService
+    from governance.services.people.read import ReadPeople
     from governance.services.people.sessions import SessionService
 
 
@@ -32,6 +33,13 @@ class PeopleParts(Foundation):
             return PeopleService(self.authority, group_roles=self.settings.role_map)
         except ValueError as error:
             raise Misconfigured(f"GOVERNANCE_ROLE_MAP: {error}.", advice="See docs/settings.md.") from None
+
+    @cached_property
+    def read_people(self) -> ReadPeople:
+        from governance.services.people.read import ReadPeople
+        from governance.store.people.queries import PeopleQueries
+
+        return ReadPeople(self.visible, PeopleQueries(self.database))
 
     @cached_property
     def keys(self) -> KeyService:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from governance.services.calls.in_force import InForce, ReadySet
     from governance.services.policies.backtest.ports import HandsFor
     from governance.services.policies.backtest.run import BacktestService
+    from governance.services.policies.read import ReadPolicies
     from governance.services.policies.rollout import RolloutService
     from governance.services.policies.suggest import SuggestService
     from governance.store.calls.decisions import SqlDecisions
@@ -32,6 +33,14 @@ class PolicyParts(Foundation):
         from governance.policy.load import load as load_policies
 
         return load_policies(self.policies_dir)
+
+    @cached_property
+    def read_policies(self) -> ReadPolicies:
+        """What policies did, for who may see it."""
+        from governance.services.policies.read import ReadPolicies
+        from governance.store.policies.queries import PolicyQueries
+
+        return ReadPolicies(self.visible, PolicyQueries(self.database))
 
     @cached_property
     def rollout(self) -> RolloutService:

@@ -1,5 +1,5 @@
-"""What an actor may see. All reading asks here, and nowhere else: the services in `<wing>/read.py` hand on to the store
-only the systems that this module gives.
+"""What an actor may see. All reading asks here, and nowhere else: the services in `<wing>/read.py` give the store only
+the systems that this module answers with.
 """
 
 from __future__ import annotations
@@ -31,35 +31,37 @@ class Visible:
         self._systems = systems
         self._ids: Mapping[str, int] = {}
 
-    def systems(self, actor: Actor, permission: Permission, *, named: Collection[str] = ()) -> Systems:
-        """The systems in which the actor has the permission; of these only the `named`, where any is.
+    def names(self, actor: Actor, *permissions: Permission) -> frozenset[str] | None:
+        """The names of the systems in which the actor has one of the permissions; None is all.
 
-        Raises `Denied` (recorded) where there is none at all, and `BadInput` for a name that is not among them, be it
-        another's or nobody's. Somebody bound to systems that have sent nothing yet sees nothing, whatever is named.
+        Raises `Denied` (recorded) where there is none, also for what belongs to no system.
         """
-        names = self.names(actor, permission)
+        found: set[str] = set()
+        for permission in permissions:
+            names = self._authority.systems(actor, permission)
+            if names is None:
+                return None
+            found |= names
+        if not found:
+            self._authority.require(actor, permissions[0])
+        return frozenset(found)
+
+    def systems(self, actor: Actor, *permissions: Permission, named: Collection[str] = ()) -> Systems:
+        """The ids of the systems of `names`; of these only the `named`, where any is.
+
+        Raises `Denied` as `names`, and `BadInput` for a name that is not among them, be it another's or nobody's.
+        Somebody bound to systems that have sent nothing yet sees nothing, whatever is named.
+        """
+        names = self.names(actor, *permissions)
         seen = None if names is None else tuple(sorted(self._known(names).values()))
         if not named or seen == ():
             return seen
         known = self._known(named)
         for name in named:
             if name not in known or (seen is not None and known[name] not in seen):
-                visible = [one for number, one in self._systems.names().items() if seen is None or number in seen]
-                raise unknown("system", name, visible, none="No system has sent a call yet.")
+                there = [one for number, one in self._systems.names().items() if seen is None or number in seen]
+                raise unknown("system", name, there, none="No system has sent a call yet.")
         return tuple(sorted(known.values()))
-
-    def names(self, actor: Actor, permission: Permission) -> frozenset[str] | None:
-        """The names of those systems; None is all. Raises `Denied` (recorded) where there is none."""
-        names = self._authority.systems(actor, permission)
-        if names is not None and not names:
-            self._authority.require(actor, permission)
-        return names
-
-    def demand(self, actor: Actor, *permissions: Permission) -> None:
-        """For what belongs to no system: raises `Denied` (recorded) unless the actor has one of the permissions, for
-        any system."""
-        if not any(self._authority.systems(actor, one) != frozenset() for one in permissions):
-            self._authority.require(actor, permissions[0])
 
     def _known(self, names: Iterable[str]) -> dict[str, int]:
         """The ids of those `names` that there are. Asks the store only about a name that is new."""

@@ -212,7 +212,7 @@ class ReadCalls:
 
     def checking(self, actor: Actor) -> Checking:
         """Detectors, workers and the calls that wait: for all who read calls or cases, and for administrators."""
-        self._visible.demand(actor, Permission.READ_CALLS, Permission.READ_CASES, Permission.MANAGE_ACCESS)
+        self._visible.names(actor, Permission.READ_CALLS, Permission.READ_CASES, Permission.MANAGE_ACCESS)
         return self._queries.checking()
 
     def _seen(self, actor: Actor, named: Sequence[str] = ()) -> Systems:
