@@ -29,6 +29,14 @@ class EvidenceParts(CallParts):
         assert isinstance(writer, SqlAuditLog)
         return AuditReader(self.engine, writer)
 
+    @property
+    def unkeyed_audit_log(self) -> AuditReader:
+        """The log as `audit_log`, also where the keys at hand do not fit it: so that it can be said why."""
+        from governance.store.evidence.audit_log import SqlAuditLog
+        from governance.store.evidence.queries import AuditReader
+
+        return AuditReader(self.engine, SqlAuditLog(self.signer, self.clock))
+
     @cached_property
     def read_audit(self) -> ReadAudit:
         from governance.services.evidence.read import ReadAudit

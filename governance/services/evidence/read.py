@@ -73,9 +73,11 @@ class Revealer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LogStatus:
-    """The log's head (None while it is empty), the age of its oldest unsealed event, and the last verification."""
+    """The log's head (None while it is empty), when it was sealed, the age of its oldest unsealed event, and the last
+    verification."""
 
     head: StoredHead | None
+    sealed_at: datetime | None
     lag_seconds: float
     verified: EventRow | None
 

@@ -294,8 +294,10 @@ class AuditQueries:
     def status(self, now: datetime) -> LogStatus:
         with self._database.read() as connection:
             verified = events(connection, EventFilter(kinds=(EventKind.AUDIT_VERIFIED.value,)), limit=1)
+            found = head(connection)
             return LogStatus(
-                head=head(connection),
+                head=found,
+                sealed_at=None if found is None else moment(found.at),
                 lag_seconds=seal_lag(connection, now),
                 verified=verified[0] if verified else None,
             )
