@@ -55,7 +55,7 @@ def _document_of(value: Any) -> Any:
 
 class _Model(BaseModel):
     # A field that nobody knows would be content that nobody checks.
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class MessageIn(_Model):

@@ -5,40 +5,38 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import anyio.to_thread
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from governance.api.access import key_holder
+from governance.api.pages import fill, page
+from governance.api.parameters import LARGEST, Moment, Whole, refuse_empty_period
+from governance.api.validation import Invalid
 from governance.domain.people import Actor, Scope
 from governance.errors import BadInput, NotFound
-from governance.store.base import keys
-from governance.store.calls import documents as call_store
-from governance.store.calls import queries as calls
-from governance.store.review import queries as cases
-from governance.store.review.documents import case_document, read_case
-from governance.store.systems import queries as systems
+from governance.services.calls.read import CallFilter, position
+from governance.services.named import UnknownName
+from governance.services.review.documents import case_document, case_with_verdicts
+from governance.services.review.read import CaseFilter
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
     from governance.bootstrap import Application
-    from governance.domain.people import Systems
 
 T = TypeVar("T")
-_LARGEST = 2**53 - 1
 MOST_STEPS = 10_000
 STEPS_A_PAGE = 200
-# Ids are strings in our answers, because 64-bit numbers are not safe in every JSON reader; both are taken.
-Number = Annotated[int, Field(ge=0, le=_LARGEST)]
-PathNumber = Annotated[int, Path(ge=0, le=_LARGEST)]
+PathNumber = Annotated[int, Path(ge=0, le=LARGEST), Whole]
 After = Annotated[str | None, Query(max_length=200, description="`next` of the page before.")]
-Limit = Annotated[int, Query(ge=1, le=200)]
+Limit = Annotated[int, Query(ge=1, le=200), Whole]
+Since = Annotated[Moment | None, Query(description="From this time on (RFC 3339).")]
+Until = Annotated[Moment | None, Query(description="Up to, without, this time (RFC 3339).")]
 
 
 class Page(BaseModel):
@@ -52,15 +50,14 @@ def router(application: Application) -> APIRouter:
     """`GET /calls`, `/cases`, `/decisions` (scope `read`), and `/audit/checkpoint` (public)."""
     routes = APIRouter(tags=["Reading"])
 
-    async def read(request: Request, query: Callable[[sa.Connection, Systems], T]) -> T:
-        """Runs a query for the systems that the key sees."""
+    async def read(request: Request, query: Callable[[Actor], T]) -> T:
+        """Runs a query as the key's actor. What was named and does not exist is told of the parameter that names it."""
         actor = await key_holder(application, request, Scope.READ)
-
-        def run() -> T:
-            with application.database.read() as connection:
-                return query(connection, visible(connection, actor))
-
-        return await anyio.to_thread.run_sync(run)
+        try:
+            return await anyio.to_thread.run_sync(query, actor)
+        except UnknownName as error:
+            problem = f"{error.message[:1].lower()}{error.message[1:]} {error.advice}".strip().removesuffix(".")
+            raise Invalid([{"at": error.what, "problem": problem}]) from None
 
     @routes.get("/calls", response_model=Page, summary="Calls, newest first")
     async def list_calls(
@@ -69,37 +66,49 @@ def router(application: Application) -> APIRouter:
         status: Literal["recorded", "checked", "failed"] | None = None,
         system: Annotated[str, Query(max_length=200)] | None = None,
         flagged: bool = False,
+        since: Since = None,
+        until: Until = None,
         after: After = None,
         limit: Limit = 50,
-    ) -> Page:
-        """With `trace_id`, the calls of one trace in the order of its steps, up to 10,000, 200 a page."""
+    ) -> Response:
+        """`since` and `until` are about `started_at`. With `trace_id`, the calls of one trace in the order of its
+        steps, up to 10,000, 200 a page. A page ends early, with `next`, when it would be larger than 8 MiB; a call
+        that is larger by itself comes alone."""
+        refuse_empty_period(since, until)
 
-        def query(connection: sa.Connection, seen: Systems) -> Page:
-            narrowed = _narrowed(connection, seen, system)
+        def wanted(call: dict[str, Any]) -> bool:
+            started = datetime.fromisoformat(call["started_at"])
+            within = (since is None or since <= started) and (until is None or started < until)
+            return within and status in (None, call["status"])
+
+        def query(actor: Actor) -> bytes:
+            calls, systems = application.read_calls, (system,) if system is not None else ()
+
+            def documents(ids: Sequence[int]) -> list[dict[str, Any]]:
+                return calls.documents(actor, ids)
+
             if trace_id is not None:
-                steps = calls.trace(connection, trace_id.lower(), narrowed, most=MOST_STEPS)
+                found = calls.steps(actor, trace_id.lower(), systems=systems, most=MOST_STEPS)
+                steps = [step for step in found if step.flagged or not flagged]
                 begin = max(0, *(_position(after, 1) or (0,)))
-                end = begin + STEPS_A_PAGE
-                found = call_store.read_calls(connection, [step.id for step in steps[begin:end]])
-                items = [one for one in found if status in (None, one["status"])]
-                return Page(items=items, next=_cursor((end,) if end < len(steps) else None))
-            want = calls.CallFilter(systems=narrowed, status=status or "", flagged=flagged)
-            page = calls.page(connection, want, after=_position(after, 2), limit=limit)
-            found = call_store.read_calls(connection, [row.id for row in page.rows])
-            return Page(items=found, next=_cursor(page.next))
+                asked = [step.id for step in steps[begin : begin + STEPS_A_PAGE]]
+                items, done = fill(asked, lambda ids: [one for one in documents(ids) if wanted(one)])
+                end = begin + done
+                return page(items, _cursor((end,) if end < len(steps) else None))
+            want = CallFilter(systems=systems, status=status or "", flagged=flagged, since=since, until=until)
+            listed = calls.page(actor, want, after=_position(after, 2), limit=limit)
+            items, done = fill([row.id for row in listed.rows], documents)
+            if done < len(listed.rows):
+                return page(items, _cursor(position(listed.rows[done - 1])))
+            return page(items, _cursor(listed.next))
 
-        return await read(request, query)
+        return Response(await read(request, query), media_type="application/json")
 
     @routes.get("/calls/{call_id}", summary="One call")
     async def one_call(request: Request, call_id: PathNumber) -> dict[str, Any]:
         """The call with its texts redacted, its findings, decisions and cases."""
 
-        def query(connection: sa.Connection, seen: Systems) -> dict[str, Any]:
-            if calls.find(connection, call_id, seen) is None:
-                raise NotFound("There is no such call.")
-            return call_store.read_call(connection, call_id, attributes=application.attributes)
-
-        return await read(request, query)
+        return await read(request, lambda actor: application.read_calls.document(actor, call_id))
 
     @routes.get("/cases", response_model=Page, summary="Open cases, the most urgent first")
     async def list_cases(
@@ -107,16 +116,23 @@ def router(application: Application) -> APIRouter:
         queue: Annotated[str, Query(max_length=40)] | None = None,
         state: Literal["open", "claimed", "escalated", "approval"] | None = None,
         system: Annotated[str, Query(max_length=200)] | None = None,
+        since: Since = None,
+        until: Until = None,
         after: After = None,
         limit: Limit = 50,
     ) -> Page:
-        """By severity, then deadline."""
+        """By severity, then deadline. `since` and `until` are about `opened_at`. A claim that ran out is no claim."""
+        refuse_empty_period(since, until)
 
-        def query(connection: sa.Connection, seen: Systems) -> Page:
-            narrowed = _narrowed(connection, seen, system)
-            want = cases.CaseFilter(systems=narrowed, queues=(queue,) if queue else (), state=state or "")
-            position = _position(after, 3)
-            rows, following = cases.page(connection, want, after=position, limit=limit)
+        def query(actor: Actor) -> Page:
+            want = CaseFilter(
+                systems=(system,) if system is not None else (),
+                queues=(queue,) if queue is not None else (),
+                state=state or "",
+                since=since,
+                until=until,
+            )
+            rows, following = application.read_cases.page(actor, want, after=_position(after, 3), limit=limit)
             return Page(items=[case_document(row) for row in rows], next=_cursor(following))
 
         return await read(request, query)
@@ -125,8 +141,11 @@ def router(application: Application) -> APIRouter:
     async def one_case(request: Request, case_id: PathNumber) -> dict[str, Any]:
         """The case and the verdicts given on it."""
 
-        def query(connection: sa.Connection, seen: Systems) -> dict[str, Any]:
-            return read_case(connection, case_id, seen)
+        def query(actor: Actor) -> dict[str, Any]:
+            view = application.read_cases.view(actor, case_id)
+            if view is None:
+                raise NotFound(f"There is no case {case_id}.")
+            return case_with_verdicts(view)
 
         return await read(request, query)
 
@@ -134,13 +153,7 @@ def router(application: Application) -> APIRouter:
     async def one_decision(request: Request, decision_id: PathNumber) -> dict[str, Any]:
         """What the policies said, with the findings and the digest of the policy set."""
 
-        def query(connection: sa.Connection, seen: Systems) -> dict[str, Any]:
-            document = call_store.read_decision(connection, decision_id)
-            if document["call_id"] is None or calls.find(connection, int(document["call_id"]), seen) is None:
-                raise NotFound("There is no such decision.")
-            return document
-
-        return await read(request, query)
+        return await read(request, lambda actor: application.read_calls.decision_document(actor, decision_id))
 
     @routes.get("/decisions/{decision_id}/explanation", summary="Why a call was decided so")
     async def one_explanation(request: Request, decision_id: PathNumber) -> dict[str, Any]:
@@ -160,31 +173,9 @@ def router(application: Application) -> APIRouter:
     async def checkpoint() -> Response:
         """A signed note (C2SP tlog-checkpoint). Public: keep it elsewhere, and nobody can rewrite what came before."""
 
-        def latest() -> str:
-            with application.database.read() as connection:
-                return keys.latest_note(connection) or ""
-
-        note = await anyio.to_thread.run_sync(latest)
-        if not note:
-            raise NotFound("The audit log is empty.")
-        return PlainTextResponse(note)
+        return PlainTextResponse(await anyio.to_thread.run_sync(application.read_audit.checkpoint))
 
     return routes
-
-
-def visible(connection: sa.Connection, actor: Actor) -> Systems:
-    """The ids of the systems that a key sees; None is all. A bound key whose system sent nothing yet sees nothing."""
-    if not actor.system:
-        return None
-    return tuple(number for number, name in systems.names(connection).items() if name == actor.system)
-
-
-def _narrowed(connection: sa.Connection, seen: Systems, name: str | None) -> Systems:
-    """The seen systems, or of these only the one of that name."""
-    if name is None:
-        return seen
-    named = tuple(number for number, found in systems.names(connection).items() if found == name)
-    return named if seen is None else tuple(set(named) & set(seen))
 
 
 def _cursor(position: tuple[int, ...] | None) -> str | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from governance.domain.calls import CallKind, CallStatus
 from governance.domain.content import StoredPart
 from governance.domain.people import Actor, Permission, Systems
+from governance.domain.times import micros
 from governance.errors import NotFound
 from governance.services.visible import Visible
 from governance.systems.health import Detector, Worker
@@ -137,6 +138,11 @@ class Checking:
 
 After = tuple[int, int]
 """Where a page of calls ended: `started_at` in microseconds and the id; for a search by words 0 and a message's id."""
+
+
+def position(row: CallRow) -> After:
+    """Where a page ends that is cut after this row."""
+    return micros(row.started_at), row.id
 
 
 class CallQueries(Protocol):

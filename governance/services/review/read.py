@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -10,13 +10,15 @@ from typing import Protocol
 from governance.domain.people import Actor, Permission, Systems
 from governance.domain.review import CaseKind, CaseState
 from governance.review.workload import Load
+from governance.services.named import unknown
 from governance.services.ports import Clock
 from governance.services.visible import Visible
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaseFilter:
-    """Which open cases; an empty field means any. `words` is a case number, or words of the title."""
+    """Which open cases; an empty field means any. `words` is a case number, or words of the title; `since` and `until`
+    are about when it was opened."""
 
     systems: tuple[str, ...] = ()
     held_by: int | None = None
@@ -26,11 +28,13 @@ class CaseFilter:
     state: str = ""
     severities: tuple[int, ...] = ()
     words: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaseRow:
-    """`held_by` is a principal while the claim lasts; `verdict_by` who decided, while a second person is asked."""
+    """`held_by` is a principal while the claim lasts: a claim that ran out is none. `verdict_by` who decided, while a second person is asked."""
 
     id: int
     kind: CaseKind
@@ -122,18 +126,21 @@ After = tuple[int, int, int]
 
 
 class CaseQueries(Protocol):
-    """What is read of cases, each on a connection of its own. `systems` limits what is found to these."""
+    """What is read of cases, each on a connection of its own. `systems` limits what is found to these; `at` is the
+    moment at which a claim lasts or has run out."""
 
     def page(
-        self, want: CaseFilter, systems: Systems, *, after: After | None, limit: int
+        self, want: CaseFilter, systems: Systems, *, at: datetime, after: After | None, limit: int
     ) -> tuple[list[CaseRow], After | None]:
         """Open cases by severity, deadline and number; `want.systems` is not looked at."""
 
-    def row(self, number: int, systems: Systems) -> CaseRow | None: ...
+    def row(self, number: int, systems: Systems, *, at: datetime) -> CaseRow | None: ...
 
-    def view(self, number: int, systems: Systems) -> CaseView | None: ...
+    def view(self, number: int, systems: Systems, *, at: datetime) -> CaseView | None: ...
 
     def loads(self, systems: Systems, now: datetime, end_of_day: datetime) -> list[Load]: ...
+
+    def open_queues(self, systems: Systems) -> frozenset[str]: ...
 
     def similar(self, case: CaseRow, systems: Systems, *, most: int) -> list[Similar]: ...
 
@@ -147,25 +154,36 @@ class CaseQueries(Protocol):
 class ReadCases:
     """What may be read of cases, asked for by an actor. Every method raises `Denied` for who may read none at all."""
 
-    def __init__(self, visible: Visible, queries: CaseQueries, clock: Clock) -> None:
+    def __init__(
+        self, visible: Visible, queries: CaseQueries, clock: Clock, queues: Callable[[], Collection[str]]
+    ) -> None:
+        """`queues` gives those to which cases go by the policies that decide now."""
         self._visible = visible
         self._queries = queries
         self._clock = clock
+        self._queues = queues
 
     def page(
         self, actor: Actor, want: CaseFilter, *, after: After | None = None, limit: int = 100
     ) -> tuple[list[CaseRow], After | None]:
         """Open cases, the most urgent first, and where the next page begins (None at the end). Raises `BadInput` for
-        an unknown system."""
-        return self._queries.page(want, self._seen(actor, want.systems), after=after, limit=limit)
+        an unknown system or queue."""
+        seen = self._seen(actor, want.systems)
+        rows, following = self._queries.page(want, seen, at=self._clock(), after=after, limit=limit)
+        if want.queues and not rows:
+            known = self._queries.open_queues(seen) | set(self._queues())
+            for queue in want.queues:
+                if queue not in known:
+                    raise unknown("queue", queue, known)
+        return rows, following
 
     def row(self, actor: Actor, number: int) -> CaseRow | None:
         """One case as lists show it; None when there is none, or when it is not the actor's to see."""
-        return self._queries.row(number, self._seen(actor))
+        return self._queries.row(number, self._seen(actor), at=self._clock())
 
     def view(self, actor: Actor, number: int) -> CaseView | None:
         """One case with its verdicts and notes; None as for `row`."""
-        return self._queries.view(number, self._seen(actor))
+        return self._queries.view(number, self._seen(actor), at=self._clock())
 
     def loads(self, actor: Actor, end_of_day: datetime) -> list[Load]:
         """All open cases, counted: every figure about them comes from this, so that figures agree."""

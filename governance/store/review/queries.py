@@ -43,11 +43,24 @@ _SELECT = sa.select(t.case, t.system.c.name.label("system_name"), _STANDING.labe
 )
 
 
-def _row(row: Any) -> CaseRow:
+def _state(at: datetime | None) -> sa.ColumnElement[str]:
+    """The state at a moment: after its lease a claimed case is open again, or escalated (review/lifecycle.py)."""
+    c = t.case.c
+    if at is None:
+        return c.state
+    over = sa.and_(c.state == CaseState.CLAIMED.value, c.lease_until <= micros(at))
+    return sa.case((sa.and_(over, c.escalated), CaseState.ESCALATED.value), (over, CaseState.OPEN.value), else_=c.state)
+
+
+def _row(row: Any, at: datetime | None = None) -> CaseRow:
+    over = at is not None and row.state == CaseState.CLAIMED and row.lease_until <= micros(at)
+    state = CaseState(row.state)
+    if over:
+        state = CaseState.ESCALATED if row.escalated else CaseState.OPEN
     return CaseRow(
         id=row.id,
         kind=CaseKind(row.kind),
-        state=CaseState(row.state),
+        state=state,
         queue=row.queue,
         severity=row.severity,
         title=row.title,
@@ -60,8 +73,8 @@ def _row(row: Any) -> CaseRow:
         reports=row.reports,
         opened_at=moment(row.opened_at),
         due_at=moment(row.due_at),
-        held_by=row.claimed_by,
-        lease_until=moment_or_none(row.lease_until),
+        held_by=None if over else row.claimed_by,
+        lease_until=None if over else moment_or_none(row.lease_until),
         escalated=row.escalated,
         escalated_by=row.escalated_by,
         closed_at=moment_or_none(row.closed_at),
@@ -74,14 +87,20 @@ def page(
     want: CaseFilter,
     systems: Systems = None,
     *,
+    at: datetime | None = None,
     after: After | None = None,
     limit: int = 100,
 ) -> tuple[list[CaseRow], After | None]:
-    """Open cases of `systems` by severity, deadline and number, and where the next page begins (None at the end)."""
+    """Open cases of `systems` by severity, deadline and number, and where the next page begins (None at the end). `at`:
+    a claim that ran out before then is none."""
     c = t.case.c
     conditions: list[Any] = [OPEN, within(c.system_id, systems)]
     if want.held_by is not None:
-        conditions += [c.state == "claimed", c.claimed_by == want.held_by]
+        conditions += [_state(at) == CaseState.CLAIMED.value, c.claimed_by == want.held_by]
+    if want.since is not None:
+        conditions.append(c.opened_at >= micros(want.since))
+    if want.until is not None:
+        conditions.append(c.opened_at < micros(want.until))
     if want.overdue_at is not None:
         conditions.append(c.due_at < micros(want.overdue_at))
     if want.queues:
@@ -89,7 +108,7 @@ def page(
     if want.reported:
         conditions.append(c.reports > 0)
     if want.state:
-        conditions.append(c.state == want.state)
+        conditions.append(_state(at) == want.state)
     if want.severities:
         conditions.append(c.severity.in_(want.severities))
     word = want.words.strip().lower()
@@ -112,13 +131,22 @@ def page(
     more = len(rows) > limit
     rows = rows[:limit]
     last = (rows[-1].severity, rows[-1].due_at, rows[-1].id) if more else None
-    return [_row(row) for row in rows], last
+    return [_row(row, at) for row in rows], last
 
 
-def find(connection: sa.Connection, number: int, systems: Systems = None) -> CaseRow | None:
-    """One case, or None when there is none or it belongs to a system that the actor may not see."""
+def open_queues(connection: sa.Connection, systems: Systems = None) -> frozenset[str]:
+    """The queues in which a case of `systems` is open."""
+    wanted = sa.select(t.case.c.queue).where(OPEN, within(t.case.c.system_id, systems)).distinct()
+    return frozenset(connection.execute(wanted).scalars())
+
+
+def find(
+    connection: sa.Connection, number: int, systems: Systems = None, *, at: datetime | None = None
+) -> CaseRow | None:
+    """One case, or None when there is none or it belongs to a system that the actor may not see. `at` as in
+    `page`."""
     row = connection.execute(_SELECT.where(t.case.c.id == number, within(t.case.c.system_id, systems))).first()
-    return None if row is None else _row(row)
+    return None if row is None else _row(row, at)
 
 
 def load(connection: sa.Connection, systems: Systems, now: datetime, end_of_day: datetime) -> list[Load]:
@@ -131,9 +159,9 @@ def load(connection: sa.Connection, systems: Systems, now: datetime, end_of_day:
         sa.select(
             c.severity,
             c.queue,
-            c.state,
+            _state(now).label("state"),
             c.kind,
-            c.claimed_by,
+            sa.case((c.lease_until > micros(now), c.claimed_by)).label("claimed_by"),
             _STANDING.label("verdict_by"),
             c.escalated,
             (c.reports > 0).label("reported"),
@@ -276,18 +304,18 @@ class CaseQueries:
         self._database = database
 
     def page(
-        self, want: CaseFilter, systems: Systems, *, after: After | None, limit: int
+        self, want: CaseFilter, systems: Systems, *, at: datetime, after: After | None, limit: int
     ) -> tuple[list[CaseRow], After | None]:
         with self._database.read() as connection:
-            return page(connection, want, systems, after=after, limit=limit)
+            return page(connection, want, systems, at=at, after=after, limit=limit)
 
-    def row(self, number: int, systems: Systems) -> CaseRow | None:
+    def row(self, number: int, systems: Systems, *, at: datetime) -> CaseRow | None:
         with self._database.read() as connection:
-            return find(connection, number, systems)
+            return find(connection, number, systems, at=at)
 
-    def view(self, number: int, systems: Systems) -> CaseView | None:
+    def view(self, number: int, systems: Systems, *, at: datetime) -> CaseView | None:
         with self._database.read() as connection:
-            row = find(connection, number, systems)
+            row = find(connection, number, systems, at=at)
             if row is None:
                 return None
             return CaseView(row=row, verdicts=verdicts(connection, number), notes=notes(connection, number))
@@ -295,6 +323,10 @@ class CaseQueries:
     def loads(self, systems: Systems, now: datetime, end_of_day: datetime) -> list[Load]:
         with self._database.read() as connection:
             return load(connection, systems, now, end_of_day)
+
+    def open_queues(self, systems: Systems) -> frozenset[str]:
+        with self._database.read() as connection:
+            return open_queues(connection, systems)
 
     def similar(self, case: CaseRow, systems: Systems, *, most: int) -> list[Similar]:
         with self._database.read() as connection:
