@@ -34,7 +34,8 @@ class CaseFilter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaseRow:
-    """`held_by` is a principal while the claim lasts: a claim that ran out is none. `verdict_by` who decided, while a second person is asked."""
+    """`held_by` is a principal while the claim lasts (one that ran out is none); `verdict_by` who decided, while a
+    second person is asked."""
 
     id: int
     kind: CaseKind
