@@ -78,7 +78,7 @@ def _changes(source: str) -> list[Rollout]:
     return [one for one in session.application().rollout.history(limit=30) if one.state in UNDER_WAY]
 
 
-@st.cache_data(ttl=SECONDS, show_spinner=False, max_entries=4)
+@st.cache_data(ttl=SECONDS, show_spinner=False, max_entries=64)
 def _health(source: str, scope: Systems, _who: Actor) -> tuple[Checking, AuditLog]:
     since = session.application().clock() - timedelta(days=7)
     return session.application().read_calls.checking(_who), session.application().read_audit.log(_who, since)

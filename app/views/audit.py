@@ -16,7 +16,7 @@ from app.evidence import trail
 from app.shell import session, words
 from governance.audit.verify import Outcome
 from governance.domain.events import EventKind
-from governance.domain.people import Actor, Permission
+from governance.domain.people import Actor, Permission, Systems
 from governance.services.evidence.export import EvidenceFilter
 from governance.services.evidence.read import EventFilter, EventRow
 
@@ -50,12 +50,12 @@ def verify() -> None:
 
 
 # Seldom on the page, so looked up seldom: when the log began.
-@st.cache_data(ttl=3600, show_spinner=False, max_entries=4)
-def began_at(source: str, _who: Actor) -> datetime | None:
+@st.cache_data(ttl=3600, show_spinner=False, max_entries=64)
+def began_at(source: str, scope: Systems, _who: Actor) -> datetime | None:
     return session.application().read_audit.began(_who)
 
 
-first = began_at(session.source(), me)
+first = began_at(session.source(), session.scope(Permission.READ_AUDIT), me)
 since_note = f" since {words.day(session.local(first), now)}" if first else ""
 broken = state.verified is False
 title = (
