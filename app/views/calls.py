@@ -6,7 +6,7 @@ from datetime import datetime, time, timedelta
 
 import streamlit as st
 
-from app.components import ui
+from app.components import address, ui
 from app.components.rows import Column, choose, quiet
 from app.overview import figures
 from app.shell import session, words
@@ -31,6 +31,7 @@ now = session.now()
 
 def restart() -> None:
     """A changed filter begins at the newest call again."""
+    address.forget()
     st.session_state.pop("calls_after", None)
 
 
@@ -41,6 +42,20 @@ with ui.header(
 ):
     pass
 session.told()
+shown = session.systems()
+address.check(
+    "calls",
+    {
+        "only": ("All", "Flagged"),
+        "words": None,
+        "system": shown,
+        "kind": KINDS,
+        "state": STATUS,
+        "model": None,
+        "time": PERIODS,
+    },
+)
+address.say()
 
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
     only = st.pills(
@@ -66,7 +81,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", horizontal_align
             on_change=restart,
         )
         with st.popover("Filter", icon=":material/filter_list:"):
-            of = st.multiselect("System", session.systems(), key="system", bind="query-params", on_change=restart)
+            of = st.multiselect("System", shown, key="system", bind="query-params", on_change=restart)
             kind = st.selectbox("Kind", list(KINDS), key="kind", bind="query-params", on_change=restart)
             state = st.selectbox("State", list(STATUS), key="state", bind="query-params", on_change=restart)
             model = st.text_input(

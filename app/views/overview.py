@@ -10,7 +10,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app.components import ui
+from app.components import address, ui
 from app.overview import deviations, figures
 from app.shell import session, words
 from governance.domain.people import Permission
@@ -64,6 +64,7 @@ ALL = "All systems"
 labels = {words.name(name): name for name in shown}
 asked = st.query_params.get("system", "")
 chosen = asked if asked in labels.values() else ""
+address.check("overview", {"system": labels.values()})
 with ui.header(
     deviations.title(state.deviations),
     f"{now:%A %-d %B %Y, %H:%M} · figures are less than a minute old",
@@ -73,6 +74,7 @@ with ui.header(
         st.session_state.setdefault("overview_system", chosen or ALL)
 
         def keep() -> None:
+            address.forget()
             picked = st.session_state["overview_system"]
             if picked == ALL:
                 st.query_params.pop("system", None)
@@ -82,6 +84,7 @@ with ui.header(
         st.selectbox("System", options, key="overview_system", on_change=keep, label_visibility="collapsed", width=190)
         chosen = "" if st.session_state["overview_system"] == ALL else st.session_state["overview_system"]
 
+address.say()
 loads = [load for load in state.loads if not chosen or load.system == chosen]
 days = [day for day in state.days if not chosen or day.system == chosen]
 trends = [trend for trend in state.trends if not chosen or trend.system == chosen]

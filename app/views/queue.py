@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from app.components import ui
+from app.components import address, ui
 from app.components.rows import Column, choose
 from app.overview import figures
 from app.review import acts
@@ -104,6 +104,18 @@ with ui.header(
     ):
         acts.start()
 session.told()
+shown_systems = session.systems(Permission.READ_CASES)
+address.check(
+    "queue",
+    {
+        "view": COUNTS,
+        "find": None,
+        "of": shown_systems,
+        "queue": QUEUE_VIEWS,
+        "severity": words.SEVERITY.values(),
+    },
+)
+address.say()
 
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
     # Not bind=: a bound address carries the label, and the label carries a count.
@@ -114,9 +126,10 @@ with st.container(horizontal=True, vertical_alignment="bottom", horizontal_align
 
     def keep() -> None:
         st.query_params["view"] = st.session_state["view"]
-        st.session_state.pop("queue_after", None)
+        restart()
 
     def restart() -> None:
+        address.forget()
         st.session_state.pop("queue_after", None)
 
     chosen_view = st.pills(
@@ -142,7 +155,6 @@ with st.container(horizontal=True, vertical_alignment="bottom", horizontal_align
             on_change=restart,
         )
         with st.popover("Filter", icon=":material/filter_list:"):
-            shown_systems = session.systems(Permission.READ_CASES)
             only = st.multiselect("System", shown_systems, key="of", bind="query-params", on_change=restart)
             among = st.multiselect("Queue", sorted(QUEUE_VIEWS), key="queue", bind="query-params", on_change=restart)
             severities = st.multiselect(

@@ -132,6 +132,8 @@ def router(application: Application) -> APIRouter:
                 since=since,
                 until=until,
             )
+            if queue is not None:
+                application.read_cases.need_queue(actor, queue)
             rows, following = application.read_cases.page(actor, want, after=_position(after, 3), limit=limit)
             return Page(items=[case_document(row) for row in rows], next=_cursor(following))
 

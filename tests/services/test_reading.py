@@ -321,12 +321,12 @@ def test_anothers_system_and_nobodys_are_refused_in_the_same_words(reading: Read
 
 def test_an_unknown_queue_is_told_without_anothers_queues(reading: Reading) -> None:
     with pytest.raises(BadInput, match="There is no queue 'secruity'"):
-        reading.cases.page(ROOT, CaseFilter(queues=("secruity",)))
-    assert reading.cases.page(ROOT, CaseFilter(queues=("security",), words="no such word"))[0] == []
+        reading.cases.need_queue(ROOT, "secruity")
+    reading.cases.need_queue(ROOT, "security")
     reading.house.flag(reading.house.call(system=SUPPORT), Severity.LOW, queue="counsel", system=SUPPORT)
     who = reading.house.person(Role.AUDITOR, system=HR)
     with pytest.raises(BadInput) as caught:
-        reading.cases.page(who, CaseFilter(queues=("counsel",)))
+        reading.cases.need_queue(who, "counsel")
     assert "counsel" not in caught.value.advice
 
 

@@ -29,8 +29,10 @@ def list_cases(
     """List cases that are not decided yet, the most urgent first."""
     if state and state not in _OPEN:
         raise BadInput(f"There is no open state {state!r}.", advice=f"Use one of: {', '.join(_OPEN)}.")
-    want = CaseFilter(state=state, queues=(queue,) if queue else ())
-    rows, _ = running().read_cases.page(acting(), want, limit=limit)
+    read, who = running().read_cases, acting()
+    if queue:
+        read.need_queue(who, queue)
+    rows, _ = read.page(who, CaseFilter(state=state, queues=(queue,) if queue else ()), limit=limit)
     found = [case_document(row) for row in rows]
     emit(
         found,

@@ -168,15 +168,15 @@ class ReadCases:
         self, actor: Actor, want: CaseFilter, *, after: After | None = None, limit: int = 100
     ) -> tuple[list[CaseRow], After | None]:
         """Open cases, the most urgent first, and where the next page begins (None at the end). Raises `BadInput` for
-        an unknown system or queue."""
+        an unknown system."""
         seen = self._seen(actor, want.systems)
-        rows, following = self._queries.page(want, seen, at=self._clock(), after=after, limit=limit)
-        if want.queues and not rows:
-            known = self._queries.open_queues(seen) | set(self._queues())
-            for queue in want.queues:
-                if queue not in known:
-                    raise unknown("queue", queue, known)
-        return rows, following
+        return self._queries.page(want, seen, at=self._clock(), after=after, limit=limit)
+
+    def need_queue(self, actor: Actor, queue: str) -> None:
+        """Raises `BadInput` for a queue in which no case is open and to which no policy sends one."""
+        known = self._queries.open_queues(self._seen(actor))
+        if queue not in known and queue not in (known := known | set(self._queues())):
+            raise unknown("queue", queue, known)
 
     def row(self, actor: Actor, number: int) -> CaseRow | None:
         """One case as lists show it; None when there is none, or when it is not the actor's to see."""
