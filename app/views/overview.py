@@ -34,15 +34,15 @@ if not shown:
         pass
     asked_at = urlsplit(st.context.url or "")
     here = f"{asked_at.scheme}://{asked_at.netloc}" if asked_at.netloc else "http://127.0.0.1:8501"
-    address = session.application().settings.public_url.rstrip("/") or here
+    here = session.application().settings.public_url.rstrip("/") or here
     sample, own = st.tabs(["Sample traffic", "Your application"])
     with sample:
-        st.code(f"governance demo --url {address}", language=None)
+        st.code(f"governance demo --url {here}", language=None)
         st.caption("Three systems, 14 days, flagged calls of every kind and two reports by users.")
     with own:
         st.code(
             "governance key create --scope ingest      # shows the key once\n\n"
-            f"export OTEL_EXPORTER_OTLP_ENDPOINT={address}\n"
+            f"export OTEL_EXPORTER_OTLP_ENDPOINT={here}\n"
             "export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\n"
             'export OTEL_EXPORTER_OTLP_HEADERS="Authorization=Bearer <key>"',
             language=None,

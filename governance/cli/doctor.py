@@ -86,6 +86,7 @@ def examine(application: Application, port: int) -> list[Verdict]:
         ("files", _files),
         ("data directory", lambda: _data_dir(application)),
         ("database", lambda: _database(application)),
+        ("jobs", lambda: _jobs(application)),
         ("keys", lambda: _keys(application)),
         ("policies", lambda: _policies(application)),
         ("detectors", lambda: _detectors(application)),
@@ -160,6 +161,41 @@ def _database(application: Application) -> Iterator[Verdict]:
             yield warning("worker", "none is alive.", "governance serve starts one.")
     else:
         yield ok("worker", f"alive, {waiting} calls wait")
+
+
+def _jobs(application: Application) -> Iterator[Verdict]:
+    if not application.settings.database_url and not application.settings.data_dir.exists():
+        return
+    figures, unknown = application.background.figures(), application.background.unknown()
+    other = figures.failed - figures.messages_dead
+    if figures.messages_dead:
+        dead = counted(figures.messages_dead, "message")
+        yield warning(
+            "messages",
+            f"{dead} could not be sent, and no attempt is left.",
+            "See: governance jobs list --state failed --kind outbox.deliver. Then: governance jobs retry ID.",
+        )
+    if other:
+        yield warning(
+            "jobs",
+            f"{counted(other, 'job')} failed, and no attempt is left.",
+            "See: governance jobs list --state failed. Then: governance jobs retry ID, or cancel ID.",
+        )
+    if unknown:
+        yield warning(
+            "jobs",
+            f"{counted(unknown, 'job')} of a kind that this version does not know.",
+            "They wait for the newer version that added them. To drop one: governance jobs cancel ID.",
+        )
+    if figures.overdue > unknown:
+        yield warning(
+            "jobs",
+            f"{counted(figures.overdue - unknown, 'job')} could have run a quarter of an hour ago.",
+            "Start a worker: governance serve, or worker.",
+        )
+    if not (figures.failed or unknown or figures.overdue):
+        alerts = "" if application.alerts.wanted else "; alerts go nowhere (GOVERNANCE_ALERT_WEBHOOK_URL)"
+        yield ok("jobs", f"{figures.waiting} wait, none failed{alerts}")
 
 
 def _keys(application: Application) -> Iterator[Verdict]:

@@ -47,6 +47,8 @@ class EventKind(StrEnum):
     EXPORT_MADE = "export.made"
     AUDIT_READ = "audit.read"
     AUDIT_VERIFIED = "audit.verified"
+    JOB_RETRIED = "job.retried"
+    JOB_CANCELLED = "job.cancelled"
     ACTION_REFUSED = "action.refused"
 
 

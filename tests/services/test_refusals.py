@@ -139,7 +139,12 @@ def test_a_person_is_recorded_each_time(house: House) -> None:
 
 def test_refusals_of_many_threads_are_all_counted(house: House) -> None:
     actor = house.keys.authenticate(f"Bearer {house.keys.create(ROOT, [Scope.INGEST]).secret}")
-    threads = [threading.Thread(target=lambda: [without_scope(house, actor) for _ in range(20)]) for _ in range(8)]
+
+    def flood() -> None:
+        for _ in range(20):
+            without_scope(house, actor)
+
+    threads = [threading.Thread(target=flood) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -72,6 +72,9 @@ class Sessions(Protocol):
     def close_all(self, principal_id: int, at: datetime) -> int:
         """Closes every session of a person; gives how many."""
 
+    def prune(self, *, ended_before: datetime) -> int:
+        """Deletes sessions that ended before, except each person's latest; returns how many."""
+
 
 class Keys(Protocol):
     def add(
