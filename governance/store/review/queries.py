@@ -38,8 +38,19 @@ _STANDING = (
 )
 
 
-_SELECT = sa.select(t.case, t.system.c.name.label("system_name"), _STANDING.label("verdict_by")).join(
-    t.system, t.system.c.id == t.case.c.system_id
+_CLAIM = sa.and_(t.assignment.c.case_id == t.case.c.id, t.assignment.c.ended_at.is_(None))
+
+_SELECT = (
+    sa.select(
+        t.case,
+        t.system.c.name.label("system_name"),
+        _STANDING.label("verdict_by"),
+        t.assignment.c.principal_id.label("claimed_by"),
+        t.assignment.c.lease_until,
+    )
+    .select_from(t.case)
+    .join(t.system, t.system.c.id == t.case.c.system_id)
+    .outerjoin(t.assignment, _CLAIM)
 )
 
 
@@ -48,7 +59,7 @@ def _state(at: datetime | None) -> sa.ColumnElement[str]:
     c = t.case.c
     if at is None:
         return c.state
-    over = sa.and_(c.state == CaseState.CLAIMED.value, c.lease_until <= micros(at))
+    over = sa.and_(c.state == CaseState.CLAIMED.value, t.assignment.c.lease_until <= micros(at))
     return sa.case((sa.and_(over, c.escalated), CaseState.ESCALATED.value), (over, CaseState.OPEN.value), else_=c.state)
 
 
@@ -96,7 +107,7 @@ def page(
     c = t.case.c
     conditions: list[Any] = [OPEN, within(c.system_id, systems)]
     if want.held_by is not None:
-        conditions += [_state(at) == CaseState.CLAIMED.value, c.claimed_by == want.held_by]
+        conditions += [_state(at) == CaseState.CLAIMED.value, t.assignment.c.principal_id == want.held_by]
     if want.since is not None:
         conditions.append(c.opened_at >= micros(want.since))
     if want.until is not None:
@@ -161,13 +172,15 @@ def load(connection: sa.Connection, systems: Systems, now: datetime, end_of_day:
             c.queue,
             _state(now).label("state"),
             c.kind,
-            sa.case((c.lease_until > micros(now), c.claimed_by)).label("claimed_by"),
+            sa.case((t.assignment.c.lease_until > micros(now), t.assignment.c.principal_id)).label("claimed_by"),
             _STANDING.label("verdict_by"),
             c.escalated,
             (c.reports > 0).label("reported"),
             c.system_id,
             when,
         )
+        .select_from(t.case)
+        .outerjoin(t.assignment, _CLAIM)
         .where(OPEN, within(c.system_id, systems))
         .subquery()
     )
@@ -248,7 +261,8 @@ def work(connection: sa.Connection, principal: int, since: datetime) -> DayOfWor
     given = connection.execute(
         sa.select(v.case_id, v.seconds).where(v.given_by == principal, v.given_at >= micros(since)).order_by(v.seconds)
     ).all()
-    held = sa.select(c.id).where(OPEN, c.state == CaseState.CLAIMED, c.claimed_by == principal)
+    a = t.assignment.c
+    held = sa.select(a.case_id).where(a.ended_at.is_(None), a.principal_id == principal)
     # Only an escalated case has such a note, and only an open one can have been handed on today and not be decided.
     handed_on = (
         sa.select(n.case_id)
