@@ -64,7 +64,8 @@ def _state(at: datetime | None) -> sa.ColumnElement[str]:
 
 
 def _row(row: Any, at: datetime | None = None) -> CaseRow:
-    over = at is not None and row.state == CaseState.CLAIMED and row.lease_until <= micros(at)
+    lapses = row.lease_until
+    over = at is not None and row.state == CaseState.CLAIMED and lapses is not None and lapses <= micros(at)
     state = CaseState(row.state)
     if over:
         state = CaseState.ESCALATED if row.escalated else CaseState.OPEN
