@@ -19,10 +19,8 @@ from governance.systems import posture
 
 session.need(Permission.READ_CALLS)
 now = session.now()
-names = session.system_names()
-visible = session.visible()
-shown = {number: name for number, name in names.items() if visible is None or number in visible}
-state = figures.overview(visible, now)
+shown = session.systems()
+state = figures.overview(now)
 
 if not shown:
     with ui.header("No calls yet", "This page shows whether your GenAI systems are under control"):
@@ -63,7 +61,7 @@ def page_link(page: str, label: str, query: dict[str, str]) -> None:
 
 
 ALL = "All systems"
-labels = {words.name(name): name for name in shown.values()}
+labels = {words.name(name): name for name in shown}
 asked = st.query_params.get("system", "")
 chosen = asked if asked in labels.values() else ""
 address.check("overview", {"system": labels.values()})

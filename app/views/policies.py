@@ -20,7 +20,6 @@ from governance.policy.policy import Policy
 
 session.need(Permission.READ_CASES)
 now = session.now()
-visible = session.visible(Permission.READ_CASES)
 found = policy_files.files()
 standing = policy_sets.in_force()
 current = standing[1] if standing else None
@@ -96,7 +95,7 @@ elif found.trouble:
 listed: dict[str, Policy] = {one.id: one for one in (current.policies if current else ())}
 fresh = {one.id for one in (found.set.policies if found.set else ())} - listed.keys()
 listed |= {one.id: one for one in (found.set.policies if found.set else ()) if one.id in fresh}
-live = policy_figures.figures(visible)
+live = policy_figures.figures()
 absent = rollouts.absent()
 results = policy_tests.trials_of(current) if current else []
 changed = dict.fromkeys(policy_sets.touched(differs), "Changed in the files") if differs else {}

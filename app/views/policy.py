@@ -25,11 +25,9 @@ from governance.domain.people import Permission
 from governance.domain.policies import UNDER_WAY
 from governance.policy.controls import catalogue
 from governance.policy.policy import Policy
-from governance.store.policies import queries
 
 session.need(Permission.READ_CASES)
 now = session.now()
-visible = session.visible(Permission.READ_CASES)
 asked = st.query_params.get("id", "")[:200]
 files = policy_files.files()
 standing = policy_sets.in_force()
@@ -61,7 +59,7 @@ touching = [
     for one in under_way
     if (what := policy_sets.changes(one.against, one.digest)) is not None and policy.id in policy_sets.touched(what)
 ]
-live = policy_figures.figures(visible).of(policy)
+live = policy_figures.figures().of(policy)
 absent = rollouts.absent()
 
 STAGE = {
@@ -322,8 +320,7 @@ with right:
                     st.text(exception.reason)
                     st.code(exception.when, language=None, wrap_lines=True)
     with ui.panel("Cases it opened", "the latest"):
-        places = tuple(session.system_names()) if visible is None else visible
-        opened = session.read(queries.latest_cases, policy.id, places)
+        opened = session.application().read_policies.latest_cases(session.actor(), policy.id)
         for case in opened:
             with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
                 outcome = words.OUTCOME.get(case.outcome, words.CASE_STATE[case.state])

@@ -21,8 +21,6 @@ from governance.errors import BadInput
 VERSION = 1
 LARGEST = 2**53 - 1
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
 
 def leaf_bytes(event: Event) -> bytes:
     """The leaf of `event`, UTF-8 JSON `{actor, at, data, kind, subject, system, v}`.

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from governance.openid.client import OpenIdProvider
     from governance.services.people.accounts import PeopleService
     from governance.services.people.keys import KeyService
+    from governance.services.people.read import ReadPeople
     from governance.services.people.sessions import SessionService
 
 
@@ -47,6 +48,13 @@ class PeopleParts(Foundation):
             client_secret=self.settings.oidc_client_secret.get_secret_value(),
             roles_claim=self.settings.roles_claim,
         )
+
+    @cached_property
+    def read_people(self) -> ReadPeople:
+        from governance.services.people.read import ReadPeople
+        from governance.store.people.queries import PeopleQueries
+
+        return ReadPeople(self.visible, PeopleQueries(self.database))
 
     @cached_property
     def keys(self) -> KeyService:

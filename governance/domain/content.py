@@ -57,6 +57,33 @@ class Part:
     score: float | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredPart:
+    """One part without its text; `message_id` says where the text is."""
+
+    kind: PartKind
+    index: int
+    message_id: int
+    content_kind: ContentKind
+    role: str
+    name: str
+    type: str
+    reference: str
+    score: float | None
+    labels: tuple[str, ...]
+
+    def with_text(self, text: str) -> Part:
+        return Part(
+            kind=self.kind,
+            index=self.index,
+            content=Content(
+                kind=self.content_kind, text=text, role=self.role, type=self.type, name=self.name, labels=self.labels
+            ),
+            reference=self.reference,
+            score=self.score,
+        )
+
+
 _INPUT_KINDS = {
     "system": PartKind.SYSTEM,
     "developer": PartKind.SYSTEM,

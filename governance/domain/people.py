@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+Systems = tuple[int, ...] | None
+"""Ids of the systems that may be seen; None is all of them."""
+
 
 class Role(StrEnum):
     REVIEWER = "reviewer"

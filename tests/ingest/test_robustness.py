@@ -15,12 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from governance.domain.calls import Call, ContentEvent
+from governance.domain.times import EPOCH
 from governance.errors import BadInput, TooLarge
 from governance.ingest import otlp
 from governance.ingest.batch import Batch
 from governance.ingest.body import MAX_MEMBERS, unpacked
 from governance.ingest.bounds import MAX_TOTAL
-from governance.ingest.interpret import EPOCH, TABLE
+from governance.ingest.interpret import TABLE
 from governance.ingest.otlp import decode_logs, decode_traces
 from governance.ingest.text import MAX_CONTAINERS, from_json, storable
 from governance.ingest.transcript import MAX_PARTS, Transcript
