@@ -61,20 +61,12 @@ def as_owner(database: Database, *statements: str, **values: Any) -> None:
         connection.commit()
 
 
-def test_the_tiles_of_an_older_database_are_taken_over(database: Database) -> None:
+def test_the_tiles_of_an_older_database_are_taken_over(empty_engine: sa.Engine, signer: Signer, clock: Clock) -> None:
+    migrate.upgrade(empty_engine, "0003")
+    database = Database(empty_engine, SqlAuditLog(signer, clock))
     fill(database, 700, batch=150)
     with database.read() as connection:
         before = connection.execute(sa.text("SELECT * FROM audit_tile ORDER BY level, number")).all()
-    if database.dialect == "sqlite":
-        as_owner(
-            database,
-            "CREATE TABLE old (level SMALLINT NOT NULL, number BIGINT NOT NULL, hashes BLOB NOT NULL, "
-            "CONSTRAINT pk_audit_tile PRIMARY KEY (level, number))",
-            "INSERT INTO old SELECT * FROM audit_tile",
-            "DROP TABLE audit_tile",
-            "ALTER TABLE old RENAME TO audit_tile",
-        )
-    as_owner(database, "UPDATE alembic_version SET version_num = '0003'")
     assert migrate.upgrade(database.engine) is True
     with database.read() as connection:
         assert connection.execute(sa.text("SELECT * FROM audit_tile ORDER BY level, number")).all() == before

@@ -19,9 +19,10 @@ from governance.domain.people import Role, operator
 from governance.domain.review import ReasonCode, VerdictOutcome
 from governance.engine.check import Checker, around_of
 from governance.engine.decide import Engine
-from governance.errors import BadInput, NotFound
+from governance.errors import BadInput
 from governance.policy.policy import Policy, PolicySet
 from governance.services.authorise import Denied
+from governance.services.named import UnknownName
 from governance.services.policies.backtest import run as backtest
 from governance.services.policies.backtest.counting import Broken
 from governance.services.policies.backtest.report import Report
@@ -268,7 +269,7 @@ def test_a_range_and_a_system_choose_the_calls(place: Place) -> None:
     hr = service.run(OPERATOR, DECIDED, span=service.span(system="hr-bot"))
     assert hr.calls == sum(call.system == "hr-bot" for call in calls)
     assert [one.name for one in hr.systems] == ["hr-bot"]
-    with pytest.raises(NotFound, match="no system 'nobody'"):
+    with pytest.raises(UnknownName, match="no system 'nobody'"):
         service.span(system="nobody")
     with pytest.raises(BadInput, match="empty"):
         service.span(since=middle, until=middle)
