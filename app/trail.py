@@ -83,6 +83,7 @@ KIND: dict[str, str] = {
     E.EXPORT_MADE: "Export",
     E.AUDIT_READ: "Look-up",
     E.AUDIT_VERIFIED: "Verified",
+    E.DATABASE_RESTORED: "Restore",
     E.ACTION_REFUSED: "Refused",
 }
 
@@ -228,6 +229,9 @@ def sentence(
         case E.AUDIT_VERIFIED:
             good = data.get("ok", data.get("valid", True))
             return f"{by} verified the whole log: " + ("nothing was altered" if good else "it does not hold")
+        case E.DATABASE_RESTORED:
+            size = int(data.get("events") or 0)
+            return f"{by} restored a backup of {words.count(size, 'entry', 'entries')}"
         case E.ACTION_REFUSED:
             wanted = str(data.get("wanted", ""))
             what = _WANTED.get(wanted, words.plain(wanted).lower() or "an action")

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from governance.review.permissions import CedarPermissions
     from governance.services.authorise import Authority
     from governance.services.backtest import BacktestService, HandsFor
+    from governance.services.evidence.restored import RecordRestore
     from governance.services.explain import ExplainService
     from governance.services.export import ExportEvidence
     from governance.services.in_force import InForce, ReadySet
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from governance.services.suggest import SuggestService
     from governance.services.verify import VerifyLog
     from governance.store.audit_log import PostgresSealer
+    from governance.store.base.in_use import Hold
     from governance.store.calls import AttributeReader
     from governance.store.checkpoints import Checkpointer
     from governance.store.checks import SqlCheckStore
@@ -95,6 +97,7 @@ class Application:
         self.settings = settings
         self.clock = clock
         self._migrate = migrate
+        self._hold: Hold | None = None
         self.prepares = False
         """Whether scanners are loaded as soon as a policy set wants them (a worker), not when they are first asked."""
 
@@ -157,8 +160,11 @@ class Application:
     def engine(self) -> sa.Engine:
         """Connected, and at the schema this code speaks. Raises `Misconfigured`."""
         from governance.store import migrate
+        from governance.store.base import in_use
         from governance.store.database import connect, reachable
 
+        if (file := in_use.embedded_file(self.database_url)) is not None:
+            self._hold = in_use.hold(file)
         engine = connect(self.database_url)
         reachable(engine)
         with engine.connect() as connection:
@@ -364,6 +370,12 @@ class Application:
         return ExportEvidence(self.authority, self.audit_log, Records(self.engine, self.attributes))
 
     @cached_property
+    def restored(self) -> RecordRestore:
+        from governance.services.evidence.restored import RecordRestore
+
+        return RecordRestore(self.authority)
+
+    @cached_property
     def verify(self) -> VerifyLog:
         from governance.services.verify import VerifyLog
 
@@ -513,6 +525,8 @@ class Application:
             self.in_force.close()
         if "engine" in self.__dict__:
             self.engine.dispose()
+        if self._hold is not None:
+            self._hold.release()
 
 
 def _not_ready(wanted: StandingSet, error: Exception) -> None:

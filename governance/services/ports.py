@@ -182,6 +182,9 @@ class Sessions(Protocol):
     def close_all(self, principal_id: int, at: datetime) -> int:
         """Closes every session of a person; gives how many."""
 
+    def close_every(self, at: datetime) -> int:
+        """Closes every session of everybody; gives how many."""
+
 
 class Keys(Protocol):
     def add(
