@@ -22,6 +22,7 @@ from streamlit import config as streamlit_config
 from streamlit import file_util
 
 from app import identity
+from app.downloads import evidence_route
 from app.gate import ServiceGate
 from governance import bootstrap
 from governance.api import create_api
@@ -108,6 +109,7 @@ app = st.App(
     routes=[
         *_sign_in.routes(),
         *health_routes(application, _metrics),
+        evidence_route(application, _cookies.token),
         # Without its own route, the bare prefix would be answered by the console's page.
         Route("/v1", RedirectResponse("/v1/openapi.json")),
         Mount("/v1", create_api(application, _metrics)),

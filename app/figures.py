@@ -26,7 +26,7 @@ class Overview:
     trends: Sequence[posture.Trend]
     detectors: Sequence[health.Detector]
     workers: Sequence[health.Worker]
-    waiting: int
+    backlog: health.Backlog
     audit: health.AuditLog
     today: int
     deviations: Sequence[posture.Deviation]
@@ -63,30 +63,31 @@ def _changes(source: str) -> list[Rollout]:
 
 
 @st.cache_data(ttl=SECONDS, show_spinner=False, max_entries=4)
-def _health(source: str) -> tuple[list[health.Detector], list[health.Worker], int, health.AuditLog]:
+def _health(source: str) -> tuple[list[health.Detector], list[health.Worker], health.Backlog, health.AuditLog]:
     since = session.application().clock() - timedelta(days=7)
     with session.application().database.read() as connection:
         return (
             health.detectors(connection),
             health.workers(connection),
-            health.waiting(connection),
+            health.backlog(connection, session.application().clock()),
             health.audit_log(connection, since),
         )
 
 
 def overview(visible: Systems, now: datetime) -> Overview:
     """All that Overview shows."""
+    settings = session.application().settings
     today = int(now.timestamp() // 86400)
     counted = loads(visible, now)
     days, trends = _days(session.source(), visible, today)
-    detectors, workers, waiting, state = _health(session.source())
+    detectors, workers, backlog, state = _health(session.source())
     return Overview(
         loads=counted,
         days=days,
         trends=trends,
         detectors=detectors,
         workers=workers,
-        waiting=waiting,
+        backlog=backlog,
         audit=state,
         today=today,
         changes=_changes(session.source()),
@@ -96,7 +97,8 @@ def overview(visible: Systems, now: datetime) -> Overview:
             trends=trends,
             detectors=detectors,
             workers=workers,
-            waiting=waiting,
+            backlog=backlog,
+            late_seconds=(settings.check_lag_warning, settings.check_lag_failure),
             verified_at=state.verified_at,
             verified=state.verified,
             unsealed=state.unsealed,

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from app import words
 from governance.store.queries.cases import Load
-from governance.store.queries.health import Detector, Worker
+from governance.store.queries.health import Backlog, Detector, Worker
 from governance.store.queries.systems import Day
 
 # A worker writes its heartbeat every few seconds; after this long it is taken for dead.
@@ -157,7 +157,8 @@ def deviations(
     trends: Sequence[Trend],
     detectors: Sequence[Detector],
     workers: Sequence[Worker],
-    waiting: int,
+    backlog: Backlog,
+    late_seconds: tuple[int, int],
     verified_at: datetime | None,
     verified: bool | None,
     unsealed: int,
@@ -179,6 +180,7 @@ def deviations(
             )
         )
     alive = any(now - worker.seen_at < SILENT for worker in workers)
+    waiting, (warning, failure) = backlog.waiting, late_seconds
     if waiting and not alive:
         found.append(
             Deviation(
@@ -188,6 +190,17 @@ def deviations(
                 page="admin",
                 link="See the processes",
                 alarm=True,
+            )
+        )
+    if waiting and alive and backlog.oldest_seconds >= warning:
+        found.append(
+            Deviation(
+                what=f"Checking is {words.span(int(backlog.oldest_seconds))} behind.",
+                detail=f"{words.count(waiting, 'call waits', 'calls wait')}; nothing is lost, nothing passes unseen.",
+                note=f"{backlog.rate:,.0f} calls a second are checked",
+                page="admin",
+                link="See the processes",
+                alarm=backlog.oldest_seconds >= failure,
             )
         )
     late = [load for load in loads if load.when == "overdue"]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from governance.detectors.runner import Runner
     from governance.domain.rollout import StandingSet
     from governance.intake import Intake
+    from governance.intake.recording import Recording
     from governance.policy.policy import PolicySet
     from governance.privacy.keys import KeyRing
     from governance.privacy.redaction import Redactor
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from governance.services.verify import VerifyLog
     from governance.store.audit_log import PostgresSealer
     from governance.store.base.in_use import Hold
+    from governance.store.base.integrity import Integrity, IntegrityWatch
     from governance.store.calls import AttributeReader
     from governance.store.checkpoints import Checkpointer
     from governance.store.checks import SqlCheckStore
@@ -61,6 +63,8 @@ if TYPE_CHECKING:
     from governance.store.traffic import SqlTraffic
 
 PACKAGE = Path(__file__).parent
+SENDER_SECONDS = 3.0
+"""How long a request waits for a database that others hold; its answer must come within 5 seconds."""
 _ALWAYS = ("pii", "secrets")
 """The detectors whose findings are hidden from those who may not see the original."""
 
@@ -100,6 +104,9 @@ class Application:
         self._hold: Hold | None = None
         self.prepares = False
         """Whether scanners are loaded as soon as a policy set wants them (a worker), not when they are first asked."""
+
+        self.answers = False
+        """Whether senders wait for what is recorded (a server): they must hear within seconds that it cannot be."""
 
     # Where things lie
 
@@ -363,6 +370,20 @@ class Application:
         return Checkpointer(self.engine)
 
     @cached_property
+    def integrity(self) -> Integrity:
+        """Looks at the database's pages, and remembers what was found."""
+        from governance.store.base.integrity import Integrity
+
+        return Integrity(self.engine, self.clock)
+
+    @cached_property
+    def integrity_watch(self) -> IntegrityWatch:
+        """Looks at the start and daily. `serve` starts it."""
+        from governance.store.base.integrity import IntegrityWatch
+
+        return IntegrityWatch(self.integrity, embedded=self.database.dialect == "sqlite")
+
+    @cached_property
     def export(self) -> ExportEvidence:
         from governance.services.export import ExportEvidence
         from governance.store.evidence import Records
@@ -427,9 +448,11 @@ class Application:
     @cached_property
     def recorder(self) -> Recorder:
         from governance.services.record import Recorder
+        from governance.store.base import patience
         from governance.store.record import CallWriter
 
-        return Recorder(CallWriter(self.database, self.key_ring, self.jobs, self.clock))
+        patient = SENDER_SECONDS if self.answers else patience.LONGEST_SECONDS
+        return Recorder(CallWriter(self.database, self.key_ring, self.jobs, self.clock, patient_seconds=patient))
 
     @property
     def policy_files(self) -> PolicySet:
@@ -513,6 +536,14 @@ class Application:
 
         return LocalIntake(lambda: self.recorder)
 
+    @cached_property
+    def recording(self) -> Recording:
+        """Whether calls are recorded now."""
+        from governance.intake.recording import Recording
+        from governance.store.base.probe import try_write
+
+        return Recording(lambda: self.intake, lambda: try_write(self.database))
+
     def close(self) -> None:
         """Commits what waits, then lets go of the database."""
         if "recorder" in self.__dict__:
@@ -521,6 +552,8 @@ class Application:
             self.sealer.stop()
         if "checkpointer" in self.__dict__:
             self.checkpointer.stop()
+        if "integrity_watch" in self.__dict__:
+            self.integrity_watch.stop()
         if "in_force" in self.__dict__:
             self.in_force.close()
         if "engine" in self.__dict__:

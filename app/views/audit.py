@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from datetime import datetime, time, timedelta
-from pathlib import Path
 from typing import Any, cast
 
 import streamlit as st
@@ -13,6 +11,7 @@ from app import session, trail, words
 from app.components import ui
 from app.components.marked import pairs
 from app.components.rows import Column, choose, quiet
+from app.downloads import packages
 from governance.audit.verify import Outcome
 from governance.domain.events import EventKind
 from governance.domain.people import Permission
@@ -275,32 +274,26 @@ with right:
                 system=place,
                 case=int(case_number) if case_number.strip() else None,
             )
-            with st.spinner("Collecting entries and proofs …"), tempfile.TemporaryDirectory() as folder:
-                target = Path(folder) / "evidence.zip"
-                made = session.attempt(lambda: session.application().export.to_file(session.begin(), wanted, target))
+            with st.spinner("Collecting entries and proofs …"):
+                made = session.attempt(lambda: packages.make(session.application(), session.begin(), wanted))
                 if made is not None:
-                    st.session_state["package"] = (
-                        made.events,
-                        target.read_bytes(),
-                        now.strftime("%Y-%m-%d-%H%M"),
-                        f"today {now:%H:%M}",
-                    )
+                    st.session_state["package"] = made.token
             st.rerun()
-        if package := st.session_state.get("package"):
-            events, body, stamp, made_at = package
-            pairs(
-                {"Entries": f"{events:,} with proofs", "Size": words.size(len(body)), "Made": made_at},
-                key="package-facts",
-            )
-            st.download_button(
-                "Download the package",
-                body,
-                file_name=f"evidence-{stamp}.zip",
-                mime="application/zip",
-                icon=":material/download:",
-                width="stretch",
-                on_click="ignore",
-            )
+        if token := st.session_state.get("package"):
+            package = packages.waiting(token, me.id)
+            if package is None:
+                st.caption("The package was downloaded, or is over. Make it again if you need it.")
+            else:
+                pairs(
+                    {
+                        "Entries": f"{package.events:,} with proofs",
+                        "Size": words.size(package.size),
+                        "Made": words.moment(session.local(package.made_at), now),
+                    },
+                    key="package-facts",
+                )
+                ui.download("Download the package", package.address)
+                st.caption("It can be downloaded once, within 15 minutes, by you.")
         st.caption("The auditor checks it offline with the verifier inside. Making it is itself an entry.")
     with ui.panel("Who revealed original text", "7 days"):
         revealed = session.read(health.revealers, week_ago)

@@ -20,7 +20,9 @@ from governance.api import checks, problems, reading, receiver, reports
 from governance.api.body import Bodies
 from governance.api.metrics import Metrics
 from governance.api.validation import Invalid, describe
+from governance.bootstrap import SENDER_SECONDS
 from governance.errors import GovernanceError
+from governance.store.base import patience
 
 if TYPE_CHECKING:
     from governance.bootstrap import Application
@@ -109,7 +111,8 @@ class Envelope:
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                await self._app(scope, receive, enveloped)
+                with patience.at_most(SENDER_SECONDS):  # threads that work for this request take it with them
+                    await self._app(scope, receive, enveloped)
             except ClientDisconnect:
                 status = status or 499
             except Exception as error:

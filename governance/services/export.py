@@ -6,11 +6,13 @@ A package is made from one checkpoint that is newer than the export's own event,
 from __future__ import annotations
 
 import base64
+import errno
 import os
+import secrets
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -110,29 +112,23 @@ class ExportEvidence:
         kept: str = "",
         advance: Advance = lambda _: None,
     ) -> Exported:
-        """Writes a package to `target`: beside it first, then renamed, so that there is a whole file or none.
+        """Writes a package to `target`: a file without a name first, then given its name, so that there is a whole
+        file or none. Where the file system knows no such files, it has a name of its own meanwhile.
 
         Raises `BadInput` when it cannot be written, before anything is logged where that can be known, and `Refused`.
         """
         self._permit(actor, chosen)
+        folder = target.absolute().parent
         try:
-            handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.absolute().parent)
-        except OSError as error:
-            raise _unwritable(target, error) from None
-        part = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                done = self.to_stream(actor, chosen, file, kept=kept, advance=advance)
+            with _begun(folder, target.name) as (file, part):
+                done = self.to_stream(actor, chosen, file, kept=kept, advance=advance, folder=folder)
                 file.flush()
                 os.fsync(file.fileno())
-            if target.is_dir():
-                raise BadInput(f"{target} is a folder.", advice="Name a file.")
-            part.replace(target)
+                if target.is_dir():
+                    raise BadInput(f"{target} is a folder.", advice="Name a file.")
+                _name(file, part or folder / f".{target.name}.{secrets.token_hex(4)}", target)
         except OSError as error:
             raise _unwritable(target, error) from None
-        finally:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
         return Exported(
             events=done.events,
             records=done.records,
@@ -150,9 +146,13 @@ class ExportEvidence:
         *,
         kept: str = "",
         advance: Advance = lambda _: None,
+        folder: Path | None = None,
     ) -> Exported:
-        """Writes a package to a binary file or stream. `kept` is a checkpoint that the auditor has: the package then
-        proves that the log continues it. Raises `Refused`, `BadInput`, `TooLarge`."""
+        """Writes a package to a binary file or stream, by way of files without a name in `folder`.
+
+        `kept` is a checkpoint that the auditor has: the package then proves that the log continues it. Raises
+        `Refused`, `BadInput`, `TooLarge`.
+        """
         self._permit(actor, chosen)
         verifier = self._reader.signer.verifier
         old = Checkpoint.open(kept, verifier) if kept else None
@@ -164,7 +164,7 @@ class ExportEvidence:
                 )
             )
         self._reader.settle()
-        with self._reader.snapshot() as snapshot, PackageWriter(self._reader.signer) as package:
+        with self._reader.snapshot() as snapshot, PackageWriter(self._reader.signer, folder) as package:
             head = snapshot.head
             assert head is not None, "the export's own event is in the log"
             checkpoint = Checkpoint.open(head.checkpoint, verifier)
@@ -362,6 +362,42 @@ def _continuity(snapshot: AuditSnapshot, old: Checkpoint | None, new: Checkpoint
         "root": base64.b64encode(old.root).decode(),
         "proof": [base64.b64encode(one).decode() for one in proof],
     }
+
+
+@contextmanager
+def _begun(folder: Path, name: str) -> Iterator[tuple[BinaryIO, Path | None]]:
+    """A new file of mode 0600, and its name where it has to have one; such a one is removed at the end."""
+    part: Path | None = None
+    try:
+        handle = os.open(folder, os.O_RDWR | os.O_CLOEXEC | os.O_TMPFILE, 0o600)
+    except (OSError, AttributeError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOENT, errno.EACCES, errno.EROFS, errno.ENOTDIR):
+            raise
+        handle, path = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
+        part = Path(path)
+    try:
+        with os.fdopen(handle, "w+b") as file:
+            yield file, part
+    finally:
+        if part is not None:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+
+
+def _name(file: BinaryIO, part: Path, target: Path) -> None:
+    """Gives a file that `_begun` made its name, in place of an older one."""
+    if not part.exists():
+        folder = os.open(part.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:  # with a folder's descriptor Python follows the link to the file, without one it would link the link
+            os.link(f"/proc/self/fd/{file.fileno()}", part.name, dst_dir_fd=folder)
+        finally:
+            os.close(folder)
+    try:
+        part.replace(target)
+    except OSError:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
 
 
 def _unwritable(target: Path, error: OSError) -> BadInput:

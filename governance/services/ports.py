@@ -397,7 +397,8 @@ class Transaction(Protocol):
 
 
 class Database(Protocol):
-    def write(self) -> AbstractContextManager[Transaction]: ...
+    def write(self, *, wait: float | None = None) -> AbstractContextManager[Transaction]:
+        """A unit of work; `wait` bounds the seconds that it waits for others. Raises `Overloaded`."""
 
     def look(self) -> AbstractContextManager[Transaction]:
         """The repositories over a snapshot, for reading."""

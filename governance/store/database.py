@@ -10,7 +10,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +24,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from governance.domain.events import Event
 from governance.errors import Misconfigured, Overloaded
 from governance.store.backtests import SqlBacktests
+from governance.store.base import patience
 from governance.store.cases import SqlCases
 from governance.store.ids import IdAllocator
 from governance.store.people import SqlKeys, SqlPeople, SqlSessions
@@ -140,8 +141,15 @@ class Database:
             yield Transaction(connection, self.ids)
 
     @contextmanager
-    def write(self) -> Iterator[Transaction]:
-        """Commits once at the end; an exception undoes everything, the audit events included."""
+    def write(self, *, wait: float | None = None) -> Iterator[Transaction]:
+        """Commits once at the end; an exception undoes everything, the audit events included.
+
+        `wait` is how many seconds it may wait for others, None for the caller's own patience. Raises `Overloaded`.
+        """
+        with nullcontext() if wait is None else patience.at_most(wait):
+            yield from self._write()
+
+    def _write(self) -> Iterator[Transaction]:
         self.ids.prepare()
         with self.engine.connect() as connection:
             begin(connection)
@@ -164,6 +172,8 @@ def begin(connection: sa.Connection) -> None:
     """Starts a write transaction. On SQLite at once (IMMEDIATE): a read that turns into a write could only fail."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+    elif patience.limited():
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(patience.left() * 1_000)}")
 
 
 def connect(url: str) -> sa.Engine:
@@ -198,6 +208,8 @@ class _Pool(sa.pool.QueuePool):
 # SQLSTATE classes and codes for what passes: connection exceptions, insufficient resources, operator intervention
 # (a server that stops or starts); a primary that has just become a standby.
 _PASSING = ("08", "53", "57P", "25006")
+_FULL_POSTGRESQL = "53100"
+_LOCKED_POSTGRESQL = "55P03"  # lock_timeout
 
 
 def _postgresql(url: sa.URL) -> sa.Engine:
@@ -217,6 +229,10 @@ def _postgresql(url: sa.URL) -> sa.Engine:
         if context.is_pre_ping or context.sqlalchemy_exception is None:
             return None
         state = getattr(context.original_exception, "sqlstate", None) or ""
+        if state == _FULL_POSTGRESQL:
+            return full()
+        if state == _LOCKED_POSTGRESQL:
+            return locked()
         unconnected = context.connection is None and not state
         return unavailable() if context.is_disconnect or unconnected or state.startswith(_PASSING) else None
 
@@ -228,8 +244,17 @@ def unavailable() -> Overloaded:
     return Overloaded("The database does not answer.", advice="Try again in a moment.", retry_after=5)
 
 
-# https://sqlite.org/rescode.html: SQLITE_BUSY, SQLITE_NOMEM, SQLITE_IOERR
-_PASSING_SQLITE = {5, 7, 10}
+def locked() -> Overloaded:
+    return Overloaded("The database is locked by another process.", advice="Try again in a moment.", retry_after=2)
+
+
+def full() -> Overloaded:
+    return Overloaded("The disk is full.", advice="Make room where the database lies.", retry_after=30)
+
+
+# https://sqlite.org/rescode.html: SQLITE_NOMEM, SQLITE_IOERR
+_PASSING_SQLITE = {7, 10}
+_LOCKED_SQLITE = {5, 6}  # SQLITE_BUSY, SQLITE_LOCKED
 _FULL_SQLITE = 13
 _DAMAGED_SQLITE = {11, 26}  # SQLITE_CORRUPT, SQLITE_NOTADB
 
@@ -245,13 +270,15 @@ def _sqlite(url: sa.URL) -> sa.Engine:
             f"The data directory {folder} does not exist.", advice="Create it, or set GOVERNANCE_DATA_DIR."
         )
     _private(Path(url.database))
+    wait_by_default = int(patience.LONGEST_SECONDS * 1_000)
     # isolation_level=None: the driver begins no transaction of its own, `begin` says which.
     engine = sa.create_engine(
         url,
         poolclass=_Pool,
         pool_size=10,
         max_overflow=40,
-        connect_args={"timeout": 30, "isolation_level": None, "check_same_thread": False},
+        pool_timeout=4,
+        connect_args={"timeout": patience.LONGEST_SECONDS, "isolation_level": None, "check_same_thread": False},
     )
 
     @sa.event.listens_for(engine, "connect")
@@ -268,6 +295,13 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         ):
             connection.execute(f"PRAGMA {pragma}").close()
 
+    @sa.event.listens_for(engine, "checkout")
+    def _limit(connection: sqlite3.Connection, record: Any, _proxy: Any) -> None:
+        wait = int(patience.left() * 1_000)
+        if record.info.get("wait", wait_by_default) != wait:
+            connection.execute(f"PRAGMA busy_timeout={wait}").close()
+            record.info["wait"] = wait
+
     @sa.event.listens_for(engine, "handle_error")
     def _say(context: ExceptionContext) -> Overloaded | Misconfigured | None:
         code = getattr(context.original_exception, "sqlite_errorcode", 0) & 0xFF
@@ -276,7 +310,9 @@ def _sqlite(url: sa.URL) -> sa.Engine:
                 "The database file is damaged, or is no database.", advice="Restore a backup (docs/operations.md)."
             )
         if code == _FULL_SQLITE:
-            return Overloaded("The disk is full.", advice="Make room where the database lies.", retry_after=30)
+            return full()
+        if code in _LOCKED_SQLITE:
+            return locked()
         return unavailable() if code in _PASSING_SQLITE else None
 
     return engine

@@ -10,7 +10,9 @@ import threading
 import sqlalchemy as sa
 from sqlalchemy.sql.dml import ReturningUpdate
 
+from governance.errors import Overloaded
 from governance.store import tables as t
+from governance.store.base import patience
 
 BLOCK = 20_000
 SPARE = 200
@@ -53,7 +55,9 @@ class IdAllocator:
             return first
 
     def _fill(self, count: int) -> None:
-        with self._refill:
+        if not self._refill.acquire(timeout=patience.left()):
+            raise Overloaded("The database is locked by another process.", advice="Try again.", retry_after=2)
+        try:
             if self._next + count <= self._end:
                 return
             size = max(BLOCK, count)
@@ -61,6 +65,8 @@ class IdAllocator:
                 first = int(connection.execute(_bump(size)).scalar_one()) - size
             with self._lock:
                 self._next, self._end = first, first + size
+        finally:
+            self._refill.release()
 
 
 def _bump(size: int) -> ReturningUpdate[int]:

@@ -21,10 +21,12 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from governance.domain.calls import Call, CallKind, ContentEvent, EndUser, Message, ToolCall, Usage
 from governance.domain.content import PartKind
 from governance.domain.events import Event, EventKind
+from governance.errors import Overloaded
 from governance.privacy.keys import ContentKey, KeyRing
 from governance.services.record import Recordable
 from governance.store import bulk, parts
 from governance.store import tables as t
+from governance.store.base import patience
 from governance.store.database import Database, Transaction
 from governance.store.jobs import JobQueue
 from governance.store.prepared import Piece, PreparedCall, pieces_of, prepare, whole
@@ -32,6 +34,7 @@ from governance.store.times import micros
 
 _CONVERSATIONS = 5_000
 _ATTEMPTS = 5
+_IMPATIENT_SECONDS = 0.25
 
 
 @dataclass(kw_only=True, slots=True)
@@ -105,7 +108,16 @@ class _Ready:
 class CallWriter:
     """Not thread-safe: one writer a process. `write` takes several batches and commits them together."""
 
-    def __init__(self, database: Database, keyring: KeyRing, jobs: JobQueue, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keyring: KeyRing,
+        jobs: JobQueue,
+        clock: Callable[[], datetime],
+        *,
+        patient_seconds: float = patience.LONGEST_SECONDS,
+    ) -> None:
+        """`patient_seconds` is how long a group may wait for others that hold the database."""
         self._database = database
         self._keyring = keyring
         self._jobs = jobs
@@ -114,6 +126,7 @@ class CallWriter:
         self._releases: dict[tuple[int, str], int] = {}
         self._conversations: OrderedDict[tuple[int, str], _Conversation] = OrderedDict()
         self._ids: Iterator[int] = iter(())
+        self._patient = self._patience = patient_seconds
 
     def forget(self) -> None:
         """Drops the caches: after a rollback, or when content was erased."""
@@ -124,6 +137,17 @@ class CallWriter:
     def write(self, batches: Sequence[Recordable]) -> list[Receipt]:
         """Commits all batches, or raises and commits none. A resend changes nothing and is counted as repeated."""
         ready = [_Ready(batch) for batch in batches]
+        try:
+            with patience.at_most(self._patience):
+                receipts = self._attempt(ready)
+        except Overloaded:
+            # What comes next need not wait as long to learn the same.
+            self._patience = min(self._patient, _IMPATIENT_SECONDS)
+            raise
+        self._patience = self._patient
+        return receipts
+
+    def _attempt(self, ready: Sequence[_Ready]) -> list[Receipt]:
         for attempt in range(_ATTEMPTS):
             try:
                 return self._write(ready, careful=attempt > 0)

@@ -12,12 +12,14 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import psutil
 import pytest
 
+from governance.cli import main
 from governance.store import migrate
 from governance.store.base import backup
 from governance.store.base.in_use import unfinished
@@ -201,19 +203,30 @@ def _dump(file: Path) -> None:
         (Path.unlink, 2, "There is no file"),
     ],
 )
-def test_a_backup_that_is_no_use_changes_nothing(here: Serving, spoil: object, code: int, words: str) -> None:
+def test_a_backup_that_is_no_use_changes_nothing(
+    here: Serving,
+    spoil: Callable[[Path], object],
+    code: int,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("GOVERNANCE_DATA_DIR", str(here.folder))
     file = here.folder / "copy.db"
-    spoil(file)  # type: ignore[operator]
-    before = {one.name: one.read_bytes() for one in here.folder.glob("governance.db*") if one.suffix != ".lock"}
-    answer = restored(here, file)
-    assert (answer.returncode, answer.stdout) == (code, ""), answer.stderr
-    assert words in answer.stderr
-    assert answer.stderr.count("\n") == 1
-    after = {one.name: one.read_bytes() for one in here.folder.glob("governance.db*") if one.suffix != ".lock"}
-    assert {name: content for name, content in after.items() if not name.endswith("-shm")} == {
-        name: content for name, content in before.items() if not name.endswith("-shm")
-    }
-    assert not list(here.folder.glob("replaced-*"))
+    spoil(file)
+    before = whole(here.folder)
+    with pytest.raises(SystemExit) as left:
+        main(["db", "restore", str(file), "--yes"])
+    said = capsys.readouterr()
+    assert (left.value.code, said.out) == (code, ""), said.err
+    assert words in said.err
+    assert said.err.count("\n") == 1
+    assert whole(here.folder) == before
+
+
+def whole(folder: Path) -> dict[str, bytes]:
+    """What of a data directory must stay as it was."""
+    return {one.name: one.read_bytes() for one in folder.iterdir() if one.suffix != ".lock" and "-shm" not in one.name}
 
 
 def test_a_backup_of_another_installation_is_refused(here: Serving, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from governance.errors import BadInput
 from governance.store.base.in_use import give_to_owner, unfinished
+from governance.store.base.integrity import note_of
 from governance.store.times import moment
 
 SIDE_FILES = ("-wal", "-shm", "-journal")
@@ -272,6 +273,7 @@ def exchange(copied: Path, database: Path) -> Path | None:
             one.rename(aside / one.name)
         sync(aside)
     give_to_owner(copied)
+    note_of(database).unlink(missing_ok=True)  # it speaks of the old one
     copied.rename(database)
     give_to_owner(database)
     sync(database.parent)

@@ -140,7 +140,74 @@ def workers(connection: sa.Connection) -> list[Worker]:
     ]
 
 
-def waiting(connection: sa.Connection, most: int = 10_000) -> int:
+MOST_WAITING = 100_000
+_OLDEST_OF = 1_000
+_RECENT_EVENTS = 5_000
+_MINUTE = 60_000_000
+
+
+def waiting(connection: sa.Connection, most: int = MOST_WAITING) -> int:
     """How many calls are recorded and not checked yet; counts no further than `most`."""
     pending = sa.select(t.call.c.id).where(sa.text("status = 'recorded'")).limit(most).subquery()
     return int(connection.execute(sa.select(sa.func.count()).select_from(pending)).scalar_one())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Backlog:
+    """How far checking is behind. `waiting` counts calls, no further than `MOST_WAITING`; `oldest_seconds` is since
+    when the oldest of them waits; `rate` is how many calls a second were checked lately."""
+
+    waiting: int = 0
+    oldest_seconds: float = 0.0
+    rate: float = 0.0
+
+    @property
+    def words(self) -> str:
+        """'more than 100,000 calls wait, the oldest for 12 min; 310 a second are checked'."""
+        if not self.waiting:
+            return "no call waits"
+        if self.waiting == 1:
+            count = "1 call waits"
+        else:
+            more = "more than " if self.waiting >= MOST_WAITING else ""
+            count = f"{more}{self.waiting:,} calls wait"
+        seconds = int(self.oldest_seconds)
+        age = f"{seconds} s" if seconds < 120 else f"{seconds // 60} min" if seconds < 7_200 else f"{seconds // 3600} h"
+        rate = f"{self.rate:,.0f}" if self.rate >= 10 or not self.rate else f"{self.rate:.1f}"
+        return f"{count}, the oldest for {age}; {rate} a second are checked"
+
+
+def backlog(connection: sa.Connection, now: datetime) -> Backlog:
+    """Reads a bounded part of the index of waiting calls, and of the newest events."""
+    count = waiting(connection)
+    at = micros(now)
+    if not count:
+        return Backlog()
+    # Ids come in blocks, one a process: the oldest is among the lowest ids, not always the lowest.
+    first = (
+        sa.select(t.call.c.received_at)
+        .where(sa.text("status = 'recorded'"))
+        .order_by(t.call.c.id)
+        .limit(_OLDEST_OF)
+        .subquery()
+    )
+    oldest = connection.execute(sa.select(sa.func.min(first.c.received_at))).scalar()
+    return Backlog(
+        waiting=count,
+        oldest_seconds=max(0.0, (at - (at if oldest is None else oldest)) / 1e6),
+        rate=_check_rate(connection, at),
+    )
+
+
+def _check_rate(connection: sa.Connection, now: int) -> float:
+    """Decisions a second, over the last minute or, of a busier one, its newest events."""
+    e = t.audit_event.c
+    recent = sa.select(e.at, e.kind).order_by(e.at.desc()).limit(_RECENT_EVENTS).subquery()
+    made = sa.func.sum(sa.case((recent.c.kind == EventKind.DECISION_MADE.value, 1), else_=0))
+    row = connection.execute(
+        sa.select(made.label("made"), sa.func.min(recent.c.at).label("since"), sa.func.count().label("events")).where(
+            recent.c.at >= now - _MINUTE
+        )
+    ).one()
+    seconds = 60.0 if row.events < _RECENT_EVENTS else max(0.001, (now - row.since) / 1e6)
+    return float(row.made or 0) / seconds
