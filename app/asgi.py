@@ -22,7 +22,7 @@ from streamlit import config as streamlit_config
 from streamlit import file_util
 
 from app import identity
-from app.downloads import evidence_route
+from app.evidence.downloads import evidence_route
 from app.gate import ServiceGate
 from governance import bootstrap
 from governance.api import create_api

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import session, words
 from app.components import failure, ui
+from app.shell import session, words
 from governance.domain.people import Permission
 
 ICON = str(Path(__file__).parent / "static" / "icon.svg")

@@ -15,11 +15,11 @@ from benchmarks.recorded import LASTS, fill
 from benchmarks.table import Row, Table
 from governance import bootstrap
 from governance.bootstrap import Application
+from governance.bootstrap.settings import Settings
 from governance.domain.decisions import PolicyScope
 from governance.domain.people import operator
 from governance.policy.policy import Policy, PolicySet
-from governance.services.replay import Span
-from governance.settings import Settings
+from governance.services.policies.backtest.replay import Span
 
 CALLS = 1_000_000
 GOAL_SECONDS = 30.0

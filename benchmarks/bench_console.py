@@ -25,12 +25,13 @@ from benchmarks.server import _free_port as free_port
 from benchmarks.table import Row, Table
 from governance import bootstrap
 from governance.bootstrap import Application
+from governance.bootstrap.settings import Settings
 from governance.domain.people import Role, RoleBinding, operator
 from governance.policy.load import load
-from governance.settings import Settings
-from governance.store import bulk, figures
-from governance.store import tables as t
-from governance.store.queries import micros
+from governance.store.base import bulk
+from governance.store.base import tables as t
+from governance.store.base.times import micros
+from governance.store.calls import figures
 
 CALLS = 1_000_000
 CASES = 400

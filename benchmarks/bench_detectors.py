@@ -9,8 +9,8 @@ import time
 
 from benchmarks.bench_check import text
 from benchmarks.table import Row, Table
-from governance.detectors.packs import load_pack, pack_names
 from governance.detectors.patterns import PatternDetector
+from governance.detectors.patterns.packs import load_pack, pack_names
 from governance.domain.content import Content, ContentKind
 
 GOAL_MS = 0.15

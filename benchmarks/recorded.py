@@ -11,9 +11,10 @@ from governance.domain.calls import Call, CallKind, EndUser, Message
 from governance.domain.content import PartKind, parts_of
 from governance.domain.findings import Finding
 from governance.engine.decide import Engine
-from governance.store import bulk, facts
-from governance.store import tables as t
-from governance.store.queries import micros
+from governance.store.base import bulk
+from governance.store.base import tables as t
+from governance.store.base.times import micros
+from governance.store.calls import facts
 
 LASTS = timedelta(days=14)
 _BATCH = 20_000

@@ -1,10 +1,10 @@
-"""Alembic's entry: runs the migrations on the connection that `governance.store.migrate` hands over."""
+"""Alembic's entry: runs the migrations on the connection that `governance.store.base.migrate` hands over."""
 
 from __future__ import annotations
 
 from alembic import context
 
-from governance.store.tables import metadata
+from governance.store.base.tables import metadata
 
 connection = context.config.attributes["connection"]
 _OTHERS = ("search_text", "procrastinate")  # made by SQL of their own

@@ -16,9 +16,10 @@ import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from governance.audit.note import Signer
-from governance.store import migrate
-from governance.store.audit_log import SqlAuditLog
-from governance.store.database import Database, connect
+from governance.store.base import migrate
+from governance.store.base.database import connect
+from governance.store.evidence.audit_log import SqlAuditLog
+from governance.store.transaction import Database
 
 # Nothing timed decides a test: a busy machine is no mistake of the code.
 hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])

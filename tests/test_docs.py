@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from governance.bootstrap.settings import Settings
 from governance.cli import COMMANDS
 from governance.domain.events import EventKind
 from governance.domain.people import Role, Scope
-from governance.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

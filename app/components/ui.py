@@ -14,7 +14,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app import words
+from app.shell import words
 
 SEVERITY = {
     4: ("Critical", "red", "keyboard_double_arrow_up"),

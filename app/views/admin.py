@@ -7,11 +7,13 @@ from datetime import timedelta
 
 import streamlit as st
 
-from app import posture, session, words
 from app.components import ui
+from app.shell import session, words
 from governance.domain.people import Permission, Role, RoleBinding, Scope
 from governance.errors import GovernanceError
-from governance.store.queries import health, people
+from governance.store.calls import health
+from governance.store.people import queries as people
+from governance.systems import posture
 
 session.need(Permission.MANAGE_ACCESS)
 me, now = session.actor(), session.now()

@@ -7,18 +7,22 @@ from typing import Any, cast
 
 import streamlit as st
 
-from app import session, trail, words
 from app.components import ui
 from app.components.marked import pairs
 from app.components.rows import Column, choose, quiet
-from app.downloads import packages
+from app.evidence import trail
+from app.evidence.downloads import packages
+from app.shell import session, words
 from governance.audit.verify import Outcome
 from governance.domain.events import EventKind
 from governance.domain.people import Permission
 from governance.errors import GovernanceError
-from governance.services.export import EvidenceFilter
-from governance.store.queries import audit, cases, health, people
-from governance.store.queries.audit import EventFilter
+from governance.services.evidence.export import EvidenceFilter
+from governance.store.evidence import health
+from governance.store.evidence import queries as audit
+from governance.store.evidence.queries import EventFilter
+from governance.store.people import queries as people
+from governance.store.review import queries as cases
 
 PAGE = 50
 INTACT = "Nothing was altered, removed, reordered or added later"

@@ -6,13 +6,15 @@ from typing import Any
 
 import streamlit as st
 
-from app import evidence, explained, session, steps, words
+from app.calls import explained, steps
+from app.calls import transcript as evidence
 from app.components import ui
 from app.components.marked import pairs, transcript
+from app.shell import session, words
 from governance.domain.calls import CallKind, CallStatus
 from governance.domain.people import Permission
-from governance.store.queries import calls
-from governance.store.queries.calls import CallView
+from governance.store.calls import queries as calls
+from governance.store.calls.queries import CallView
 
 session.need(Permission.READ_CALLS)
 now = session.now()

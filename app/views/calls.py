@@ -6,13 +6,14 @@ from datetime import datetime, time, timedelta
 
 import streamlit as st
 
-from app import figures, session, words
 from app.components import ui
 from app.components.rows import Column, choose, quiet
+from app.overview import figures
+from app.shell import session, words
 from governance.domain.calls import CallKind, CallStatus
 from governance.domain.people import Permission
-from governance.store.queries import calls
-from governance.store.queries.calls import CallFilter
+from governance.store.calls import queries as calls
+from governance.store.calls.queries import CallFilter
 
 PAGE = 30
 PERIODS = {"Any time": None, "Today": 0, "7 days": 7, "30 days": 30, "Days …": None}

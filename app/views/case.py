@@ -7,17 +7,25 @@ from typing import Any
 
 import streamlit as st
 
-from app import acts, evidence, explained, figures, session, steps, trail, words
+from app.calls import explained, steps
+from app.calls import transcript as evidence
 from app.components import ui
 from app.components.marked import pairs, transcript
+from app.evidence import trail
+from app.overview import figures
+from app.review import acts
+from app.shell import session, words
 from governance.domain.content import PartKind, parts_of
 from governance.domain.people import Permission
 from governance.domain.review import CaseKind, CaseState, ReasonCode, VerdictOutcome
 from governance.errors import GovernanceError
 from governance.review import reasons
-from governance.store.queries import audit, calls, cases, people
-from governance.store.queries.audit import EventFilter
-from governance.store.queries.cases import CaseRow
+from governance.store.calls import queries as calls
+from governance.store.evidence import queries as audit
+from governance.store.evidence.queries import EventFilter
+from governance.store.people import queries as people
+from governance.store.review import queries as cases
+from governance.store.review.queries import CaseRow
 
 session.need(Permission.READ_CASES)
 me, now = session.actor(), session.now()

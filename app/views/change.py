@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import backtests, policies, rollouts, session, words
 from app.components import ui
 from app.components.marked import source
+from app.policies import backtests, rollouts
+from app.policies import files as policy_files
+from app.policies import sets as policy_sets
+from app.policies import spelled as policy_text
+from app.policies import tests as policy_tests
+from app.shell import session, words
 from governance.domain.people import Permission
-from governance.domain.rollout import UNDER_WAY, Rollout, RolloutOrigin, RolloutState
+from governance.domain.policies import UNDER_WAY, Rollout, RolloutOrigin, RolloutState
 from governance.policy.difference import Difference
 from governance.policy.policy import PolicySet
-from governance.store.queries import policies as queries
+from governance.store.policies import queries
 
 MOST = 12
 # A longer difference is folded; it can be read whole.
@@ -21,21 +26,21 @@ session.need(Permission.READ_CASES)
 now = session.now()
 visible = session.visible(Permission.READ_CASES)
 asked = st.query_params.get("id", "")
-files = policies.files()
+files = policy_files.files()
 rollout: Rollout | None = None
 before: PolicySet | None = None
 after: PolicySet | None = None
 difference: Difference | None = None
 if asked == "files":
-    standing = policies.in_force()
+    standing = policy_sets.in_force()
     before, after = (standing[1] if standing else None), files.set
-    difference = policies.drift(before, files)
+    difference = policy_sets.drift(before, files)
 elif asked.isdecimal() and len(asked) < 10:
-    rollout = policies.find(int(asked))
+    rollout = policy_sets.find(int(asked))
     if rollout is not None:
-        before = policies.readable(rollout.against) if rollout.against else None
-        after = policies.readable(rollout.digest)
-        difference = policies.changes(rollout.against, rollout.digest)
+        before = policy_sets.readable(rollout.against) if rollout.against else None
+        after = policy_sets.readable(rollout.digest)
+        difference = policy_sets.changes(rollout.against, rollout.digest)
 
 if rollout is None and (asked != "files" or after is None or before is None or difference is None):
     with ui.header("There is no such change" if asked != "files" else "The policy files cannot be compared"):
@@ -57,7 +62,7 @@ def at(state: RolloutState) -> str:
     moment = rollout.when(state)
     if moment is None:
         return ""
-    who = policies.by(rollout, state)
+    who = policy_sets.by(rollout, state)
     return f"{words.moment(session.local(moment), now)}" + (f" by {words.name(who, 40)}" if who else "")
 
 
@@ -159,7 +164,7 @@ if rollout is not None:
                 st.caption(f"{words.name(step.by_name, 60)}, {words.moment(session.local(step.at), now)}:")
                 st.text(step.note)
         if rollout.state in (RolloutState.REJECTED, RolloutState.RETIRED):
-            st.caption(f"{policies.state_words(rollout)} {at(rollout.state)}.")
+            st.caption(f"{policy_sets.state_words(rollout)} {at(rollout.state)}.")
         if reason := rollout.gate.get("despite"):
             st.markdown(":orange[:material/info:] **It costs more than was agreed.** The proposer's reason:")
             st.text(str(reason))
@@ -175,7 +180,7 @@ with left, ui.panel("What changes", difference.words if difference is not None a
             else "Change a policy file where the files are kept, and its difference appears here to be proposed."
         )
     else:
-        names = policies.touched(difference)
+        names = policy_sets.touched(difference)
         most = MOST if before is not None else len(names)
         for name in names[:most]:
             old, new = before.get(name) if before else None, after.get(name) if after else None
@@ -188,7 +193,7 @@ with left, ui.panel("What changes", difference.words if difference is not None a
             if before is None:
                 # The first set: all of it is new, and each policy has its page.
                 continue
-            lines = policies.differing(old, new)
+            lines = policy_text.differing(old, new)
             if len(lines) > LONG:
                 with st.expander(f"All {words.count(len(lines), 'line')}"):
                     source(lines, key=f"diff-{asked}-{name}")
@@ -199,9 +204,9 @@ with left, ui.panel("What changes", difference.words if difference is not None a
             st.caption(f"The first {most} are shown; {words.count(rest, 'further policy', 'further policies')} differ.")
         for one in difference.files if before is not None else ():
             st.markdown(f"**Data access: {words.name(one.path, 80)}**")
-            source(policies.differing_text(str(one.was or ""), str(one.now or "")), key=f"file-{asked}-{one.path}")
+            source(policy_text.differing_text(str(one.was or ""), str(one.now or "")), key=f"file-{asked}-{one.path}")
 with right:
-    results = policies.trials_of(after) if after is not None else []
+    results = policy_tests.trials_of(after) if after is not None else []
     failed = [trial for trial in results if not trial.passed]
     with ui.panel("Tests", f"{len(results) - len(failed)} of {len(results)} pass" if results else ""):
         if not results:

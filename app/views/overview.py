@@ -10,10 +10,12 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app import figures, posture, session, words
 from app.components import ui
+from app.overview import deviations, figures
+from app.shell import session, words
 from governance.domain.people import Permission
 from governance.domain.review import CaseKind
+from governance.systems import posture
 
 session.need(Permission.READ_CALLS)
 now = session.now()
@@ -65,7 +67,7 @@ labels = {words.name(name): name for name in shown.values()}
 asked = st.query_params.get("system", "")
 chosen = asked if asked in labels.values() else ""
 with ui.header(
-    posture.title(state.deviations),
+    deviations.title(state.deviations),
     f"{now:%A %-d %B %Y, %H:%M} · figures are less than a minute old",
 ):
     if len(shown) > 1:

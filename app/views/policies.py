@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import policies, rollouts, session, words
 from app.components import ui
 from app.components.rows import Column, choose, quiet
+from app.policies import files as policy_files
+from app.policies import live as policy_figures
+from app.policies import rollouts
+from app.policies import sets as policy_sets
+from app.policies import tests as policy_tests
+from app.shell import session, words
 from governance.domain.decisions import PolicyStatus
 from governance.domain.people import Permission
-from governance.domain.rollout import UNDER_WAY, Rollout, RolloutState
+from governance.domain.policies import UNDER_WAY, Rollout, RolloutState
 from governance.policy.policy import Policy
 
 session.need(Permission.READ_CASES)
 now = session.now()
 visible = session.visible(Permission.READ_CASES)
-found = policies.files()
-standing = policies.in_force()
+found = policy_files.files()
+standing = policy_sets.in_force()
 current = standing[1] if standing else None
 history = session.application().rollout.history(limit=30)
 waiting = [one for one in history if one.state is RolloutState.PROPOSED]
 under_way = [one for one in history if one.state in UNDER_WAY]
-differs = policies.drift(current, found)
+differs = policy_sets.drift(current, found)
 
 STAGE = {
     PolicyStatus.ENFORCE: "Enforced",
@@ -55,7 +60,7 @@ if standing is None or current is None:
 else:
     shadowed = sum(one.status is PolicyStatus.SHADOW for one in current.policies)
     note = f"{shadowed} more in shadow · " if shadowed else ""
-    note += f"set {standing[0].id}, since {since(standing[0])} · figures of the last {policies.DAYS} days"
+    note += f"set {standing[0].id}, since {since(standing[0])} · figures of the last {policy_figures.DAYS} days"
 with ui.header(title(), note[:1].upper() + note[1:]):
     for one in waiting[:1]:
         ui.onward("change", f"Look at set {one.id}", id=one.id)
@@ -90,26 +95,26 @@ elif found.trouble:
 listed: dict[str, Policy] = {one.id: one for one in (current.policies if current else ())}
 fresh = {one.id for one in (found.set.policies if found.set else ())} - listed.keys()
 listed |= {one.id: one for one in (found.set.policies if found.set else ()) if one.id in fresh}
-live = policies.figures(visible)
+live = policy_figures.figures(visible)
 absent = rollouts.absent()
-results = policies.trials_of(current) if current else []
-changed = dict.fromkeys(policies.touched(differs), "Changed in the files") if differs else {}
+results = policy_tests.trials_of(current) if current else []
+changed = dict.fromkeys(policy_sets.touched(differs), "Changed in the files") if differs else {}
 changed |= dict.fromkeys(differs.removed if differs else (), "Removed in the files")
 for one in under_way:
-    difference = policies.changes(one.against, one.digest)
-    for name in policies.touched(difference) if difference else ():
-        changed[name] = policies.state_words(one)
+    difference = policy_sets.changes(one.against, one.digest)
+    for name in policy_sets.touched(difference) if difference else ():
+        changed[name] = policy_sets.state_words(one)
 
 Row = dict[str, object]
 rows: list[tuple[str, str, bool, Row]] = []
 for policy in listed.values():
     own = live.of(policy)
-    said, odd = policies.attention(
+    said, odd = policy_figures.attention(
         policy,
         own,
         wrong=[one for one in found.of(policy.id) if one.level == "error"],
         failed=sum(not one.passed for one in results if one.policy == policy.id),
-        absent=policies.unavailable(policy, absent),
+        absent=policy_figures.unavailable(policy, absent),
         changed="New in the files" if policy.id in fresh else changed.get(policy.id, ""),
         today=now,
     )
@@ -219,14 +224,14 @@ else:
             tone=lambda value: "orange" if value else "",
         ),
         "Last hit": Column(width=84, tone=quiet),
-        "Each day": Column(width=96, bars=True, help=f"Calls flagged on each of the last {policies.SHOWN} days"),
+        "Each day": Column(width=96, bars=True, help=f"Calls flagged on each of the last {policy_figures.SHOWN} days"),
         "Hours a week": Column(
             label="Hours",
             width=58,
             optional=True,
             right=True,
             help="Reviewer time a week that its cases took",
-            show=lambda hours: policies.hours(hours) if hours else "",
+            show=lambda hours: policy_figures.hours(hours) if hours else "",
         ),
         "Stage": Column(width=84, tone=quiet),
     }

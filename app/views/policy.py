@@ -9,22 +9,29 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app import policies, rollouts, session, suggested, words
 from app.components import ui
 from app.components.marked import Line, pairs, source
+from app.policies import files as policy_files
+from app.policies import live as policy_figures
+from app.policies import rollouts
+from app.policies import sets as policy_sets
+from app.policies import spelled as policy_text
+from app.policies import suggestions as suggested
+from app.policies import tests as policy_tests
+from app.shell import session, words
 from governance.domain.decisions import PolicyStatus
 from governance.domain.people import Permission
-from governance.domain.rollout import UNDER_WAY
+from governance.domain.policies import UNDER_WAY
 from governance.policy.controls import catalogue
 from governance.policy.policy import Policy
-from governance.store.queries import policies as queries
+from governance.store.policies import queries
 
 session.need(Permission.READ_CASES)
 now = session.now()
 visible = session.visible(Permission.READ_CASES)
 asked = st.query_params.get("id", "")[:200]
-files = policies.files()
-standing = policies.in_force()
+files = policy_files.files()
+standing = policy_sets.in_force()
 current = standing[1] if standing else None
 ruling = current.get(asked) if current else None
 written = files.set.get(asked) if files.set else None
@@ -32,10 +39,10 @@ policy_or_none: Policy | None = ruling or written
 file = files.names.get(asked, "")
 if policy_or_none is None and file:
     wrong = files.of(asked)
-    with ui.header("This file is no policy yet", f"{words.name(file, 120)} · {policies.counted(wrong)}"):
+    with ui.header("This file is no policy yet", f"{words.name(file, 120)} · {policy_files.counted(wrong)}"):
         st.page_link("views/policies.py", label="All policies", icon=":material/policy:")
     with st.container(border=True):
-        source(policies.source(file, wrong), key=f"file-{asked}")
+        source(policy_files.source(file, wrong), key=f"file-{asked}")
     st.stop()
 if policy_or_none is None:
     with ui.header("There is no such policy"):
@@ -51,9 +58,9 @@ under_way = [one for one in history if one.state in UNDER_WAY]
 touching = [
     one
     for one in under_way
-    if (what := policies.changes(one.against, one.digest)) is not None and policy.id in policies.touched(what)
+    if (what := policy_sets.changes(one.against, one.digest)) is not None and policy.id in policy_sets.touched(what)
 ]
-live = policies.figures(visible).of(policy)
+live = policy_figures.figures(visible).of(policy)
 absent = rollouts.absent()
 
 STAGE = {
@@ -79,7 +86,7 @@ with ui.header(
         ui.onward("change", f"Set {one.id} changes it", id=one.id)
 session.told()
 
-missing = policies.unavailable(policy, absent)
+missing = policy_figures.unavailable(policy, absent)
 if missing:
     with st.container(border=True, gap="xxsmall"):
         st.markdown(
@@ -98,11 +105,11 @@ with st.grid(6, min_column_width=138, border=True, row_height=112):
     st.metric(
         "Flagged, 7 d",
         f"{live.week:,}",
-        f"{live.flagged:,} in {policies.DAYS} d",
+        f"{live.flagged:,} in {policy_figures.DAYS} d",
         delta_color="off",
         delta_arrow="off",
     )
-    agreed = f"agreed {policies.share(budget.max_alert_rate)}" if budget.max_alert_rate < 1 else "no limit agreed"
+    agreed = f"agreed {policy_figures.share(budget.max_alert_rate)}" if budget.max_alert_rate < 1 else "no limit agreed"
     over = live.calls > 0 and live.rate > budget.max_alert_rate
     st.metric(
         "Share of calls",
@@ -111,7 +118,7 @@ with st.grid(6, min_column_width=138, border=True, row_height=112):
         delta_color="orange" if over else "off",
         delta_arrow="off",
     )
-    below = live.cases >= policies.LEAST_VERDICTS and live.right / live.cases < budget.min_precision
+    below = live.cases >= policy_figures.LEAST_VERDICTS and live.right / live.cases < budget.min_precision
     st.metric(
         "Right when it flags",
         f"{live.right / live.cases:.0%}" if live.cases else "Unknown",
@@ -131,13 +138,13 @@ with st.grid(6, min_column_width=138, border=True, row_height=112):
     st.metric(
         "Last hit",
         hit.removesuffix(" ago").capitalize() or "None",
-        "ago" if hit.endswith(" ago") else f"in {policies.DAYS} days",
+        "ago" if hit.endswith(" ago") else f"in {policy_figures.DAYS} days",
         delta_color="off",
         delta_arrow="off",
     )
     st.metric(
         "Reviewer hours",
-        policies.hours(live.hours_a_week) if live.cases else "None",
+        policy_figures.hours(live.hours_a_week) if live.cases else "None",
         f"a week, {words.count(live.cases, 'case')}",
         delta_color="off",
         delta_arrow="off",
@@ -147,7 +154,7 @@ left, right = ui.split()
 with left:
     views: dict[str, str] = {}
     if file:
-        views["File"] = f"{file} · {policies.counted(wrong)}"
+        views["File"] = f"{file} · {policy_files.counted(wrong)}"
     if ruling is not None:
         views["In force"] = f"set {standing[0].id}" if standing else ""
     differing = ruling is not None and written is not None and ruling.document() != written.document()
@@ -165,19 +172,19 @@ with left:
             ) or next(iter(views))
             st.caption(words.name(views[chosen], 120), width="content")
         if chosen == "File":
-            source(policies.source(file, wrong), key=f"file-{policy.id}")
+            source(policy_files.source(file, wrong), key=f"file-{policy.id}")
         elif chosen == "In force":
-            lines = policies.spelled(ruling).splitlines()
+            lines = policy_text.spelled(ruling).splitlines()
             source([Line(text=text, n=str(number)) for number, text in enumerate(lines, 1)], key=f"force-{policy.id}")
             st.caption("As it was promoted: comments and defaults are left out.")
         else:
-            source(policies.differing(ruling, written), key=f"differs-{policy.id}")
+            source(policy_text.differing(ruling, written), key=f"differs-{policy.id}")
 
     base = files.set if written is not None and files.set is not None else current
     assert base is not None, "the policy is in one of them"
-    results = policies.trials_of(base, policy.id)
+    results = policy_tests.trials_of(base, policy.id)
     good = sum(trial.passed for trial in results)
-    seen = policies.seen_by_tests(base, policy.id)
+    seen = policy_tests.seen_by_tests(base, policy.id)
     said = f"{good} of {len(results)} pass" if results else ""
     if seen is not None:
         said += f" · {seen.seen} of {seen.wanted} outcomes of the condition's parts seen"
@@ -218,7 +225,7 @@ with left:
         suggested.panel(files.set, policy.id, file)
 
     with ui.panel("Versions", "sets in which it changed"):
-        versions = policies.versions(history, policy.id)
+        versions = policy_sets.versions(history, policy.id)
         if not versions:
             st.caption("Each set that changes it appears here once it was in force.")
         else:
@@ -245,7 +252,7 @@ with left:
                 )
                 if picked:
                     version = earlier[picked]
-                    source(policies.differing(version.before, version.policy), key=f"version-{policy.id}-{picked}")
+                    source(policy_text.differing(version.before, version.policy), key=f"version-{policy.id}-{picked}")
 
 
 @st.cache_data(show_spinner=False, max_entries=100)
@@ -282,7 +289,7 @@ with right:
                 f"Calls flagged on each of the last {len(live.days)} days, {sum(live.days):,} together",
             )
         else:
-            st.caption(f"It flagged nothing in {policies.DAYS} days.")
+            st.caption(f"It flagged nothing in {policy_figures.DAYS} days.")
         if live.excepted:
             st.caption(f"{words.count(live.excepted, 'call')} fell under an exception.")
     with ui.panel("What it reads", "as in force" if ruling is not None else "as in the file"):
@@ -313,7 +320,7 @@ with right:
         with ui.panel("Exceptions", str(len(policy.exceptions))):
             for exception in policy.exceptions[:6]:
                 end = datetime.combine(exception.expires, datetime.max.time(), now.tzinfo)
-                tone = "orange" if end < now + policies.ENDS_SOON else "gray"
+                tone = "orange" if end < now + policy_figures.ENDS_SOON else "gray"
                 said = "ended" if end < now else "ends"
                 with st.container(gap="xxsmall"):
                     approver = words.name(exception.approved_by, 60)

@@ -7,13 +7,17 @@ from typing import Any
 
 import streamlit as st
 
-from app import acts, figures, session, words
 from app.components import ui
 from app.components.rows import Column, choose
+from app.overview import figures
+from app.review import acts
+from app.shell import session, words
 from governance.domain.people import Permission
 from governance.domain.review import CaseState
-from governance.store.queries import cases, people
-from governance.store.queries.cases import CaseFilter, CaseRow, Load
+from governance.review.workload import Load
+from governance.store.people import queries as people
+from governance.store.review import queries as cases
+from governance.store.review.queries import CaseFilter, CaseRow
 
 PAGE = 100
 

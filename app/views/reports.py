@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app import session, words
 from app.components import ui
 from app.components.rows import Column, choose
+from app.shell import session, words
 from governance.domain.people import Permission
-from governance.domain.review import ReportState
+from governance.domain.reports import ReportState
 
 PAGE = 50
 

@@ -20,7 +20,6 @@ from governance.api import checks, problems, reading, receiver, reports
 from governance.api.body import Bodies
 from governance.api.metrics import Metrics
 from governance.api.validation import Invalid, describe
-from governance.bootstrap import SENDER_SECONDS
 from governance.errors import GovernanceError
 from governance.store.base import patience
 
@@ -111,7 +110,7 @@ class Envelope:
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                with patience.at_most(SENDER_SECONDS):  # threads that work for this request take it with them
+                with patience.at_most(patience.SENDER_SECONDS):  # threads that work for this request take it with them
                     await self._app(scope, receive, enveloped)
             except ClientDisconnect:
                 status = status or 499

@@ -18,9 +18,9 @@ from starlette.routing import Route
 
 from governance.api.metrics import Metrics
 from governance.errors import GovernanceError
-from governance.store import audit_log, migrate
-from governance.store.base import probe
-from governance.store.queries import health, keys
+from governance.store.base import keys, migrate, probe
+from governance.store.calls import health
+from governance.store.evidence import audit_log
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

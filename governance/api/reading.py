@@ -17,15 +17,18 @@ from starlette.responses import PlainTextResponse, Response
 from governance.api.access import key_holder
 from governance.domain.people import Actor, Scope
 from governance.errors import BadInput, NotFound
-from governance.store import calls as call_store
-from governance.store.queries import calls, cases, keys, systems
-from governance.store.queries.documents import case_document, read_case
+from governance.store.base import keys
+from governance.store.calls import documents as call_store
+from governance.store.calls import queries as calls
+from governance.store.review import queries as cases
+from governance.store.review.documents import case_document, read_case
+from governance.store.systems import queries as systems
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
     from governance.bootstrap import Application
-    from governance.store.queries import Systems
+    from governance.store.base.scope import Systems
 
 T = TypeVar("T")
 _LARGEST = 2**53 - 1

@@ -16,7 +16,7 @@ from governance.api.reading import Number
 from governance.api.validation import body_schema, validated
 from governance.domain.people import Actor, Scope
 from governance.errors import NotFound
-from governance.services.reports import NewReport
+from governance.services.review.reports import NewReport
 
 if TYPE_CHECKING:
     from governance.bootstrap import Application

@@ -20,22 +20,23 @@ from typer.main import get_command
 from governance.errors import CheckFailed, GovernanceError, Tampered
 
 COMMANDS = {
-    "serve": "Run the console, the API and the checking.",
-    "worker": "Run a further checking process.",
-    "demo": "Send sample traffic of three systems.",
-    "ingest": "Import calls from files.",
-    "check": "Check a text or a call without storing it.",
-    "policy": "Lint, test, try, promote and roll back policies.",
-    "detectors": "List the detectors and their health.",
-    "calls": "List and show calls.",
-    "cases": "List and show cases.",
-    "audit": "State and verification of the audit log.",
-    "export": "Write an evidence package.",
-    "key": "Create, list and revoke API keys.",
-    "user": "Local accounts and roles.",
-    "db": "Upgrade, check and back up the database.",
-    "doctor": "Say what is wrong with this installation, and how to mend it.",
+    "serve": ("serve", "Run the console, the API and the checking."),
+    "worker": ("worker", "Run a further checking process."),
+    "demo": ("demo", "Send sample traffic of three systems."),
+    "ingest": ("calls.ingest", "Import calls from files."),
+    "check": ("calls.check", "Check a text or a call without storing it."),
+    "policy": ("policies.policy", "Lint, test, try, promote and roll back policies."),
+    "detectors": ("policies.detectors", "List the detectors and their health."),
+    "calls": ("calls.calls", "List and show calls."),
+    "cases": ("review.cases", "List and show cases."),
+    "audit": ("evidence.audit", "State and verification of the audit log."),
+    "export": ("evidence.export", "Write an evidence package."),
+    "key": ("people.key", "Create, list and revoke API keys."),
+    "user": ("people.user", "Local accounts and roles."),
+    "db": ("db", "Upgrade, check and back up the database."),
+    "doctor": ("doctor", "Say what is wrong with this installation, and how to mend it."),
 }
+"""A command's module under `governance.cli`, and what it does."""
 
 
 class _Root(TyperGroup):
@@ -43,11 +44,11 @@ class _Root(TyperGroup):
 
     def __init__(self, **attrs: Any) -> None:
         super().__init__(**attrs)
-        self.commands = {name: TyperCommand(name, help=text, callback=None) for name, text in COMMANDS.items()}
+        self.commands = {name: TyperCommand(name, help=text, callback=None) for name, (_, text) in COMMANDS.items()}
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args[0] in COMMANDS:
-            module = importlib.import_module(f"governance.cli.{args[0]}")
+            module = importlib.import_module(f"governance.cli.{COMMANDS[args[0]][0]}")
             command = get_command(module.app)
             command.name = args[0]
             self.commands[args[0]] = command

@@ -24,9 +24,8 @@ _IDS_LEFT_OUT = 10_000_000
 @app.command()
 def upgrade(json: JsonFlag = False) -> None:
     """Bring the database to the schema of this version. Safe to repeat, and while others wait to do the same."""
-    from governance.store import migrate
-    from governance.store.base import in_use
-    from governance.store.database import connect, reachable
+    from governance.store.base import in_use, migrate
+    from governance.store.base.database import connect, reachable
 
     application = open_application()
     file = in_use.embedded_file(application.database_url)
@@ -44,7 +43,7 @@ def upgrade(json: JsonFlag = False) -> None:
 @app.command()
 def check(json: JsonFlag = False) -> None:
     """Say whether the database fits this version and is whole. Exit code 1 when it is damaged."""
-    from governance.store.queries import condition
+    from governance.store.base import condition
 
     application = open_application()
     with application.database.read() as connection:
@@ -170,7 +169,7 @@ def _prepared(application: Application, copied: Path, named: Path) -> Applicatio
 
     Raises `BadInput` where it is another installation's or a newer version's, `Tampered` for a log that fails.
     """
-    import sqlalchemy as sa
+    from governance.store.base.backup import UNFIT
 
     settings = application.settings.model_copy(update={"database_url": f"sqlite:///{copied}"})
     prepared = Application(settings, clock=application.clock, migrate=True)
@@ -181,7 +180,7 @@ def _prepared(application: Application, copied: Path, named: Path) -> Applicatio
         except Misconfigured as error:
             words = error.message.replace("The database", "The backup").replace("this database", "this backup")
             raise BadInput(f"{named}: {words}", advice=f"{error.advice} Nothing was changed.") from None
-        except (sa.exc.SQLAlchemyError, ValueError) as error:
+        except UNFIT as error:
             raise BadInput(
                 f"{named} cannot be used: its tables are not those of this product ({type(error).__name__}).",
                 advice="Use another backup; nothing was changed.",

@@ -23,7 +23,7 @@ from governance.domain.people import Scope, operator
 from governance.errors import GovernanceError, Overloaded, Unauthenticated
 
 if TYPE_CHECKING:
-    from governance.store.queries.totals import Totals
+    from governance.store.systems.totals import Totals
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -109,7 +109,7 @@ class _Http:
 
     def settle(self) -> None:
         """Waits for the server's worker."""
-        from governance.store.queries.totals import of_systems
+        from governance.store.systems.totals import of_systems
 
         deadline = time.monotonic() + CHECKED_WITHIN
         while time.monotonic() < deadline:
@@ -147,7 +147,7 @@ class _Direct:
         self._application.recorder.record(decode(body.content, CONTENT_TYPE, limit=limit))
 
     def report(self, complaint: Complaint) -> None:
-        from governance.services.reports import NewReport
+        from governance.services.review.reports import NewReport
 
         self._application.reports.submit(self._actor, NewReport(**complaint.body))
 
@@ -186,7 +186,7 @@ def _server(application: Application, url: str) -> str:
 
 
 def _totals(application: Application) -> Totals:
-    from governance.store.queries.totals import of_systems
+    from governance.store.systems.totals import of_systems
 
     with application.database.read() as connection:
         return of_systems(connection, SYSTEM_NAMES)

@@ -16,16 +16,16 @@ from typing import Annotated
 import typer
 
 from governance.bootstrap import Application, open_application, resource
-from governance.cli.detectors import settled
 from governance.cli.output import JsonFlag, emit, plain
+from governance.cli.policies.detectors import settled
 from governance.detectors import registry
 from governance.detectors.host import environment
 from governance.errors import GovernanceError, Overloaded
 from governance.policy.policy import PolicySet
 from governance.store.base.in_use import embedded_file
 from governance.store.base.probe import try_write
-from governance.store.queries import health as health_queries
-from governance.store.queries.health import Backlog
+from governance.store.calls import health as health_queries
+from governance.systems.health import Backlog
 
 app = typer.Typer(rich_markup_mode=None)
 _FREE_BYTES = 1 << 30
@@ -147,7 +147,8 @@ def _database(application: Application) -> Iterator[Verdict]:
         yield warning("database", "there is none yet.", "The first start makes it.")
         return
     with application.database.read() as connection:
-        from governance.store.queries import health, keys
+        from governance.store.base import keys
+        from governance.store.calls import health
 
         waiting = health.waiting(connection)
         workers = health.workers(connection)

@@ -24,7 +24,7 @@ _NOISY = (
     "matplotlib",
     "procrastinate",
     "presidio-anonymizer",
-    "governance.store.database",
+    "governance.store.base.database",
 )
 
 

@@ -13,17 +13,15 @@ from urllib.parse import urlsplit
 
 import typer
 
-from governance.bootstrap import console_package, open_application, run_as
+from governance.bootstrap import Settings, console_package, load_settings, open_application, run_as
 from governance.cli import logs
 from governance.cli.supervise import Workers
 from governance.errors import Misconfigured
 from governance.intake.remote import RemoteIntake
 from governance.policy.problems import PolicyErrors
-from governance.settings import load
 
 if TYPE_CHECKING:
     from governance.bootstrap import Application
-    from governance.settings import Settings
 
 app = typer.Typer(rich_markup_mode=None)
 _BACKLOG = 2048
@@ -42,7 +40,7 @@ def serve(
     An address that others can reach needs OpenID Connect and https (GOVERNANCE_OIDC_ISSUER, GOVERNANCE_PUBLIC_URL):
     local accounts are for a trial on this machine.
     """
-    settings = load()
+    settings = load_settings()
     refuse_open_door(settings, host)
     logs.configure()
     application = open_application(settings, migrate=True)

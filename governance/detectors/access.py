@@ -17,7 +17,7 @@ from typing import Any
 import cedarpy
 
 from governance.detectors.interface import Detector, DetectorDescription, DetectorKind, Options, Surroundings
-from governance.detectors.shingles import Overlap, Words, overlap
+from governance.detectors.patterns.shingles import Overlap, Words, overlap
 from governance.domain.calls import Call
 from governance.domain.content import Content, Part, PartKind
 from governance.domain.findings import Finding

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from governance.detectors import views
 from governance.detectors.interface import (
     Detector,
     DetectorDescription,
@@ -30,6 +29,7 @@ from governance.detectors.linear.head import Head, Heads, telling
 from governance.detectors.linear.reading import read
 from governance.detectors.linear.weights import BadWeights, Weights, load, packaged
 from governance.detectors.linear.windows import windows
+from governance.detectors.patterns import views
 from governance.domain.content import Content, ContentKind
 from governance.domain.findings import Finding
 

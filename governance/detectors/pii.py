@@ -14,8 +14,8 @@ from governance.detectors.interface import (
     OptionDescription,
     Options,
 )
-from governance.detectors.packs import load_pack
-from governance.detectors.recognisers import declared
+from governance.detectors.patterns.packs import load_pack
+from governance.detectors.patterns.recognisers import declared
 
 NAME = "pii"
 

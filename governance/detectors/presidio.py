@@ -12,7 +12,6 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from governance.detectors import views
 from governance.detectors.interface import (
     DetectorDescription,
     DetectorKind,
@@ -22,6 +21,7 @@ from governance.detectors.interface import (
     version_of,
     words,
 )
+from governance.detectors.patterns import views
 from governance.domain.content import Content
 from governance.domain.findings import Finding
 from governance.errors import Misconfigured

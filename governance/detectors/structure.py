@@ -18,8 +18,8 @@ from governance.detectors.interface import (
     merged,
     version_of,
 )
-from governance.detectors.packs import Pack, read_pack
-from governance.detectors.views import encodable, folded
+from governance.detectors.patterns.packs import Pack, read_pack
+from governance.detectors.patterns.views import encodable, folded
 from governance.domain.calls import Call, CallKind
 from governance.domain.content import Content, ContentKind, Part, PartKind
 from governance.domain.findings import Finding

@@ -1,4 +1,4 @@
-"""Human review: a case is a unit of work, a verdict is what a person decided, a report is a user's statement."""
+"""Human review: a case is a unit of work, and a verdict is what a person decided on it."""
 
 from __future__ import annotations
 
@@ -81,28 +81,3 @@ class Verdict:
     by: int
     at: datetime
     approved_by: int | None = None
-
-
-class ReportState(StrEnum):
-    RECEIVED = "received"
-    IN_REVIEW = "in_review"
-    CONFIRMED = "confirmed"
-    NOT_CONFIRMED = "not_confirmed"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Report:
-    """A user's statement that an answer was wrong. `reference` is public; the receipt that opens it is kept hashed."""
-
-    reference: str
-    system: str
-    trace_id: str
-    call_id: int | None
-    case_id: int | None
-    state: ReportState
-    why: str
-    claim: str
-    correct_source: str
-    acted_upon: bool | None
-    contact: str
-    at: datetime

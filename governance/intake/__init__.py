@@ -17,8 +17,8 @@ import structlog
 from governance.domain.calls import ContentEvent
 from governance.errors import BadInput, GovernanceError, Overloaded
 from governance.ingest import otlp
-from governance.services.record import Receipt, Recorder
-from governance.store.prepared import PreparedCall, prepare
+from governance.services.calls.record import Receipt, Recorder
+from governance.store.calls.prepared import PreparedCall, prepare
 
 log = structlog.get_logger("governance.intake")
 

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 
 from governance.errors import GovernanceError
 from governance.intake import Taken, decode, record, wire
-from governance.services.record import Recorder
+from governance.services.calls.record import Recorder
 
 READY = b"ready"
 # What may wait in the recording process; more waits, undecoded, before it.

@@ -15,8 +15,8 @@ from governance import errors
 from governance.domain.calls import ContentEvent, Document, EndUser, Message, ToolCall
 from governance.errors import GovernanceError, Overloaded
 from governance.intake import Body, Decoded, Taken
-from governance.store.prepared import PreparedCall
-from governance.store.times import micros, moment
+from governance.store.base.times import micros, moment
+from governance.store.calls.prepared import PreparedCall
 
 # Of a message between the two: the body's number, and whether an answer to the server follows, not a batch.
 _HEAD = struct.Struct(">Q?")

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from governance.detectors.recognisers import declared
+from governance.detectors.patterns.recognisers import declared
 from governance.errors import BadInput
 from governance.policy.floor import extended
 from governance.policy.lint import RULES

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
-from governance.domain.rollout import RolloutState as State
+from governance.domain.policies import RolloutState as State
 from governance.errors import Conflict
 
 

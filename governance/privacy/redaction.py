@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, TypeAlias, get_args
 
 import re2
 
+from governance.detectors.patterns.views import encodable
 from governance.detectors.runner import spans_of
-from governance.detectors.views import encodable
 from governance.domain.decisions import Operator
 from governance.domain.findings import Finding
 from governance.errors import Misconfigured

@@ -21,7 +21,7 @@ from enum import StrEnum
 
 from governance.domain.decisions import Severity
 from governance.domain.people import Permission
-from governance.domain.review import CaseState, VerdictOutcome
+from governance.domain.review import Case, CaseState, VerdictOutcome
 from governance.errors import Conflict
 
 
@@ -77,6 +77,14 @@ class Standing:
 
     def _free(self, state: CaseState) -> Standing:
         return replace(self, state=state, claimed_by=None, claimed_at=None, lease=None, lease_until=None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaseRecord:
+    """A case, and what the lifecycle rules need of it."""
+
+    case: Case
+    standing: Standing
 
 
 def permission(step: Step, case: Standing) -> Permission:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Generic
 
 from governance.domain.events import Event, EventKind, Json
 from governance.domain.people import Actor, ActorKind, Permission, Scope
 from governance.errors import Refused
-from governance.services.ports import Clock, Database, Permissions, Transaction
+from governance.services.ports import Clock, Database, Permissions, T_co
 
 WORDS: dict[Permission, str] = {
     Permission.READ_CALLS: "see calls",
@@ -41,10 +42,10 @@ class Denied(Refused):
         self.system = system
 
 
-class Authority:
+class Authority(Generic[T_co]):
     """One for the process; knows no state of its own."""
 
-    def __init__(self, database: Database, permissions: Permissions, clock: Clock) -> None:
+    def __init__(self, database: Database[T_co], permissions: Permissions, clock: Clock) -> None:
         self.database = database
         self.clock = clock
         self._permissions = permissions
@@ -136,7 +137,7 @@ class Authority:
             raise
 
     @contextmanager
-    def act(self, actor: Actor) -> Iterator[Transaction]:
+    def act(self, actor: Actor) -> Iterator[T_co]:
         """A unit of work by `actor`. A `Denied` inside undoes it, and is recorded in a transaction of its own."""
         try:
             with self.database.write() as tx:

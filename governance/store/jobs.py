@@ -11,9 +11,9 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
-from governance.store import bulk
-from governance.store import tables as t
-from governance.store.ids import IdAllocator
+from governance.store.base import bulk
+from governance.store.base import tables as t
+from governance.store.base.ids import IdAllocator
 
 BATCH = 200
 TASK = "governance.check"

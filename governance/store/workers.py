@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from governance.store import tables as t
-from governance.store.database import Database
+from governance.store.base import tables as t
+from governance.store.transaction import Database
 
 _GONE = 3_600_000_000
 

@@ -12,8 +12,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from governance.services.check import CheckService
-from governance.store.times import micros
+from governance.services.calls.check import CheckService
+from governance.store.base.times import micros
 from governance.store.workers import Heartbeat
 from governance.worker.loop import Loop
 from governance.worker.procrastinate import ProcrastinateLoop

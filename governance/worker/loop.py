@@ -14,11 +14,11 @@ from datetime import datetime
 import sqlalchemy as sa
 import structlog
 
-from governance.services.check import CheckService
-from governance.store import tables as t
-from governance.store.database import Database
+from governance.services.calls.check import CheckService
+from governance.store.base import tables as t
+from governance.store.base.times import micros
 from governance.store.jobs import TableQueue
-from governance.store.times import micros
+from governance.store.transaction import Database
 
 log = structlog.get_logger("governance.worker")
 

@@ -10,9 +10,9 @@ import procrastinate
 import sqlalchemy as sa
 
 from governance.errors import Overloaded
-from governance.services.check import ATTEMPTS, CheckService
-from governance.store.database import Database
+from governance.services.calls.check import ATTEMPTS, CheckService
 from governance.store.jobs import QUEUE, TASK, ProcrastinateQueue
+from governance.store.transaction import Database
 from governance.worker.loop import log, log_failure
 
 HEARTBEAT_SECONDS = 5.0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from governance.store import search, triggers
+from governance.store.base import triggers
+from governance.store.calls import search
 
 revision = "0001"
 down_revision = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from governance.store import triggers
+from governance.store.base import triggers
 
 revision = "0004"
 down_revision = "0003"

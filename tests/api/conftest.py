@@ -17,8 +17,8 @@ from governance.api import create_api
 from governance.api.health import health_routes
 from governance.api.metrics import Metrics
 from governance.bootstrap import Application
+from governance.bootstrap.settings import Settings
 from governance.domain.people import Scope, operator
-from governance.settings import Settings
 
 OPERATOR = operator("tester")
 POLICY = """

@@ -12,7 +12,7 @@ from governance.api import reading
 from governance.bootstrap import Application
 from governance.domain.people import Scope
 from governance.intake import LocalIntake
-from governance.store import tables as t
+from governance.store.base import tables as t
 from tests.api.conftest import Http, key_for
 from tests.serving import traces
 

@@ -15,8 +15,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from governance.bootstrap import Application
 from governance.domain.people import Scope
 from governance.errors import Overloaded
-from governance.services import record
-from governance.store import tables as t
+from governance.services.calls import record
+from governance.store.base import tables as t
 from tests.api.conftest import OPERATOR, Http, key_for
 from tests.api.status import Status
 from tests.serving import traces

@@ -14,8 +14,9 @@ from governance import worker
 from governance.bootstrap import Application, run_as
 from governance.cli import main
 from governance.detectors.host import environment
-from governance.store import tables as t
-from governance.store.queries import health
+from governance.store.base import tables as t
+from governance.store.calls import health
+from governance.systems.health import Detector
 from tests.api.conftest import POLICY, Http
 
 GUARD = """
@@ -151,7 +152,7 @@ def test_it_is_said_to_be_there_again_once_it_is(application: Application) -> No
 
     beat = Heartbeat(application.database, name="w", policy_set="", now=1_000_000)
 
-    def say(at: int, failure: str, version: str = "1") -> health.Detector:
+    def say(at: int, failure: str, version: str = "1") -> Detector:
         absent = failure.startswith("unavailable: ")
         count = DetectorCount(version=version, answered=0, failed=1, last_failure=failure, absent=absent)
         beat.beat(at * 1_000_000, {"guard": count}, policy_set="")

@@ -9,9 +9,9 @@ from typing import Any
 from governance.domain.events import Event, EventKind, Json
 from governance.domain.people import Actor, Permission
 from governance.services.authorise import Authority
-from governance.store.audit_log import SqlAuditLog
-from governance.store.database import Database
-from governance.store.queries.audit import AuditReader
+from governance.store.evidence.audit_log import SqlAuditLog
+from governance.store.evidence.queries import AuditReader
+from governance.store.transaction import Database, Transaction
 
 AT = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 
@@ -57,7 +57,7 @@ class Allowing:
         return self.answer
 
 
-def authority(database: Database, clock: Any, *, allowed: bool = True) -> Authority:
+def authority(database: Database, clock: Any, *, allowed: bool = True) -> Authority[Transaction]:
     return Authority(database, Allowing(allowed), clock)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from governance.audit.leaf import canonical, leaf_bytes, parse
 from governance.domain.events import Event, EventKind
 from governance.errors import BadInput
-from governance.store.times import micros
+from governance.store.base.times import micros
 
 AT = datetime(2026, 11, 23, 9, 40, 0, 5, tzinfo=UTC)
 LARGEST = 2**53 - 1

@@ -18,11 +18,12 @@ from governance.audit.verify import Outcome, Verification
 from governance.domain.events import EventKind
 from governance.domain.people import SERVICE
 from governance.errors import Refused
-from governance.services.verify import VerifyLog, verify_snapshot
-from governance.store import migrate, triggers
-from governance.store.audit_log import PostgresSealer, SqlAuditLog, seal_lag
-from governance.store.database import Database, begin, connect
-from governance.store.queries import audit
+from governance.services.evidence.verify import VerifyLog, verify_snapshot
+from governance.store.base import migrate, triggers
+from governance.store.base.database import begin, connect
+from governance.store.evidence import queries as audit
+from governance.store.evidence.audit_log import PostgresSealer, SqlAuditLog, seal_lag
+from governance.store.transaction import Database
 from tests.audit.building import authority, event, fill, reader, settle
 
 Clock = Any

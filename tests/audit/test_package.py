@@ -27,10 +27,11 @@ from governance.audit.verify import Outcome, Verification, verify_package
 from governance.domain.events import Event, EventKind
 from governance.domain.people import Actor, ActorKind
 from governance.errors import BadInput, Refused, Tampered, TooLarge
-from governance.services.export import EvidenceFilter, ExportEvidence
-from governance.store.audit_log import SqlAuditLog
-from governance.store.database import Database, connect
-from governance.store.queries import audit
+from governance.services.evidence.export import EvidenceFilter, ExportEvidence
+from governance.store.base.database import connect
+from governance.store.evidence import queries as audit
+from governance.store.evidence.audit_log import SqlAuditLog
+from governance.store.transaction import Database
 from tests.audit.building import AT, FakeRecords, authority, reader
 from tests.conftest import Clock
 

@@ -10,9 +10,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from governance import bootstrap
+from governance.bootstrap.settings import Settings
 from governance.domain.people import Role, RoleBinding, operator
 from governance.policy.load import load
-from governance.settings import Settings
 from tests.console.world import World
 from tests.policy.samples import GOOD
 from tests.serving import Serving

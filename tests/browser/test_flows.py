@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect
 from governance.domain.content import PartKind
 from governance.domain.people import Role, RoleBinding
 from governance.domain.review import CaseState
-from governance.store import tables as t
-from governance.store.queries import cases
+from governance.store.base import tables as t
+from governance.store.review import queries as cases
 from tests.browser.conftest import Site, heading, sign_in
 from tests.console.world import HOSTILE
 

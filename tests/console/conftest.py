@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from governance import bootstrap
-from governance.settings import Settings
+from governance.bootstrap.settings import Settings
 from tests.conftest import Clock
 from tests.console.world import World
 

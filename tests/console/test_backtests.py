@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app import session, work
+from app.shell import session, work
 from governance.domain.calls import Call, CallKind, EndUser, Message
 from governance.domain.people import Actor, Role, RoleBinding
 from governance.errors import BadInput

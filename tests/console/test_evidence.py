@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from app import evidence, steps, words
+from app.calls import steps
+from app.calls import transcript as evidence
 from app.components import ui
-from governance.detectors.packs import load_pack, pack_names
+from app.shell import words
+from governance.detectors.patterns.packs import load_pack, pack_names
 from governance.domain.calls import CallKind
-from governance.store import parts
-from governance.store.queries.calls import ShownPart, Step
+from governance.store.calls import parts
+from governance.store.calls.queries import ShownPart, Step
 
 
 def shown(*frames: Sequence[object]) -> list[ShownPart]:

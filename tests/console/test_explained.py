@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from app.explained import turns
+from app.calls.explained import turns
 from governance.domain.calls import Call, CallKind, EndUser, Message
 from tests.console.conftest import Page
 from tests.console.test_pages import button, spoken

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from app import words
-from app.downloads import packages
+from app.evidence.downloads import packages
+from app.shell import words
 from governance.domain.events import EventKind
 from governance.domain.people import Scope, operator
 from governance.domain.review import ReasonCode, VerdictOutcome
-from governance.store.queries import audit, people
-from governance.store.queries.audit import EventFilter
+from governance.store.evidence import queries as audit
+from governance.store.evidence.queries import EventFilter
+from governance.store.people import queries as people
 from tests.console.conftest import Page
 from tests.console.test_pages import button, listed, spoken, title
 from tests.console.world import World

@@ -267,7 +267,7 @@ def test_a_page_that_fails_says_that_work_is_safe(
     def broken(*_args: object, **_kwargs: object) -> None:
         raise RuntimeError("the disk is on fire at /secret/place")
 
-    monkeypatch.setattr("governance.store.queries.cases.load", broken)
+    monkeypatch.setattr("governance.store.review.queries.load", broken)
     test = page("queue", "reviewer")
     assert not test.exception
     assert "This page could not be loaded" in spoken(test)

@@ -11,12 +11,13 @@ import pytest
 import streamlit as st
 import yaml
 
-from app import policies
+from app.policies import files as policy_files
+from app.policies import live as policy_figures
+from governance.domain.policies import RolloutState
 from governance.domain.review import ReasonCode, VerdictOutcome
-from governance.domain.rollout import RolloutState
 from governance.policy.load import load
-from governance.store import tables as t
-from governance.store.queries import micros
+from governance.store.base import tables as t
+from governance.store.base.times import micros
 from tests.console.conftest import Page
 from tests.console.test_pages import button, listed, spoken, title
 from tests.console.test_untrusted import ACTIVE, marked_up
@@ -282,7 +283,7 @@ def test_what_is_wrong_with_a_file_stands_at_its_place(folder: Path, page: Page)
     assert "**1 mistake keeps the policy files from being loaded.** What is in force goes on unchanged." in spoken(test)
     assert button(test, "Propose a change").help == "The files have mistakes to mend first"
     assert title(test) == "1 policy in force", "what is in force goes on"
-    lines = policies.source("direct.yaml", policies.files().of(DIRECT) or policies.files().problems)
+    lines = policy_files.source("direct.yaml", policy_files.files().of(DIRECT) or policy_files.files().problems)
     marked = [line for line in lines if line.remarks]
     assert len(marked) == 1
     (remark,) = marked[0].remarks
@@ -307,7 +308,9 @@ def test_a_file_that_is_no_policy_for_now_stands_at_its_policy(
     assert title(test) == "Instructions in the prompt"
     assert "direct.yaml · " in spoken(test)
     remarks = [
-        remark for line in policies.source("direct.yaml", policies.files().of(DIRECT)) for remark in line.remarks
+        remark
+        for line in policy_files.source("direct.yaml", policy_files.files().of(DIRECT))
+        for remark in line.remarks
     ]
     assert any(wrong in remark.label for remark in remarks)
     unknown = page("policy", "engineer", id="injection.new")
@@ -466,4 +469,4 @@ def test_columns_with_nothing_to_read_are_left_out(world: World, spoke: Spoke, p
 
 @pytest.mark.parametrize(("hours", "said"), [(0.0, "< 0.1"), (0.01, "< 0.1"), (0.1, "0.1"), (12.34, "12.3")])
 def test_hours_are_said_as_they_are(hours: float, said: str) -> None:
-    assert policies.hours(hours) == said
+    assert policy_figures.hours(hours) == said

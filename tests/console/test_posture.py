@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import posture
-from governance.store.queries.health import Backlog, Detector, Worker
-from governance.store.queries.systems import Day
+from app.overview import deviations
+from governance.systems import posture
+from governance.systems.days import Day
+from governance.systems.health import Backlog, Detector, Worker
 
 TODAY = 20_000
 
@@ -121,8 +122,8 @@ def _deviations(
     now: datetime = datetime(2026, 11, 23, tzinfo=UTC),
     backlog: Backlog | None = None,
     workers: Sequence[Worker] = (),
-) -> list[posture.Deviation]:
-    return posture.deviations(
+) -> list[deviations.Deviation]:
+    return deviations.deviations(
         loads=[],
         trends=found,
         detectors=detectors,

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from governance.domain.content import PartKind
 from governance.domain.review import CaseState, ReasonCode, VerdictOutcome
-from governance.store.queries import cases
+from governance.store.review import queries as cases
 from tests.conftest import Clock
 from tests.console.conftest import Page
 from tests.console.test_pages import button, labels, spoken, title

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from app import work
-from app.suggested import effect, headline, on_history
+from app.policies.suggestions import effect, headline, on_history
+from app.shell import work
 from governance.domain.calls import Call, CallKind, EndUser, Message
 from governance.domain.people import Actor, Role, RoleBinding
 from governance.domain.review import ReasonCode, VerdictOutcome
 from governance.engine.lesson import Lesson
 from governance.policy.policy import Policy, PolicySet
-from governance.services.suggest import History, Suggestion
-from governance.store import tables as t
+from governance.services.policies.suggest import History, Suggestion
+from governance.store.base import tables as t
 from tests.console.conftest import Page
 from tests.console.test_pages import button, labels, spoken
 from tests.console.world import SYSTEMS, World

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from app import words
+from app.shell import words
 from governance.domain.content import PartKind
 from governance.domain.people import Actor, ActorKind, Scope
-from governance.services.reports import NewReport
+from governance.services.review.reports import NewReport
 from tests.console.conftest import Page
 from tests.console.test_pages import listed
 from tests.console.world import HOSTILE, World

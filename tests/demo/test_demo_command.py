@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from governance.bootstrap import Application, open_application, run_as
+from governance.bootstrap.settings import Settings
 from governance.cli import main
 from governance.demo.script import Conversation, conversations
 from governance.domain.people import operator
-from governance.settings import Settings
-from governance.store.queries import calls as call_queries
+from governance.store.calls import queries as call_queries
 
 ROOT = Path(__file__).parents[2]
 SPARED = {"slow answer", "wrong answer", "provider error"}

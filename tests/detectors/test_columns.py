@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governance.detectors import columns
-from governance.detectors.columns import phone_cell
-from governance.detectors.patterns import PatternDetector
+from governance.detectors.patterns import PatternDetector, columns
+from governance.detectors.patterns.columns import phone_cell
 from governance.domain.content import Content, ContentKind
 
 NAMES = st.sampled_from(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from governance.detectors.packs import pack_names
 from governance.detectors.patterns import PatternDetector
+from governance.detectors.patterns.packs import pack_names
 from governance.domain.content import Content, ContentKind
 
 DETECTOR = PatternDetector.of(pack_names())

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import re2
 
-from governance.detectors.packs import Rule, load_pack, pack_names, read_pack
 from governance.detectors.patterns import PatternDetector
+from governance.detectors.patterns.packs import Rule, load_pack, pack_names, read_pack
+from governance.detectors.patterns.validators import VALIDATORS
 from governance.detectors.registry import available
 from governance.detectors.structure import StructureDetector, refusals
-from governance.detectors.validators import VALIDATORS
 from governance.domain.content import Content, ContentKind
 from governance.domain.findings import Finding
 from governance.errors import Misconfigured, NotFound

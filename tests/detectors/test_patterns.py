@@ -10,10 +10,10 @@ import re2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from governance.detectors import patterns, views
-from governance.detectors.packs import load_pack, pack_names
-from governance.detectors.patterns import OVERLAP, WINDOW, EngineFailed, PatternDetector
-from governance.detectors.views import encodable
+from governance.detectors.patterns import detector, views
+from governance.detectors.patterns.detector import OVERLAP, WINDOW, EngineFailed, PatternDetector
+from governance.detectors.patterns.packs import load_pack, pack_names
+from governance.detectors.patterns.views import encodable
 from governance.domain.content import Content, ContentKind
 from governance.domain.findings import Finding
 
@@ -156,7 +156,7 @@ def test_hostile_texts_are_examined_within_bounds(text: str) -> None:
     hits = EVERYTHING.examine(message(text))
     assert all(0 <= hit.start < hit.end <= len(text) for hit in hits)
     rules = {hit.rule for hit in hits}
-    assert len(hits) <= len(rules) * patterns.SPANS_A_RULE
+    assert len(hits) <= len(rules) * detector.SPANS_A_RULE
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_hostile_texts_are_examined_within_bounds(text: str) -> None:
     ],
 )
 def test_the_set_counts_repeats_to_a_bound(pattern: str, looser: str) -> None:
-    assert patterns._loosened(pattern) == looser
+    assert detector._loosened(pattern) == looser
 
 
 @given(st.data())
@@ -178,7 +178,7 @@ def test_the_set_counts_repeats_to_a_bound(pattern: str, looser: str) -> None:
 def test_a_looser_pattern_matches_wherever_the_rule_s_own_does(data: st.DataObject) -> None:
     pattern = data.draw(st.sampled_from(LONG))
     text = data.draw(st.from_regex(pattern, fullmatch=True))
-    assert re2.search(patterns._loosened(pattern), text)
+    assert re2.search(detector._loosened(pattern), text)
 
 
 LONG = (
@@ -211,7 +211,7 @@ def test_an_engine_that_gives_up_is_a_failure_and_not_a_clean_text() -> None:
 
 
 def test_taking_too_long_is_a_failure_and_not_a_clean_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patterns, "DEADLINE_SECONDS", -1.0)
+    monkeypatch.setattr(detector, "DEADLINE_SECONDS", -1.0)
     with pytest.raises(TimeoutError):
         PatternDetector.of(["pii"]).examine(message("x" * 20_000))
 

@@ -10,7 +10,7 @@ import pytest
 
 from governance.detectors import registry
 from governance.detectors.interface import DetectorUse
-from governance.detectors.recognisers import CHECKSUMS, MOST, troubles
+from governance.detectors.patterns.recognisers import CHECKSUMS, MOST, troubles
 from governance.domain.content import Content, ContentKind
 from governance.domain.findings import Finding
 from governance.policy.load import examine

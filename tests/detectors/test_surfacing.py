@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from governance.detectors.access import AccessDetector, stated_labels
-from governance.detectors.shingles import Words, overlap
+from governance.detectors.patterns.shingles import Words, overlap
 from governance.domain.calls import Call, CallKind, Document, EndUser, Message, ToolCall
 from governance.domain.content import PartKind, parts_of
 from governance.domain.findings import Finding

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from governance.detectors.interface import Attention, DetectorUse
-from governance.detectors.packs import load_pack, pack_names
 from governance.detectors.patterns import PatternDetector
+from governance.detectors.patterns.packs import load_pack, pack_names
 from governance.detectors.registry import build
 from governance.detectors.runner import Found, Runner, found_before, unit_of
 from governance.domain.content import Content, ContentKind

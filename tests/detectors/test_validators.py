@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governance.detectors.validators import VALIDATORS
+from governance.detectors.patterns.validators import VALIDATORS
 
 VALID = {
     "card": ["4111111111111111", "5555 5555 5555 4444", "378282246310005", "6011-1111-1111-1117"],

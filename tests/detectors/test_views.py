@@ -10,7 +10,7 @@ import re2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governance.detectors import views
+from governance.detectors.patterns import views
 
 ANY = st.text(st.characters(exclude_categories=()), max_size=200)
 HARD = st.lists(

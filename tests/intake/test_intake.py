@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from governance.bootstrap import open_application
+from governance.bootstrap.settings import Settings
 from governance.domain.calls import Call, ContentEvent
 from governance.errors import BadInput, GovernanceError, Overloaded, TooLarge
 from governance.intake import Body, Decoded, Intake, LocalIntake, Taken, wire
 from governance.intake.remote import RemoteIntake
-from governance.settings import Settings
-from governance.store import tables as t
-from governance.store.database import connect
-from governance.store.prepared import prepare
+from governance.store.base import tables as t
+from governance.store.base.database import connect
+from governance.store.calls.prepared import prepare
 from tests.serving import traces
 from tests.store.conftest import make_call, make_event
 from tests.store.test_parts import documents, messages, tools, words

@@ -16,8 +16,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from governance.detectors.packs import read_pack
 from governance.detectors.patterns import PatternDetector
+from governance.detectors.patterns.packs import read_pack
 from governance.domain.calls import CallKind, Document, Message, ToolCall
 from governance.domain.content import Content, ContentKind, parts_of
 from governance.domain.decisions import Outcome

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from governance.detectors.interface import DetectorUse
-from governance.detectors.packs import load_pack
+from governance.detectors.patterns.packs import load_pack
 from governance.detectors.registry import build
 from governance.domain.content import Content, ContentKind
 from governance.domain.findings import Finding

@@ -13,15 +13,15 @@ from zipfile import ZipFile
 import pytest
 
 from governance.bootstrap import Application
+from governance.bootstrap.settings import Settings
 from governance.detectors.patterns import PatternDetector
 from governance.domain.calls import Call
 from governance.domain.content import Content
 from governance.domain.findings import Finding
 from governance.domain.people import operator
 from governance.engine.request import call_from
-from governance.services.check import WITHHELD
-from governance.services.export import EvidenceFilter
-from governance.settings import Settings
+from governance.services.calls.check import WITHHELD
+from governance.services.evidence.export import EvidenceFilter
 
 EVERYTHING = """
 apiVersion: governance/v1

@@ -13,8 +13,8 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
-from governance.store import tables as t
-from governance.store.database import connect
+from governance.store.base import tables as t
+from governance.store.base.database import connect
 from tests.serving import Serving, traces
 
 ROUNDS = 2

@@ -1,4 +1,4 @@
-"""What `/readyz` says while calls cannot be recorded: on a real server, with a real lock, a real full disk and damage."""
+"""What `/readyz` says while calls cannot be recorded: a real server, a real lock, a real full disk, real damage."""
 
 from __future__ import annotations
 

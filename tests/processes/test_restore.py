@@ -20,8 +20,7 @@ import psutil
 import pytest
 
 from governance.cli import main
-from governance.store import migrate
-from governance.store.base import backup
+from governance.store.base import backup, migrate
 from governance.store.base.in_use import unfinished
 from tests.processes.test_kill import Load
 from tests.serving import Serving

@@ -14,22 +14,23 @@ import pytest
 import sqlalchemy as sa
 from argon2 import PasswordHasher
 
+from governance.access.permissions import CedarPermissions
 from governance.domain.decisions import Action, Decision, Outcome, PolicyOutcome, PolicyStatus, Severity
 from governance.domain.people import Actor, Role, RoleBinding, operator
 from governance.privacy.keys import KeyRing
-from governance.review.permissions import CedarPermissions
 from governance.services.authorise import Authority
-from governance.services.keys import KeyService
-from governance.services.people import PeopleService
-from governance.services.reports import ReportService
-from governance.services.reveal import RevealService
-from governance.services.review import ReviewService, open_for_decision
-from governance.services.sessions import SessionService, actor_of
-from governance.store import tables as t
-from governance.store.calls import SqlOriginals
-from governance.store.database import Database
+from governance.services.calls.reveal import RevealService
+from governance.services.people.accounts import PeopleService
+from governance.services.people.keys import KeyService
+from governance.services.people.sessions import SessionService, actor_of
+from governance.services.review.cases import ReviewService
+from governance.services.review.opening import open_for_decision
+from governance.services.review.reports import ReportService
+from governance.store.base import tables as t
+from governance.store.calls.documents import SqlOriginals
+from governance.store.calls.record import CallWriter
 from governance.store.jobs import JobQueue, ProcrastinateQueue, TableQueue
-from governance.store.record import CallWriter
+from governance.store.transaction import Database, Transaction
 from tests.conftest import Clock
 from tests.store.conftest import Batch, make_call
 
@@ -51,7 +52,7 @@ class House:
 
     database: Database
     clock: Clock
-    authority: Authority
+    authority: Authority[Transaction]
     review: ReviewService
     people: PeopleService
     sessions: SessionService

@@ -13,15 +13,16 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from governance.access.permissions import CedarPermissions
 from governance.audit.note import Signer
 from governance.domain.decisions import Severity
 from governance.domain.people import Actor, Role
 from governance.domain.review import ReasonCode, VerdictOutcome
 from governance.errors import Conflict, Refused
-from governance.review.permissions import CedarPermissions
-from governance.store import tables as t
-from governance.store.audit_log import SqlAuditLog
-from governance.store.database import Database, connect
+from governance.store.base import tables as t
+from governance.store.base.database import connect
+from governance.store.evidence.audit_log import SqlAuditLog
+from governance.store.transaction import Database
 from tests.conftest import Clock
 from tests.review.conftest import LEASE, build
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from governance.access.permissions import CedarPermissions
 from governance.domain.people import SERVICE, Actor, ActorKind, Permission, Role, RoleBinding, Scope, operator
 from governance.errors import Misconfigured
-from governance.review.permissions import CedarPermissions
 from tests.review.conftest import POLICIES
 
 P = Permission

@@ -7,9 +7,9 @@ from datetime import timedelta
 from governance.domain.decisions import Severity
 from governance.domain.people import Role
 from governance.domain.review import CaseState, ReasonCode, VerdictOutcome
-from governance.store import tables as t
-from governance.store.queries import micros
-from governance.store.queries import policies as queries
+from governance.store.base import tables as t
+from governance.store.base.times import micros
+from governance.store.policies import queries
 from tests.review.conftest import House
 
 POLICY = "test.policy"

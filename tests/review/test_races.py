@@ -12,8 +12,8 @@ from governance.domain.decisions import Severity
 from governance.domain.people import Role
 from governance.domain.review import ReasonCode, VerdictOutcome
 from governance.errors import Conflict
-from governance.services.review import Claim
-from governance.store import tables as t
+from governance.services.review.cases import Claim
+from governance.store.base import tables as t
 from tests.review.conftest import House
 
 RACERS = 6

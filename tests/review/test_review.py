@@ -11,7 +11,7 @@ from governance.domain.decisions import Severity
 from governance.domain.people import SERVICE, Role, operator
 from governance.domain.review import CaseState, ReasonCode, VerdictOutcome
 from governance.errors import BadInput, Conflict, NotFound, Refused
-from governance.store import tables as t
+from governance.store.base import tables as t
 from tests.review.conftest import LEASE, House
 
 

@@ -20,13 +20,13 @@ from governance.engine.check import Checker
 from governance.engine.decide import Engine
 from governance.policy.policy import Policy, PolicySet
 from governance.privacy.keys import KeyRing
-from governance.services.backtest import BacktestService
-from governance.services.check import CheckService, Deciding
-from governance.services.hands import hands
-from governance.services.in_force import ReadySet
-from governance.services.review import open_for_decision
-from governance.store.checks import SqlCheckStore, register
-from governance.store.traffic import SqlTraffic
+from governance.services.calls.check import CheckService, Deciding
+from governance.services.calls.in_force import ReadySet
+from governance.services.policies.backtest.counting import hands
+from governance.services.policies.backtest.run import BacktestService
+from governance.services.review.opening import open_for_decision
+from governance.store.calls.checks import SqlCheckStore, register
+from governance.store.policies.traffic import SqlTraffic
 from tests.policy.samples import policy
 from tests.review.conftest import House
 from tests.store.conftest import NOON, Batch, make_call

@@ -21,14 +21,14 @@ from governance.engine.check import Checker, around_of
 from governance.engine.decide import Engine
 from governance.errors import BadInput, NotFound
 from governance.policy.policy import Policy, PolicySet
-from governance.services import backtest
 from governance.services.authorise import Denied
-from governance.services.backtest import Report
-from governance.services.gate import PolicyGate
-from governance.services.hands import Broken
-from governance.services.rollout import GateClosed, RolloutService
-from governance.services.share import share
-from governance.store import tables as t
+from governance.services.policies.backtest import run as backtest
+from governance.services.policies.backtest.counting import Broken
+from governance.services.policies.backtest.report import Report
+from governance.services.policies.gate import PolicyGate
+from governance.services.policies.rollout import GateClosed, RolloutService
+from governance.services.policies.share import share
+from governance.store.base import tables as t
 from tests.conftest import Clock
 from tests.review.conftest import House
 from tests.services.backtesting import Place, using, varied

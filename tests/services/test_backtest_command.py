@@ -13,13 +13,14 @@ import pytest
 import sqlalchemy as sa
 
 from governance.bootstrap import Application, open_application, run_as
+from governance.bootstrap.settings import Settings
 from governance.cli import main
 from governance.domain.calls import Call, CallKind, Message
 from governance.domain.people import operator
 from governance.policy.load import load
-from governance.services import backtest, hands
-from governance.settings import Settings
-from governance.store import tables as t
+from governance.services.policies.backtest import counting as hands
+from governance.services.policies.backtest import run as backtest
+from governance.store.base import tables as t
 from tests.services.test_suggest import ATTACK, POLICY, QUOTED
 
 Command = Callable[..., tuple[int, Any, str]]

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from governance.bootstrap import Application, open_application, run_as
+from governance.bootstrap.settings import Settings, load
 from governance.cli import main
 from governance.cli.output import dump
 from governance.domain.people import Scope
 from governance.errors import Misconfigured, Unauthenticated
-from governance.settings import Settings, load
 from tests.review.conftest import POLICIES, QUICK
 
 Command = Callable[..., tuple[int, Any, str]]

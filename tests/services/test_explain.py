@@ -13,7 +13,7 @@ from governance.bootstrap import Application
 from governance.domain.calls import Call, CallKind, EndUser, Message
 from governance.domain.people import operator
 from governance.errors import NotFound
-from governance.store import tables as t
+from governance.store.base import tables as t
 from tests.services.test_commands import application, command
 
 __all__ = ["application", "command"]

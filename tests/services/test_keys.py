@@ -9,7 +9,7 @@ import pytest
 
 from governance.domain.people import Role, Scope
 from governance.errors import BadInput, Conflict, NotFound, Refused, Unauthenticated
-from governance.store import tables as t
+from governance.store.base import tables as t
 from tests.review.conftest import ROOT, House
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from governance.errors import BadInput, Misconfigured, Overloaded
 from governance.ingest.batch import Batch
-from governance.services.record import Receipt, Recordable, Recorder
+from governance.services.calls.record import Receipt, Recordable, Recorder
 
 
 @dataclass

@@ -10,10 +10,11 @@ import pytest
 
 from governance.domain.calls import CallKind
 from governance.domain.people import Actor, ActorKind, Role, Scope
-from governance.domain.review import ReasonCode, ReportState, VerdictOutcome
+from governance.domain.reports import ReportState
+from governance.domain.review import ReasonCode, VerdictOutcome
 from governance.errors import BadInput, NotFound, Refused
-from governance.services.reports import NewReport, Receipt
-from governance.store import tables as t
+from governance.services.review.reports import NewReport, Receipt
+from governance.store.base import tables as t
 from tests.review.conftest import House
 
 

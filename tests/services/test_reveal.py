@@ -9,8 +9,8 @@ from governance.domain.calls import Call
 from governance.domain.people import Role, operator
 from governance.domain.review import ReasonCode, VerdictOutcome
 from governance.errors import BadInput, NotFound, Refused
-from governance.services.reveal import RevealService
-from governance.store import tables as t
+from governance.services.calls.reveal import RevealService
+from governance.store.base import tables as t
 from tests.review.conftest import House
 
 

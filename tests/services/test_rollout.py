@@ -11,11 +11,11 @@ import pytest
 import sqlalchemy as sa
 
 from governance.domain.people import Actor, Role, operator
-from governance.domain.rollout import RolloutOrigin, RolloutState
+from governance.domain.policies import RolloutOrigin, RolloutState
 from governance.errors import BadInput, Conflict, NotFound, Refused
 from governance.policy.policy import PolicySet
-from governance.services.rollout import GateClosed, GateReport, RolloutService
-from governance.store import tables as t
+from governance.services.policies.rollout import GateClosed, GateReport, RolloutService
+from governance.store.base import tables as t
 from tests.policy.samples import policy
 from tests.review.conftest import House
 

@@ -9,8 +9,8 @@ from argon2 import PasswordHasher
 
 from governance.domain.people import Role, RoleBinding
 from governance.errors import BadInput, Conflict, Refused, Unauthenticated
-from governance.services.sessions import SessionService, actor_of
-from governance.store import tables as t
+from governance.services.people.sessions import SessionService, actor_of
+from governance.store.base import tables as t
 from tests.review.conftest import QUICK, ROOT, House
 
 REVIEWER = [RoleBinding(role=Role.REVIEWER)]

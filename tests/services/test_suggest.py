@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from governance.bootstrap import Application, open_application, run_as
+from governance.bootstrap.settings import Settings
 from governance.cli import main
 from governance.domain.calls import Call, CallKind, EndUser, Message
 from governance.domain.people import Actor, ActorKind, Role, RoleBinding, operator
@@ -21,9 +22,8 @@ from governance.engine.lesson import Lesson
 from governance.policy.load import load
 from governance.policy.policy import Policy
 from governance.services.authorise import Denied
-from governance.services.suggest import History
-from governance.settings import Settings
-from governance.store import decisions
+from governance.services.policies.suggest import History
+from governance.store.policies import verdicts
 
 Command = Callable[..., tuple[int, Any, str]]
 POLICY = """\
@@ -202,15 +202,15 @@ def test_every_case_in_which_the_policy_fired_is_read_whoever_opened_it(
     decided(case(application, 3, "Only the role", role="watched"), VerdictOutcome.FALSE_ALARM)
     decided(case(application, 4, ATTACK, role="watched"), VerdictOutcome.VIOLATION)
     alone = decided(case(application, 5, QUOTED), VerdictOutcome.FALSE_ALARM)
-    monkeypatch.setattr(decisions, "_CASES_AT_ONCE", 2)
+    monkeypatch.setattr(verdicts, "_CASES_AT_ONCE", 2)
 
     (best, *_) = command("policy", "suggest", "injection.words", "--json")[1]
     assert best["param"] == "min_score"
     assert sorted(best["stops_cases"]) == [beside, later, alone]
     assert (best["keeps_violations"], best["raised_by_another"]) == (1, 2)
     assert "another policy raises 2 of them too" in command("policy", "suggest", "injection.words")[1]
-    assert len(application._decisions.of_policy("injection.words", limit=2)) == 2
-    assert application._decisions.of_policy("injection.absent", limit=2) == []
+    assert len(application.suggest._verdicts.of_policy("injection.words", limit=2)) == 2
+    assert application.suggest._verdicts.of_policy("injection.absent", limit=2) == []
 
 
 def test_what_the_file_lets_pass_already_is_not_suggested_again(

@@ -20,7 +20,7 @@ from starlette.websockets import WebSocket
 from app import identity
 from app.gate import ServiceGate
 from governance.bootstrap import Application
-from governance.settings import Settings
+from governance.bootstrap.settings import Settings
 from tests.signin.provider import CLIENT, Provider
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.applications import Starlette
 
 from app import identity
-from governance.store.database import unavailable
+from governance.store.base.dialects.pool import unavailable
 
 
 class Away:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from governance.bootstrap.settings import Settings
 from governance.cli.serve import is_loopback, listen, refuse_open_door
 from governance.errors import Misconfigured
-from governance.settings import Settings
 from tests.serving import Serving
 
 OIDC = {"oidc_issuer": "https://id.example.org", "oidc_client_id": "console"}

@@ -9,14 +9,15 @@ from contextlib import nullcontext
 import pytest
 
 from governance.errors import Overloaded
-from governance.store import tables as t
-from governance.store.base import patience, probe
+from governance.store.base import condition, patience, probe
+from governance.store.base import tables as t
 from governance.store.base.in_use import embedded_file
 from governance.store.base.integrity import Integrity, IntegrityWatch, note_of
-from governance.store.database import Database
-from governance.store.queries import condition, health
-from governance.store.record import CallWriter
-from governance.store.times import micros
+from governance.store.base.times import micros
+from governance.store.calls import health
+from governance.store.calls.record import CallWriter
+from governance.store.transaction import Database
+from governance.systems.health import Backlog
 from tests.conftest import Clock
 from tests.store.conftest import Batch, make_call
 
@@ -25,7 +26,7 @@ def test_waiting_calls_are_counted_with_the_age_of_the_oldest(
     database: Database, new_writer: Callable[[], CallWriter], clock: Clock
 ) -> None:
     with database.read() as connection:
-        assert health.backlog(connection, clock()) == health.Backlog()
+        assert health.backlog(connection, clock()) == Backlog()
     writer = new_writer()
     writer.write([Batch(calls=(make_call(1),))])
     clock.forward(seconds=90)
@@ -72,7 +73,7 @@ def test_the_rate_is_of_decisions_in_the_last_minute(
     ],
 )
 def test_a_backlog_in_words(waiting: int, seconds: float, rate: float, words: str) -> None:
-    assert health.Backlog(waiting=waiting, oldest_seconds=seconds, rate=rate).words == words
+    assert Backlog(waiting=waiting, oldest_seconds=seconds, rate=rate).words == words
 
 
 def test_whoever_may_wait_only_so_long_is_told_that_it_is_locked(database: Database) -> None:
@@ -82,20 +83,16 @@ def test_whoever_may_wait_only_so_long_is_told_that_it_is_locked(database: Datab
             holder.exec_driver_sql("BEGIN IMMEDIATE")
         else:
             holder.exec_driver_sql("LOCK TABLE id_block IN ACCESS EXCLUSIVE MODE")
-        for attempt in range(2):
+        for write in (lambda: probe.try_write(database), lambda: database.write(wait=0.2).__enter__()):
             with pytest.raises(Overloaded, match="locked by another process") as caught:
-                if attempt:
-                    probe.try_write(database)
-                else:
-                    with database.write(wait=0.2) as transaction:
-                        transaction.connection.exec_driver_sql("UPDATE id_block SET next = next")
+                write()
             assert caught.value.retry_after > 0
         holder.rollback()
     probe.try_write(database)
 
 
 def test_the_patience_of_one_caller_is_not_the_next_ones(sqlite_url: str) -> None:
-    from governance.store.database import connect
+    from governance.store.base.database import connect
 
     engine = connect(sqlite_url)
     try:
@@ -110,7 +107,7 @@ def test_the_patience_of_one_caller_is_not_the_next_ones(sqlite_url: str) -> Non
 
 
 def test_after_a_failure_the_next_group_waits_less(sqlite_url: str, keyring: object, clock: Clock) -> None:
-    from governance.store.database import connect
+    from governance.store.base.database import connect
     from governance.store.jobs import TableQueue
 
     database = Database(connect(sqlite_url))
@@ -167,7 +164,7 @@ def test_a_server_that_stops_does_not_wait_for_a_look(database: Database, clock:
 
 
 def test_amcheck_is_asked_where_it_is_installed(postgresql_url: str) -> None:
-    from governance.store.database import connect
+    from governance.store.base.database import connect
 
     engine = connect(postgresql_url)
     with engine.connect() as connection:

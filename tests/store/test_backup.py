@@ -10,7 +10,8 @@ import pytest
 
 from governance.cli import main
 from governance.store.base import backup
-from governance.store.database import Database, connect
+from governance.store.base.database import connect
+from governance.store.transaction import Database
 
 
 def test_a_backup_does_not_begin_anew_when_others_write(

@@ -6,11 +6,11 @@ import pytest
 import sqlalchemy as sa
 
 from governance.domain.calls import CallKind
-from governance.store import tables as t
-from governance.store.database import Database
-from governance.store.queries import calls
-from governance.store.queries.calls import CallFilter
-from governance.store.record import CallWriter
+from governance.store.base import tables as t
+from governance.store.calls import queries as calls
+from governance.store.calls.queries import CallFilter
+from governance.store.calls.record import CallWriter
+from governance.store.transaction import Database
 from tests.store.conftest import Batch, make_call
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from governance.store import checkpoints
-from governance.store.checkpoints import Checkpointer
-from governance.store.database import Database, connect
+from governance.store.base import wal as checkpoints
+from governance.store.base.database import connect
+from governance.store.base.wal import Checkpointer
+from governance.store.transaction import Database
 
 
 @pytest.fixture

@@ -19,14 +19,14 @@ from governance.domain.decisions import Action, Decision, Outcome, PolicyOutcome
 from governance.domain.findings import DetectorFailure, Examination, Finding
 from governance.engine.check import Checked, Checker
 from governance.privacy.keys import KeyRing
-from governance.services.check import ATTEMPTS, CheckService, Deciding, DecidingSet
-from governance.services.review import open_for_decision
-from governance.store import calls as calls_store
-from governance.store import facts, search
-from governance.store import tables as t
-from governance.store.checks import SqlCheckStore
-from governance.store.database import Database
-from governance.store.record import CallWriter
+from governance.services.calls.check import ATTEMPTS, CheckService, Deciding, DecidingSet
+from governance.services.review.opening import open_for_decision
+from governance.store.base import tables as t
+from governance.store.calls import documents as calls_store
+from governance.store.calls import facts, search
+from governance.store.calls.checks import SqlCheckStore
+from governance.store.calls.record import CallWriter
+from governance.store.transaction import Database
 from governance.worker.loop import Loop
 from governance.worker.procrastinate import ProcrastinateLoop
 from tests.conftest import Clock

@@ -11,13 +11,14 @@ from governance.engine.decide import Engine
 from governance.policy.policy import PolicySet
 from governance.privacy.keys import KeyRing
 from governance.privacy.redaction import Redactor
-from governance.services.check import CheckService, Deciding, DecidingSet
-from governance.services.review import open_for_decision
-from governance.store.calls import read_call
-from governance.store.checks import SqlCheckStore
-from governance.store.database import Database
-from governance.store.decisions import SqlDecisions
-from governance.store.record import CallWriter
+from governance.services.calls.check import CheckService, Deciding, DecidingSet
+from governance.services.review.opening import open_for_decision
+from governance.store.calls.checks import SqlCheckStore
+from governance.store.calls.decisions import SqlDecisions
+from governance.store.calls.documents import read_call
+from governance.store.calls.record import CallWriter
+from governance.store.policies.verdicts import SqlVerdicts
+from governance.store.transaction import Database
 from tests.conftest import Clock
 from tests.policy.samples import policy
 from tests.store.conftest import Batch, make_call
@@ -57,7 +58,8 @@ def test_a_decision_comes_back_whole_and_its_case_with_the_verdict(
         with database.read() as connection:
             return read_call(connection, number)
 
-    decisions = SqlDecisions(database, keyring, shown)
+    decisions = SqlDecisions(database, keyring)
+    verdicts = SqlVerdicts(database, decisions, shown)
     found = decisions.load(decided.decision_id)
     assert found is not None
     assert found.call == sent
@@ -67,8 +69,8 @@ def test_a_decision_comes_back_whole_and_its_case_with_the_verdict(
     assert again.flagged
 
     assert decisions.load(7) is None
-    (case,) = decisions.of_policy("test.policy", limit=5)
+    (case,) = verdicts.of_policy("test.policy", limit=5)
     assert (case.case, case.upheld) == (decided.case_id, None)
     assert (case.decided.decision, case.decided.call) == (found.decision, found.call)
-    assert decisions.of_policy("test.other", limit=5) == []
+    assert verdicts.of_policy("test.other", limit=5) == []
     assert quiet.case_id is None

@@ -14,10 +14,11 @@ from governance.engine.check import Checker
 from governance.engine.decide import Engine
 from governance.errors import Misconfigured, Overloaded
 from governance.policy.policy import PolicySet
-from governance.services.check import CheckedCall, CheckService, Deciding, DecidingSet, LoadedCall, Written
-from governance.store import database as store
-from governance.store.database import Database, connect, reachable
+from governance.services.calls.check import CheckedCall, CheckService, Deciding, DecidingSet, LoadedCall, Written
+from governance.store.base.database import begin, connect, reachable
+from governance.store.base.dialects.pool import unavailable
 from governance.store.jobs import QUEUE, TASK, ProcrastinateQueue
+from governance.store.transaction import Database
 from governance.worker.procrastinate import STALLED_SECONDS, ProcrastinateLoop
 
 
@@ -95,7 +96,7 @@ def test_a_sqlite_writer_that_waits_too_long_is_told_so(sqlite_url: str) -> None
     with database.write(), database.engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA busy_timeout=20")
         with pytest.raises(Overloaded, match="does not answer"):
-            store.begin(connection)
+            begin(connection)
     database.engine.dispose()
 
 
@@ -144,7 +145,7 @@ class Away:
     def load(self, call_ids: object, sets: object, *, decided: bool = False) -> list[LoadedCall]:
         self.attempts += 1
         if self.attempts <= self.times:
-            raise store.unavailable()
+            raise unavailable()
         return []
 
     def save(self, checked: Sequence[CheckedCall], sets: object, *, job: int | None = None) -> list[Written]:

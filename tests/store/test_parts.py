@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from governance.domain.calls import Document, Message, ToolCall
 from governance.domain.content import parts_of
-from governance.store import parts
+from governance.store.calls import parts
 from tests.store.conftest import make_call
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.just('"document"')

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from governance.domain.review import CaseState
-from governance.store import bulk
-from governance.store import tables as t
-from governance.store.database import Database
-from governance.store.queries import micros, policies
+from governance.store.base import bulk
+from governance.store.base import tables as t
+from governance.store.base.times import micros
+from governance.store.policies import queries as policies
+from governance.store.transaction import Database
 from tests.store.conftest import NOON
 
 DAY = 20_000

@@ -17,15 +17,15 @@ from governance.engine.check import Checker
 from governance.engine.decide import Engine
 from governance.policy.policy import PolicySet
 from governance.privacy.keys import KeyRing
-from governance.services.check import CheckService, Deciding
-from governance.services.in_force import ReadySet
-from governance.services.review import open_for_decision
-from governance.store import calls as calls_store
-from governance.store import tables as t
-from governance.store.checks import SqlCheckStore, register
-from governance.store.database import Database
-from governance.store.queries import calls as call_queries
-from governance.store.record import CallWriter
+from governance.services.calls.check import CheckService, Deciding
+from governance.services.calls.in_force import ReadySet
+from governance.services.review.opening import open_for_decision
+from governance.store.base import tables as t
+from governance.store.calls import documents as calls_store
+from governance.store.calls import queries as call_queries
+from governance.store.calls.checks import SqlCheckStore, register
+from governance.store.calls.record import CallWriter
+from governance.store.transaction import Database
 from tests.conftest import Clock
 from tests.policy.samples import policy
 from tests.store.conftest import Batch, make_call, make_event

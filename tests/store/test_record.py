@@ -13,13 +13,13 @@ import sqlalchemy as sa
 from governance.domain.calls import Message, ToolCall
 from governance.errors import Misconfigured, NotFound, Tampered
 from governance.privacy.keys import KeyRing
-from governance.store import bulk
-from governance.store import calls as calls_store
-from governance.store import tables as t
-from governance.store.checks import CallOpener
-from governance.store.database import Database
+from governance.store.base import bulk
+from governance.store.base import tables as t
+from governance.store.calls import documents as calls_store
+from governance.store.calls.opening import CallOpener
+from governance.store.calls.record import CallWriter
 from governance.store.jobs import JobQueue
-from governance.store.record import CallWriter
+from governance.store.transaction import Database
 from tests.store.conftest import Batch, make_call, make_event
 
 

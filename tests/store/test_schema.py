@@ -10,9 +10,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from governance.errors import Misconfigured
-from governance.store import migrate
-from governance.store import tables as t
-from governance.store.database import Database, connect
+from governance.store.base import migrate
+from governance.store.base import tables as t
+from governance.store.base.database import connect
+from governance.store.transaction import Database
 
 OTHERS = ("search_text", "procrastinate")
 

@@ -19,13 +19,13 @@ from governance.engine.check import Checker
 from governance.engine.decide import Engine
 from governance.policy.policy import PolicySet
 from governance.privacy.keys import KeyRing
-from governance.services.check import CheckService, Deciding, DecidingSet
-from governance.services.review import open_for_decision
-from governance.store import sequences
-from governance.store import tables as t
-from governance.store.checks import SqlCheckStore
-from governance.store.database import Database
-from governance.store.record import CallWriter
+from governance.services.calls.check import CheckService, Deciding, DecidingSet
+from governance.services.review.opening import open_for_decision
+from governance.store.base import tables as t
+from governance.store.calls import sequences
+from governance.store.calls.checks import SqlCheckStore
+from governance.store.calls.record import CallWriter
+from governance.store.transaction import Database
 from tests.conftest import Clock
 from tests.policy.samples import policy
 from tests.store.conftest import NOON, Batch, make_call
@@ -178,7 +178,7 @@ def test_nothing_else_is_loaded_where_no_policy_is_about_sequences(
     def never(*_: object, **__: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("governance.store.checks.with_around", never)
+    monkeypatch.setattr("governance.store.calls.documents.checks.with_around", never)
     new_checks(policy(detectors=WORDS)).run(record(writer, READ, SENT))
     assert {row.status for row in rows(database, t.call)} == {"checked"}
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from governance.detectors.grounding.claims import Answer, Claim, Given, Status
 from governance.detectors.grounding.sources import Place, Sources
 from governance.detectors.grounding.vocabulary import CITING, FUNCTION_WORDS
-from governance.detectors.shingles import Overlap, Words, overlap
+from governance.detectors.patterns.shingles import Overlap, Words, overlap
 
 # Bounded repetition: a quotation mark that nothing closes costs no more than its bound.
 _QUOTED = re.compile(

@@ -13,7 +13,7 @@ from itertools import chain
 
 from governance.detectors.grounding.figures import Figure, FigureKind, figures, spelled
 from governance.detectors.grounding.passages import Passage, language, passages, stems
-from governance.detectors.shingles import Words
+from governance.detectors.patterns.shingles import Words
 from governance.domain.content import Part
 
 _PLACES_A_VALUE = 8

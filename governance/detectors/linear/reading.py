@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from governance.detectors import views
+from governance.detectors.patterns import views
 
 _SIZE = 0x20000
 """Code points that have an entry of their own in the tables; those above (tags, private use) are read as a symbol."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from governance.detectors.interface import Options
-from governance.detectors.recognisers import MOST, troubles
+from governance.detectors.patterns.recognisers import MOST, troubles
 from governance.policy.lint.interface import Remark, Rule, Subject
 
 _OF = ("pii", "secrets", "patterns")

@@ -1,0 +1,1 @@
+"""What every wing of the store stands on: the database, transactions, ids, times, tables."""

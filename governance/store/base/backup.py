@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from governance.errors import BadInput
 from governance.store.base.in_use import give_to_owner, unfinished
 from governance.store.base.integrity import note_of
-from governance.store.times import moment
+from governance.store.base.times import moment
 
 SIDE_FILES = ("-wal", "-shm", "-journal")
+UNFIT = (sa.exc.SQLAlchemyError, ValueError)
+"""What reading a database whose tables are not those of its stated revision raises."""
 _PAGES = 2_000
 _CHUNK = 8 * 2**20
 _SPARE_BYTES = 64 * 2**20

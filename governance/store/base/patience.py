@@ -10,7 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+import sqlalchemy as sa
+
 LONGEST_SECONDS = 30.0
+SENDER_SECONDS = 3.0
+"""How long a request waits for a database that others hold: its answer must come within 5 seconds."""
 _until: ContextVar[float | None] = ContextVar("until", default=None)
 
 
@@ -25,8 +29,10 @@ def at_most(seconds: float) -> Iterator[None]:
         _until.reset(token)
 
 
-def limited() -> bool:
-    return _until.get() is not None
+def limit(connection: sa.Connection) -> None:
+    """Bounds the waits of a transaction that has just begun. SQLite's are bounded when a connection is taken."""
+    if connection.dialect.name == "postgresql" and _until.get() is not None:
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(left() * 1_000)}")
 
 
 def left() -> float:

@@ -8,8 +8,9 @@ import tempfile
 from pathlib import Path
 
 from governance.errors import Overloaded
+from governance.store.base.dialects.pool import full
 from governance.store.base.in_use import embedded_file
-from governance.store.database import Database, full
+from governance.store.transaction import Database
 
 WAIT_SECONDS = 1.5
 _ROOM_BYTES = 2**20

@@ -1,0 +1,279 @@
+"""Audit events as sentences with actors. An event carries references; names are looked up, reasons come from rows.
+
+The sentences hold our own words and people's names; whoever shows them in a list uses `components.rows` (text only).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from app.shell import words
+from governance.domain.events import EventKind as E
+
+# What the pills on the audit page stand for.
+GROUPS: dict[str, tuple[E, ...]] = {
+    "Everything": (),
+    "Reveals": (E.CONTENT_REVEALED,),
+    "Verdicts": (
+        E.CASE_CLAIMED,
+        E.CASE_RELEASED,
+        E.CASE_ESCALATED,
+        E.VERDICT_GIVEN,
+        E.VERDICT_APPROVED,
+        E.VERDICT_RETURNED,
+    ),
+    "Access": (
+        E.SIGN_IN,
+        E.SIGN_IN_FAILED,
+        E.SIGN_OUT,
+        E.KEY_CREATED,
+        E.KEY_REVOKED,
+        E.PERSON_ADDED,
+        E.PERSON_DISABLED,
+        E.PASSWORD_CHANGED,
+        E.ROLES_CHANGED,
+    ),
+    "Policies": (
+        E.POLICY_SET_PROPOSED,
+        E.POLICY_SET_APPROVED,
+        E.POLICY_SET_REJECTED,
+        E.POLICY_SET_SHADOWED,
+        E.POLICY_SET_ENFORCED,
+        E.POLICY_SET_RETIRED,
+        E.POLICY_SET_ROLLED_BACK,
+    ),
+    "Exports": (E.EXPORT_MADE, E.AUDIT_READ, E.AUDIT_VERIFIED),
+    "Refused": (E.ACTION_REFUSED, E.SIGN_IN_FAILED),
+    "Calls": (E.CALL_RECORDED, E.CALL_CONTENT_ADDED, E.CALL_CONFLICT, E.DECISION_MADE),
+}
+
+KIND: dict[str, str] = {
+    E.CALL_RECORDED: "Call",
+    E.CALL_CONTENT_ADDED: "Call",
+    E.CALL_CONFLICT: "Conflict",
+    E.DECISION_MADE: "Decision",
+    E.CASE_OPENED: "Case",
+    E.CASE_CLAIMED: "Claim",
+    E.CASE_RELEASED: "Release",
+    E.CASE_ESCALATED: "Escalation",
+    E.VERDICT_GIVEN: "Verdict",
+    E.VERDICT_APPROVED: "Approval",
+    E.VERDICT_RETURNED: "Return",
+    E.REPORT_RECEIVED: "Report",
+    E.CONTENT_REVEALED: "Reveal",
+    E.SIGN_IN: "Sign-in",
+    E.SIGN_IN_FAILED: "Refused",
+    E.SIGN_OUT: "Sign-out",
+    E.KEY_CREATED: "Key",
+    E.KEY_REVOKED: "Key",
+    E.PERSON_ADDED: "Person",
+    E.PERSON_DISABLED: "Person",
+    E.PASSWORD_CHANGED: "Password",
+    E.ROLES_CHANGED: "Roles",
+    E.POLICY_SET_LOADED: "Policies",
+    E.POLICY_SET_PROPOSED: "Proposal",
+    E.POLICY_SET_APPROVED: "Approval",
+    E.POLICY_SET_REJECTED: "Rejection",
+    E.POLICY_SET_SHADOWED: "Shadow",
+    E.POLICY_SET_ENFORCED: "Policies",
+    E.POLICY_SET_RETIRED: "Policies",
+    E.POLICY_SET_ROLLED_BACK: "Rollback",
+    E.EXPORT_MADE: "Export",
+    E.AUDIT_READ: "Look-up",
+    E.AUDIT_VERIFIED: "Verified",
+    E.DATABASE_RESTORED: "Restore",
+    E.ACTION_REFUSED: "Refused",
+}
+
+_WANTED = {
+    "read_calls": "seeing calls",
+    "read_cases": "seeing cases",
+    "claim_case": "claiming a case",
+    "decide_case": "deciding a case",
+    "decide_escalation": "deciding an escalated case",
+    "approve_verdict": "approving a verdict",
+    "reveal_content": "seeing original text",
+    "read_audit": "reading the audit trail",
+    "export_evidence": "exporting evidence",
+    "propose_policy": "proposing or moving a policy change",
+    "approve_policy": "approving a policy change",
+    "manage_access": "managing people, roles and keys",
+}
+
+
+def who(actor: str, names: Mapping[int, str], operator: str = "") -> str:
+    """'Dana Okafor', 'An application', 'root at the command line' or 'The console' for an actor's reference; `operator`
+    is the operating system's account that the event names."""
+    kind, _, number = actor.partition(":")
+    if kind == "person":
+        return names.get(int(number or 0), "Somebody")
+    if operator:
+        return f"{words.name(operator, 60)} at the command line"
+    return "An application" if kind == "key" else "The console"
+
+
+def about(subject: str, names: Mapping[int, str]) -> str:
+    """'Case 214', 'A call', a person's name: what an event is about, for a list."""
+    kind, _, number = subject.partition(":")
+    if kind == "case":
+        return f"Case {number}"
+    if kind == "person":
+        return names.get(int(number or 0), "Somebody")
+    return {
+        "call": "Call",
+        "key": f"Key {number}",
+        "report": "Report",
+        "policy_set": "Policies",
+        "decision": "Decision",
+        "export": "Export",
+    }.get(kind, "Log" if not subject else words.plain(kind))
+
+
+def sentence(
+    kind: str,
+    actor: str,
+    subject: str,
+    data: Mapping[str, Any],
+    names: Mapping[int, str],
+    *,
+    reason: str = "",
+    titles: Mapping[int, str] = MappingProxyType({}),
+) -> str:
+    """What happened, in one sentence. `reason` is the free text that a row keeps beside the event (a reveal's);
+    `titles` say what cases are about, by number."""
+    by, case = who(actor, names, str(data.get("operator") or "")), _case(subject, data)
+    person = about(subject, names)
+    title = titles.get(case_number(subject, data) or 0, "")
+    of = f" ({title})" if title else ""
+    match kind:
+        case E.CALL_RECORDED:
+            return "A call was recorded"
+        case E.CALL_CONTENT_ADDED:
+            return "Content of a call arrived later and was added"
+        case E.CALL_CONFLICT:
+            return "A call arrived again with other content; both are kept"
+        case E.DECISION_MADE:
+            action = words.ACTION.get(str(data.get("action", "")), "Decided").lower()
+            opened = f", case {data['case']} opened{of}" if data.get("case") else ""
+            return f"A call could not be checked{opened}" if data.get("failure") else f"A call was {action}{opened}"
+        case E.CASE_OPENED:
+            return f"{case} was opened" + (f": {title}" if title else "")
+        case E.CASE_CLAIMED:
+            return f"{by} claimed {_lower(case)}{of}"
+        case E.CASE_RELEASED:
+            return f"{by} gave {_lower(case)} back{of}"
+        case E.CASE_ESCALATED:
+            return f"{by} escalated {_lower(case)}{of}"
+        case E.VERDICT_GIVEN:
+            outcome = words.OUTCOME.get(str(data.get("outcome", "")), "decided").lower()
+            waits = "" if data.get("final", True) else "; a second person must approve"
+            reason_given = words.plain(str(data.get("reason", ""))).lower()
+            return f"{by} decided {_lower(case)} as {outcome} ({reason_given}){waits}"
+        case E.VERDICT_APPROVED:
+            return f"{by} approved the verdict on {_lower(case)}{of}"
+        case E.VERDICT_RETURNED:
+            return f"{by} returned the verdict on {_lower(case)}{of}"
+        case E.REPORT_RECEIVED:
+            return f"{by} reported an answer as wrong" + (f"; see case {data['case']}" if data.get("case") else "")
+        case E.CONTENT_REVEALED:
+            what = f"case {data['case']}" if data.get("case") else "a call"
+            return f"{by} revealed the original text of {what}" + (f": “{reason}”" if reason else "")
+        case E.SIGN_IN:
+            return f"{by} signed in"
+        case E.SIGN_IN_FAILED:
+            locked = "; the account waits 15 minutes" if data.get("locked") else ""
+            return f"A sign-in{' as ' + person if subject else ''} was refused{locked}"
+        case E.SIGN_OUT:
+            return f"{by} signed out"
+        case E.KEY_CREATED:
+            scopes = ", ".join(words.SCOPE.get(str(scope), str(scope)) for scope in data.get("scopes", ()))
+            return f"{by} made API key {_number(subject)}" + (f" to {scopes}" if scopes else "")
+        case E.KEY_REVOKED:
+            return f"{by} revoked API key {_number(subject)}"
+        case E.PERSON_ADDED:
+            return f"{by} added {person}"
+        case E.PERSON_DISABLED:
+            return f"{by} disabled {person}"
+        case E.PASSWORD_CHANGED:
+            return f"{by} changed their password" if actor == subject else f"{by} gave {person} a new password"
+        case E.ROLES_CHANGED:
+            return f"{by} changed the roles of {person}{_roles(data)}"
+        case E.POLICY_SET_LOADED:
+            count = data.get("policies")
+            return "A new set of policies was kept" + (
+                f" ({words.count(count, 'policy', 'policies')})" if count else ""
+            )
+        case E.POLICY_SET_PROPOSED:
+            return f"{by} proposed policy change {data.get('rollout')}{_changes(data)}"
+        case E.POLICY_SET_APPROVED:
+            return f"{by} approved policy change {data.get('rollout')}"
+        case E.POLICY_SET_REJECTED:
+            return f"{by} turned policy change {data.get('rollout')} down"
+        case E.POLICY_SET_SHADOWED:
+            return f"{by} let policy change {data.get('rollout')} decide in shadow"
+        case E.POLICY_SET_ENFORCED:
+            if data.get("first"):
+                return "The policy files came into force, as the first"
+            return f"{by} put policy change {data.get('rollout')} into force{_changes(data)}"
+        case E.POLICY_SET_RETIRED:
+            return f"{by} retired policy change {data.get('rollout')}"
+        case E.POLICY_SET_ROLLED_BACK:
+            return f"{by} restored the policies of change {data.get('restores')}"
+        case E.EXPORT_MADE:
+            size = next((data[key] for key in ("leaves", "entries", "events", "records") if data.get(key)), None)
+            return f"{by} exported {words.count(int(size), 'entry', 'entries')}" if size else f"{by} exported evidence"
+        case E.AUDIT_READ:
+            return f"{by} looked up entries of the audit trail"
+        case E.AUDIT_VERIFIED:
+            good = data.get("ok", data.get("valid", True))
+            return f"{by} verified the whole log: " + ("nothing was altered" if good else "it does not hold")
+        case E.DATABASE_RESTORED:
+            size = int(data.get("events") or 0)
+            return f"{by} restored a backup of {words.count(size, 'entry', 'entries')}"
+        case E.ACTION_REFUSED:
+            wanted = str(data.get("wanted", ""))
+            what = _WANTED.get(wanted, words.plain(wanted).lower() or "an action")
+            place = f" ({about(subject, names).lower()})" if subject else ""
+            return f"{by} was refused: {what}{place}"
+    return f"{by}: {words.plain(kind)}"
+
+
+def _changes(data: Mapping[str, Any]) -> str:
+    """': 3 changes' as the event counts them."""
+    number = len(data.get("changes") or ()) + int(data.get("left_out") or 0)
+    return f": {words.count(number, 'change', 'changes')}" if number else ""
+
+
+def case_number(subject: str, data: Mapping[str, Any]) -> int | None:
+    """The case that an event names, as its subject or beside it."""
+    kind, _, number = subject.partition(":")
+    found = number if kind == "case" else str(data.get("case") or "")
+    return int(found) if found.isdecimal() else None
+
+
+def _case(subject: str, data: Mapping[str, Any]) -> str:
+    number = case_number(subject, data)
+    return f"Case {number}" if number else "A case"
+
+
+def _lower(case: str) -> str:
+    return case[:1].lower() + case[1:]
+
+
+def _number(subject: str) -> str:
+    return subject.partition(":")[2]
+
+
+def _roles(data: Mapping[str, Any]) -> str:
+    """': now Reviewer' from what the event says was granted and withdrawn."""
+
+    def spoken(values: Any) -> str:
+        names = [str(value).partition("@") for value in values]
+        return ", ".join(words.ROLE.get(role, role) + (f" for {system}" if system else "") for role, _, system in names)
+
+    given = data.get("granted") or data.get("added") or ()
+    taken = data.get("withdrawn") or data.get("removed") or data.get("revoked") or ()
+    parts = ([f"given {spoken(given)}"] if given else []) + ([f"taken {spoken(taken)}"] if taken else [])
+    return f": {'; '.join(parts)}" if parts else ""

@@ -1,0 +1,1 @@
+"""What Overview shows: figures of all wings, read together."""

@@ -1,0 +1,1 @@
+"""What every page stands on: who is at it, words, long work."""

@@ -1,0 +1,57 @@
+"""Evidence: the audit log, its verification, and packages."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from governance.bootstrap.calls import CallParts
+
+if TYPE_CHECKING:
+    from governance.services.evidence.export import ExportEvidence
+    from governance.services.evidence.verify import VerifyLog
+    from governance.store.base.wal import Checkpointer
+    from governance.store.evidence.audit_log import PostgresSealer
+    from governance.store.evidence.queries import AuditReader
+
+
+class EvidenceParts(CallParts):
+    """The use cases of evidence. Packages carry calls as readers see them."""
+
+    @cached_property
+    def audit_log(self) -> AuditReader:
+        """Snapshots of the log, for verification, export and display."""
+        from governance.store.evidence.audit_log import SqlAuditLog
+        from governance.store.evidence.queries import AuditReader
+
+        writer = self.database.audit
+        assert isinstance(writer, SqlAuditLog)
+        return AuditReader(self.engine, writer)
+
+    @cached_property
+    def sealer(self) -> PostgresSealer:
+        """Seals what PostgreSQL's transactions have committed; does nothing on SQLite. `serve` starts it."""
+        from governance.store.evidence.audit_log import PostgresSealer
+
+        _ = self.database
+        return PostgresSealer(self.engine, self.signer, self.clock)
+
+    @cached_property
+    def checkpointer(self) -> Checkpointer:
+        """Keeps SQLite's write-ahead log short; does nothing on PostgreSQL. `serve` starts it."""
+        from governance.store.base.wal import Checkpointer
+
+        return Checkpointer(self.engine)
+
+    @cached_property
+    def export(self) -> ExportEvidence:
+        from governance.services.evidence.export import ExportEvidence
+        from governance.store.evidence.records import Records
+
+        return ExportEvidence(self.authority, self.audit_log, Records(self.engine, self.attributes))
+
+    @cached_property
+    def verify(self) -> VerifyLog:
+        from governance.services.evidence.verify import VerifyLog
+
+        return VerifyLog(self.authority, self.audit_log)

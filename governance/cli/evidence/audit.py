@@ -1,0 +1,190 @@
+"""`governance audit`: the state of the log, its verification, its latest checkpoint. Verifying a package needs nothing
+but the file."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from governance.audit.note import Checkpoint, Verifier
+from governance.audit.verify import Outcome, Verification, verify_package
+from governance.cli.output import JsonFlag, emit, plain, progress
+from governance.errors import BadInput, Misconfigured
+
+if TYPE_CHECKING:
+    from governance.bootstrap import Application
+
+app = typer.Typer(help="State and verification of the audit log.", no_args_is_help=True, rich_markup_mode=None)
+
+_MARKS = {Outcome.PASSED: "ok", Outcome.FAILED: "FAILED", Outcome.NOT_CHECKED: "not checked"}
+_LARGEST_NOTE = 1_000_000
+
+
+@app.command("status")
+def status(json: JsonFlag = False) -> None:
+    """Size, latest checkpoint, what waits to be sealed, and the last verification."""
+    from governance.bootstrap import open_application
+    from governance.cli.output import dump
+    from governance.domain.events import EventKind
+    from governance.store.base.times import moment
+    from governance.store.evidence import queries as audit
+    from governance.store.evidence.audit_log import seal_lag
+
+    application = open_application()
+    with application.database.read() as connection:
+        head = audit.head(connection)
+        lag = seal_lag(connection, application.clock())
+        chosen = audit.EventFilter(kinds=(EventKind.AUDIT_VERIFIED.value,))
+        verified = audit.events(connection, chosen, limit=1)
+    found: dict[str, Any] = {
+        "origin": application.signer.name,
+        "key": str(application.signer.verifier),
+        "size": 0 if head is None else head.size,
+        "root": None if head is None else _root(head.checkpoint),
+        "sealed_at": None if head is None else moment(head.at),
+        "seal_lag_seconds": lag,
+        "verified": None if not verified else {"at": verified[0].at, **verified[0].data},
+    }
+    application.close()
+
+    def human() -> None:
+        typer.echo(f"Log        {found['origin']}")
+        typer.echo(f"Events     {found['size']:,}")
+        if head is not None:
+            typer.echo(f"Root       {found['root']}")
+            typer.echo(f"Sealed     {found['sealed_at']:%Y-%m-%d %H:%M:%S} UTC")
+        typer.echo(f"Waiting    {f'{lag:.1f} s' if lag else 'nothing'}")
+        last = found["verified"]
+        words = (
+            "never" if last is None else f"{last['at']:%Y-%m-%d %H:%M:%S} UTC, {'ok' if last.get('ok') else 'FAILED'}"
+        )
+        typer.echo(f"Verified   {words}")
+        typer.echo(f"Key        {found['key']}")
+
+    if json:
+        typer.echo(dump(found))
+    else:
+        human()
+
+
+@app.command("verify")
+def verify(
+    package: Annotated[Path | None, typer.Argument(help="An evidence package; without it the whole log.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="A signed checkpoint that was kept elsewhere.")] = None,
+    key: Annotated[Path | None, typer.Option(help="The log's public key (key.txt or PEM) that you trust.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Verify the whole log, or an evidence package offline. Exit 1 when a check failed."""
+    kept = "" if checkpoint is None else _text(checkpoint)
+    trusted = "" if key is None else _text(key)
+    found = _log(kept, trusted) if package is None else _package(package, kept, trusted)
+    emit(_document(found), lambda: _print(found), as_json=json)
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+@app.command("checkpoint")
+def checkpoint(json: JsonFlag = False) -> None:
+    """Print the latest signed checkpoint: keep it outside, and nothing before it can be changed unseen."""
+    from governance.bootstrap import open_application
+    from governance.errors import NotFound
+
+    application = open_application()
+    application.audit_log.settle()
+    with application.audit_log.snapshot() as snapshot:
+        head = snapshot.head
+    application.close()
+    if head is None:
+        raise NotFound("The audit log is empty.")
+    document = {"size": head.size, "root": _root(head.checkpoint), "checkpoint": head.checkpoint}
+    emit(document, lambda: typer.echo(head.checkpoint, nl=False), as_json=json)
+
+
+def _package(path: Path, kept: str, trusted: str) -> Verification:
+    try:
+        with path.open("rb") as file, progress("Verifying") as advance:
+            return verify_package(file, key=trusted, kept=kept, advance=advance)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror or type(error).__name__}.") from None
+
+
+def _log(kept: str, trusted: str) -> Verification:
+    from governance.bootstrap import open_application
+    from governance.cli.acting import acting
+    from governance.services.evidence.verify import verify_snapshot
+    from governance.store.evidence.audit_log import SqlAuditLog
+    from governance.store.evidence.queries import AuditReader
+
+    application = open_application()
+    verifier = Verifier.parse(trusted, name=application.settings.log_origin) if trusted else None
+    try:
+        with progress("Verifying") as advance:
+            try:
+                return application.verify.verify(acting(), kept=kept, verifier=verifier, advance=advance)
+            except Misconfigured:
+                # The latest checkpoint does not fit the key, so nothing can be written; but why is what is asked.
+                if verifier is None and not _has_key(application):
+                    raise
+                verifier = verifier or application.signer.verifier
+                reader = AuditReader(application.engine, SqlAuditLog(application.signer, application.clock))
+                with reader.snapshot() as snapshot:
+                    return verify_snapshot(snapshot, verifier, kept=kept, advance=advance)
+    finally:
+        application.close()
+
+
+def _has_key(application: Application) -> bool:
+    """Whether there is a signing key already; asking for the signer would make one."""
+    given = application.settings.signing_key.get_secret_value()
+    return bool(given) or (application.data_dir / "signing.key").exists()
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return file.read(_LARGEST_NOTE).decode()
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror or type(error).__name__}.") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"{path} is not text.") from None
+
+
+def _root(note: str) -> str:
+    root = Checkpoint.parse(note.rpartition("\n\n")[0] + "\n").root
+    return base64.b64encode(root).decode()
+
+
+def _document(found: Verification) -> dict[str, Any]:
+    return {
+        "ok": found.ok,
+        "origin": found.origin,
+        "size": found.size,
+        "events": found.events,
+        "key": found.key,
+        "checks": [
+            {
+                "name": check.name,
+                "outcome": check.outcome.value,
+                "detail": check.detail,
+                "failures": check.failures,
+                "places": list(check.places),
+            }
+            for check in found.checks
+        ],
+    }
+
+
+def _print(found: Verification) -> None:
+    for check in found.checks:
+        typer.echo(plain(f"{_MARKS[check.outcome]:<12} {check.name:<12} {check.detail}"))
+        for place in check.places[1:] if check.places[:1] == (check.detail,) else check.places:
+            typer.echo(plain(f"{'':<26}{place}"))
+        if check.failures > len(check.places):
+            typer.echo(f"{'':<26}and {check.failures - len(check.places)} more")
+    if found.ok:
+        typer.echo("Verified: nothing was changed.")
+    else:
+        typer.echo("NOT VERIFIED: " + ", ".join(found.failed) + ".")

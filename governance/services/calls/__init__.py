@@ -1,0 +1,1 @@
+"""Use cases of calls: record, check, decide, explain, reveal."""

@@ -1,0 +1,252 @@
+"""Verifies the whole stored log: every leaf, its place, its row, the tiles, every checkpoint that was signed.
+
+Streams: memory does not grow with the log. That somebody verified, and what came of it, is itself an event.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from governance.audit.leaf import moment
+from governance.audit.merkle import HASH_SIZE, leaf_hash, perfect_root
+from governance.audit.note import Checkpoint, Verifier
+from governance.audit.tiles import TILE_SIZE, WIDTH, Edge
+from governance.audit.verify import Advance, Ledger, Verification, unchecked
+from governance.domain.events import EventKind, Json
+from governance.domain.people import Actor, Permission
+from governance.errors import GovernanceError, Tampered
+from governance.services.authorise import Authority
+from governance.services.evidence.ports import AuditReader, AuditSnapshot, StoredEvent
+from governance.services.ports import UnitOfWork
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class VerifyLog:
+    """The use case: whoever may read the audit trail may have it verified."""
+
+    def __init__(self, authority: Authority[UnitOfWork], reader: AuditReader) -> None:
+        self._authority = authority
+        self._reader = reader
+
+    def verify(
+        self, actor: Actor, *, kept: str = "", verifier: Verifier | None = None, advance: Advance = lambda _: None
+    ) -> Verification:
+        """Verifies the log as it stands. `kept` is a signed checkpoint that was kept elsewhere; `verifier` a public
+        key that was, else the log's own is used.
+
+        Raises `Refused`. What is found wrong is in the answer, never an exception.
+        """
+        self._authority.require(actor, Permission.READ_AUDIT)
+        self._reader.settle()
+        with self._reader.snapshot() as snapshot:
+            trusted = verifier or self._reader.signer.verifier
+            found = verify_snapshot(snapshot, trusted, kept=kept, advance=advance)
+        with self._authority.act(actor) as tx:
+            data: dict[str, Json] = {"size": found.size, "ok": found.ok, "failed": list(found.failed)}
+            tx.append(self._authority.event(EventKind.AUDIT_VERIFIED, actor, "log", data=data))
+        return found
+
+
+def verify_snapshot(
+    snapshot: AuditSnapshot, verifier: Verifier, *, kept: str = "", advance: Advance = lambda _: None
+) -> Verification:
+    """Verifies one snapshot of the log with the log's public key."""
+    return _Log(snapshot, verifier, advance).verify(kept)
+
+
+class _Log:
+    def __init__(self, snapshot: AuditSnapshot, verifier: Verifier, advance: Advance) -> None:
+        self._snapshot = snapshot
+        self._verifier = verifier
+        self._advance = advance
+        self._places = Ledger("sequence")
+        self._leaves = Ledger("leaves")
+        self._rows = Ledger("rows")
+        self._tiles = Ledger("tiles")
+        self._signed = Ledger("checkpoints")
+        self._kept = Ledger("continuity")
+        self._edge = Edge()
+        self._pending: list[bytes] = []
+        self._complete = 0
+
+    def verify(self, kept: str) -> Verification:
+        stored = self._snapshot.head
+        size = 0 if stored is None else stored.size
+        self._stored_edge = Edge()
+        if stored is not None:
+            try:
+                self._stored_edge = Edge.from_bytes(size, stored.edge)
+            except Tampered as error:
+                self._tiles.fail(error.message)
+        outside = self._kept_checkpoint(kept, size)
+        notes = self._notes(size, "" if stored is None else stored.checkpoint, outside)
+        signed = 0
+        expected = next(notes, None)
+        count = 0
+        for hashed in self._hashes(size):
+            self._pending.append(hashed)
+            count += 1
+            due = expected is not None and expected[0] == count
+            if due or count % WIDTH == 0:
+                self._grow()
+            while expected is not None and expected[0] == count:
+                signed += self._compare_root(expected)
+                expected = next(notes, None)
+            if count % 1000 == 0:
+                self._advance(1000)
+        self._advance(count % 1000)
+        self._grow()
+        while expected is not None:
+            signed += self._compare_root(expected)
+            expected = next(notes, None)
+        self._finish(size)
+        checks = [
+            self._places.check(f"{size} events, none missing, none twice."),
+            self._leaves.check(f"All {size} leaves have the hashes that the log holds."),
+            self._rows.check("What can be searched by is what the leaves say."),
+            self._tiles.check(f"All {self._complete} complete tiles and the edge follow from the leaves."),
+            self._signed.check(f"{signed} signed checkpoints, all of this log."),
+            self._kept.check("The log continues the checkpoint that was kept.")
+            if kept
+            else unchecked("continuity", "No checkpoint that was kept elsewhere was given."),
+        ]
+        return Verification(
+            checks=tuple(checks), origin=self._verifier.name, size=size, events=size, key=str(self._verifier)
+        )
+
+    def _kept_checkpoint(self, note: str, size: int) -> Checkpoint | None:
+        if not note:
+            return None
+        try:
+            checkpoint = Checkpoint.open(note, self._verifier)
+        except GovernanceError as error:
+            self._kept.fail(str(error))
+            return None
+        if checkpoint.size > size:
+            self._kept.fail(f"The log was cut: it has {size} events, the kept checkpoint {checkpoint.size}.")
+            return None
+        return checkpoint
+
+    def _notes(self, size: int, latest: str, outside: Checkpoint | None) -> Iterator[tuple[int, bytes, Ledger, str]]:
+        """Sizes with the roots they must have, by size; signatures are verified here."""
+
+        def stored() -> Iterator[tuple[int, str, str]]:
+            for at, note in self._snapshot.checkpoints():
+                yield at, note, f"The checkpoint of size {at}"
+            if latest:
+                yield size, latest, "The latest checkpoint"
+
+        for at, note, words in stored():
+            if outside is not None and outside.size <= at:
+                yield outside.size, outside.root, self._kept, "The kept checkpoint"
+                outside = None
+            try:
+                checkpoint = Checkpoint.open(note, self._verifier)
+            except GovernanceError as error:
+                self._signed.fail(f"{words}: {error}")
+                continue
+            if checkpoint.size != at:
+                self._signed.fail(f"{words} was signed for size {checkpoint.size}.")
+            elif at > size:
+                self._signed.fail(f"{words} is of a longer log: the log was cut to {size}.")
+            else:
+                yield at, checkpoint.root, self._signed, words
+        if outside is not None:
+            yield outside.size, outside.root, self._kept, "The kept checkpoint"
+
+    def _hashes(self, size: int) -> Iterator[bytes]:
+        """The hash of each place from 0 to size. Where a leaf is wrong or missing, the log's own hash stands in, so
+        that what else is wrong can still be told apart."""
+        count = 0
+        tile = b""
+        for event in self._snapshot.events():
+            if not 0 <= event.seq < size:
+                self._places.fail(f"Event {event.seq} is outside the signed log of {size}.")
+                continue
+            while count < event.seq:
+                self._places.fail(f"Event {count} is missing.")
+                if count % WIDTH == 0:
+                    tile = self._row(count // WIDTH)
+                yield _at(tile, count)
+                count += 1
+            if count % WIDTH == 0:
+                tile = self._row(count // WIDTH)
+            hashed = leaf_hash(event.leaf)
+            held = _at(tile, count)
+            if held and hashed != held:
+                self._leaves.fail(f"Event {count} is not the one that was logged ({event.kind}, {event.subject}).")
+            self._check_row(event)
+            yield held if held else hashed
+            count += 1
+        while count < size:
+            self._places.fail(f"Event {count} is missing.")
+            if count % WIDTH == 0:
+                tile = self._row(count // WIDTH)
+            yield _at(tile, count)
+            count += 1
+
+    def _row(self, number: int) -> bytes:
+        """The stored hashes of 256 leaves, or what there is of the last of them; nothing where they do not fit the
+        hash above them, for then it is the tile that was changed, and says nothing of the leaves."""
+        if number == self._stored_edge.size // WIDTH:
+            return self._stored_edge.levels[0] if self._stored_edge.levels else b""
+        row = self._snapshot.tile(0, number)
+        if row is None:
+            return b""
+        above = number // WIDTH
+        if above == self._stored_edge.size // WIDTH**2:
+            parents = self._stored_edge.levels[1] if len(self._stored_edge.levels) > 1 else b""
+        else:
+            parents = self._snapshot.tile(1, above) or b""
+        parent = _at(parents, number)
+        if len(row) != TILE_SIZE or (parent and perfect_root(row) != parent):
+            return b""
+        return row
+
+    def _check_row(self, event: StoredEvent) -> None:
+        try:
+            leaf = json.loads(event.leaf)
+            at = moment(_EPOCH + timedelta(microseconds=event.at))
+            said = (leaf["at"], leaf["kind"], leaf["actor"], leaf["subject"], leaf["system"])
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            self._rows.fail(f"Event {event.seq}: its leaf cannot be read.")
+            return
+        if said != (at, event.kind, event.actor, event.subject, event.system):
+            self._rows.fail(f"Event {event.seq}: the searchable columns say otherwise than the leaf.")
+
+    def _grow(self) -> None:
+        if any(len(one) != HASH_SIZE for one in self._pending):
+            # A missing leaf whose hash is not held either: nothing after it can be proven.
+            self._pending = [one if len(one) == HASH_SIZE else bytes(HASH_SIZE) for one in self._pending]
+        self._edge, tiles = self._edge.append(self._pending)
+        self._pending = []
+        for tile in tiles:
+            self._complete += 1
+            stored = self._snapshot.tile(tile.level, tile.number)
+            if stored is None:
+                self._tiles.fail(f"Tile {tile.level}/{tile.number} is missing.")
+            elif stored != tile.hashes:
+                self._tiles.fail(f"Tile {tile.level}/{tile.number} does not follow from what is below it.")
+
+    def _compare_root(self, expected: tuple[int, bytes, Ledger, str]) -> int:
+        size, root, ledger, words = expected
+        if size == self._edge.size and root == self._edge.root():
+            return 1
+        ledger.fail(f"{words} was signed for other events than the first {size} of this log.")
+        return 0
+
+    def _finish(self, size: int) -> None:
+        if self._stored_edge.size == size and self._stored_edge != self._edge:
+            self._tiles.fail("The edge of the log does not follow from the leaves.")
+        if self._snapshot.tiles() != self._complete:
+            self._tiles.fail("There are tiles that belong to no event of the log.")
+        if not self._snapshot.seals_behind and self._snapshot.unsealed:
+            self._places.fail(f"{self._snapshot.unsealed} events have no place in the log.")
+
+
+def _at(tile: bytes, place: int) -> bytes:
+    start = place % WIDTH * HASH_SIZE
+    return tile[start : start + HASH_SIZE]

@@ -1,0 +1,1 @@
+"""Use cases of policies: rollout, backtests, golden calls, suggestions."""

@@ -1,0 +1,1 @@
+"""A policy set tried on recorded traffic."""

@@ -1,0 +1,15 @@
+"""The systems that a reader may see, as a condition on rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+Systems = tuple[int, ...] | None
+"""Ids of the systems that may be seen; None is all of them."""
+
+
+def within(column: sa.ColumnElement[Any], systems: Systems) -> sa.ColumnElement[bool]:
+    """The condition that a row belongs to one of `systems`."""
+    return sa.true() if systems is None else column.in_(systems)

@@ -1,0 +1,67 @@
+"""The tables, the same on SQLite and PostgreSQL: one module a wing, as foreign keys and joins cross wings.
+
+Column comments say what a column holds; times are microseconds since 1970 in UTC; ids come from `ids.IdAllocator`
+unless said otherwise; JSON is text that we write ourselves.
+"""
+
+from __future__ import annotations
+
+from governance.store.base.tables.calls import (
+    call,
+    call_conflict,
+    call_log,
+    conversation,
+    daily_policy_figure,
+    daily_set_figure,
+    decision,
+    detector_set,
+    examination,
+    message,
+    reveal,
+)
+from governance.store.base.tables.evidence import audit_checkpoint, audit_event, audit_head, audit_tile
+from governance.store.base.tables.jobs import check_job, detector_health, worker
+from governance.store.base.tables.metadata import id_block, metadata
+from governance.store.base.tables.people import api_key, principal, role_binding, session
+from governance.store.base.tables.policies import policy_backtest, policy_rollout, policy_rollout_step, policy_set
+from governance.store.base.tables.review import case, case_call, case_note, report, verdict
+from governance.store.base.tables.systems import daily_figure, release, system
+
+__all__ = [
+    "api_key",
+    "audit_checkpoint",
+    "audit_event",
+    "audit_head",
+    "audit_tile",
+    "call",
+    "call_conflict",
+    "call_log",
+    "case",
+    "case_call",
+    "case_note",
+    "check_job",
+    "conversation",
+    "daily_figure",
+    "daily_policy_figure",
+    "daily_set_figure",
+    "decision",
+    "detector_health",
+    "detector_set",
+    "examination",
+    "id_block",
+    "message",
+    "metadata",
+    "policy_backtest",
+    "policy_rollout",
+    "policy_rollout_step",
+    "policy_set",
+    "principal",
+    "release",
+    "report",
+    "reveal",
+    "role_binding",
+    "session",
+    "system",
+    "verdict",
+    "worker",
+]

@@ -1,0 +1,85 @@
+"""Tables of the audit log. audit_event is written as tuples, in the order of its columns."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+from governance.store.base.tables.metadata import id_column, metadata
+
+audit_event = Table(
+    "audit_event",
+    metadata,
+    id_column(),
+    Column(
+        "seq",
+        BigInteger,
+        nullable=True,
+        unique=True,
+        comment="The leaf's index from 0; NULL until sealed (PostgreSQL).",
+    ),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", String(32), nullable=False, comment="domain.events.EventKind"),
+    Column("actor", String(40), nullable=False),
+    Column("subject", String(60), nullable=False),
+    Column("system", String(200), nullable=False),
+    Column("leaf", LargeBinary, nullable=False, comment="The exact bytes whose RFC 6962 leaf hash is in the log."),
+    Column("xid", BigInteger, nullable=True, comment="PostgreSQL's transaction id, for the sealing watermark."),
+    # Calls and decisions are the bulk, found by their seq; people's acts are what is browsed.
+    Index(
+        "ix_audit_event_acts",
+        "id",
+        sqlite_where=text("kind NOT IN ('call.recorded', 'decision.made')"),
+        postgresql_where=text("kind NOT IN ('call.recorded', 'decision.made')"),
+    ),
+    Index(
+        "ix_audit_event_subject",
+        "subject",
+        "id",
+        sqlite_where=text("kind NOT IN ('call.recorded', 'decision.made')"),
+        postgresql_where=text("kind NOT IN ('call.recorded', 'decision.made')"),
+    ),
+    Index(
+        "ix_audit_event_unsealed", "xid", "id", sqlite_where=text("seq IS NULL"), postgresql_where=text("seq IS NULL")
+    ),
+    Index("ix_audit_event_at", "at"),
+)
+
+audit_tile = Table(
+    "audit_tile",
+    metadata,
+    Column("level", SmallInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column(
+        "hashes", LargeBinary, nullable=False, comment="256 hashes of 32 bytes (C2SP tlog-tiles), complete tiles only."
+    ),
+    sqlite_with_rowid=False,
+)
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False, comment="Always 1."),
+    Column("size", BigInteger, nullable=False),
+    Column("edge", LargeBinary, nullable=False, comment="Hashes of the incomplete tiles, level by level."),
+    Column("checkpoint", Text, nullable=False, comment="The signed note for this size (C2SP tlog-checkpoint)."),
+    Column("at", BigInteger, nullable=False),
+)
+
+audit_checkpoint = Table(
+    "audit_checkpoint",
+    metadata,
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("note", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    comment="Past checkpoints, at most one a second.",
+)

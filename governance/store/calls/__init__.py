@@ -1,0 +1,1 @@
+"""Calls, their content, examinations and decisions in the database."""

@@ -1,0 +1,480 @@
+"""Calls and traces as the console shows them: redacted text only, newest first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
+
+from governance.domain.calls import CallKind, CallStatus
+from governance.domain.content import PartKind
+from governance.privacy import alignment
+from governance.privacy.alignment import Replacement
+from governance.store.base import tables as t
+from governance.store.base.scope import Systems, within
+from governance.store.base.times import micros, moment
+from governance.store.calls import facts, search
+from governance.store.calls import parts as stored
+
+# What no index answers (a model's name, a kind) is looked for among so many calls at a time: a page stays fast on any
+# number of calls, and says how far it looked.
+SCAN = 20_000
+
+FLAGGED = sa.text("(call.queue <> '' OR call.action NOT IN ('', 'allow'))")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallFilter:
+    """What a page of calls is about; an empty field means any. `words` are looked for in redacted text."""
+
+    systems: Systems = None
+    kind: str = ""
+    flagged: bool = False
+    model: str = ""
+    status: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    words: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallRow:
+    id: int
+    trace_id: str
+    system: str
+    kind: CallKind
+    name: str
+    model: str
+    status: CallStatus
+    action: str
+    queue: str
+    error: str
+    content_captured: bool
+    started_at: datetime
+    duration_ms: float | None
+    input_tokens: int | None
+    output_tokens: int | None
+    excerpt: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """`next` goes into the next request, None at the end; `looked_until` is set when a scan stopped before the end."""
+
+    rows: tuple[CallRow, ...]
+    next: tuple[int, int] | None
+    looked_until: datetime | None = None
+
+
+_COLUMNS = (
+    t.call.c.id,
+    t.call.c.trace_id,
+    t.call.c.system_id,
+    t.call.c.kind,
+    t.call.c.name,
+    t.call.c.model,
+    t.call.c.status,
+    t.call.c.action,
+    t.call.c.queue,
+    t.call.c.error,
+    t.call.c.content_captured,
+    t.call.c.started_at,
+    t.call.c.duration_us,
+    t.call.c.input_tokens,
+    t.call.c.output_tokens,
+    t.call.c.parts,
+)
+
+_SOUGHT = (
+    t.call.c.id,
+    t.call.c.started_at,
+    t.call.c.system_id,
+    t.call.c.kind,
+    t.call.c.model,
+    t.call.c.error,
+    t.call.c.content_captured,
+    t.call.c.status,
+)
+
+
+def page(connection: sa.Connection, want: CallFilter, *, after: tuple[int, int] | None = None, limit: int = 50) -> Page:
+    """One page, newest first. `after` is the last page's `next`."""
+    if want.words.strip():
+        return _found_by_words(connection, want, after, limit)
+    c = t.call.c
+    ahead = _times(want)
+    if after is not None:
+        ahead.append(sa.tuple_(c.started_at, c.id) < sa.tuple_(*map(sa.literal, after)))
+    if want.flagged:
+        ahead.append(FLAGGED)  # type: ignore[arg-type]
+    order = (c.started_at.desc(), c.id.desc())
+    systems = want.systems
+    if systems is not None and len(systems) == 1 and not want.flagged:
+        ahead.append(c.system_id == systems[0])
+        systems = None
+    sought = replace(want, systems=systems)
+    if not _conditions(sought, c):
+        rows = connection.execute(sa.select(*_COLUMNS).where(*ahead).order_by(*order).limit(limit + 1)).all()
+        return _page(connection, rows, limit)
+    # The limit inside is what keeps a database from looking through everything: no condition moves in past it.
+    window = sa.select(*_SOUGHT).where(*ahead).order_by(*order).limit(SCAN).subquery("looked")
+    w = window.c
+    hits = sa.select(w.id).where(*_conditions(sought, w)).order_by(w.started_at.desc(), w.id.desc()).limit(limit + 1)
+    ids = connection.execute(hits).scalars().all()
+    rows = connection.execute(sa.select(*_COLUMNS).where(c.id.in_(ids)).order_by(*order)).all()
+    found = _page(connection, rows, limit)
+    if found.next is None:
+        looked = sa.select(c.started_at, c.id).where(*ahead).order_by(*order).limit(SCAN).subquery()
+        edge = connection.execute(
+            sa.select(looked, sa.func.count().over().label("among")).order_by(looked.c.started_at, looked.c.id).limit(1)
+        ).first()
+        if edge is not None and edge.among == SCAN:
+            return Page(rows=found.rows, next=(edge.started_at, edge.id), looked_until=moment(edge.started_at))
+    return found
+
+
+def _times(want: CallFilter) -> list[sa.ColumnElement[bool]]:
+    found: list[sa.ColumnElement[bool]] = []
+    if want.since is not None:
+        found.append(t.call.c.started_at >= micros(want.since))
+    if want.until is not None:
+        found.append(t.call.c.started_at < micros(want.until))
+    return found
+
+
+def _conditions(want: CallFilter, c: ReadOnlyColumnCollection[str, Any]) -> list[sa.ColumnElement[bool]]:
+    """What no index answers, on columns `c` that have the names of `_SOUGHT`."""
+    found: list[sa.ColumnElement[bool]] = []
+    if want.systems is not None:
+        found.append(within(c.system_id, want.systems))
+    if want.kind:
+        found.append(c.kind == want.kind)
+    if want.model:
+        found.append(sa.func.lower(c.model).startswith(want.model.lower(), autoescape=True))
+    if want.status == "uncaptured":
+        found += [c.content_captured == 0, c.kind == CallKind.LLM.value]  # other steps need not hold text
+    elif want.status == "error":
+        found.append(c.error != "")
+    elif want.status:
+        found.append(c.status == want.status)
+    return found
+
+
+def _found_by_words(connection: sa.Connection, want: CallFilter, after: tuple[int, int] | None, limit: int) -> Page:
+    """Pages by the ids of the messages found: the order in which content first arrived."""
+    before = after[1] if after is not None else None
+    conditions = [*_times(want), *_conditions(want, t.call.c)]
+    if want.flagged:
+        conditions.append(FLAGGED)  # type: ignore[arg-type]
+    rows: dict[int, Any] = {}
+    for _round in range(5):
+        messages = search.find(connection, want.words, before=before, limit=200)
+        if not messages:
+            return Page(rows=tuple(_rows(connection, list(rows.values()))), next=None)
+        homes = connection.execute(sa.select(t.message.c.id, t.message.c.call_id).where(t.message.c.id.in_(messages)))
+        call_of = {row.id: row.call_id for row in homes}
+        calls = set(call_of.values()) - rows.keys()
+        hits = {
+            row.id: row for row in connection.execute(sa.select(*_COLUMNS).where(t.call.c.id.in_(calls), *conditions))
+        }
+        for message in messages:
+            before = message
+            row = hits.get(call_of.get(message, 0))
+            if row is not None and row.id not in rows:
+                rows[row.id] = row
+                if len(rows) == limit:
+                    return Page(rows=tuple(_rows(connection, list(rows.values()))), next=(0, before))
+        if len(messages) < 200:
+            return Page(rows=tuple(_rows(connection, list(rows.values()))), next=None)
+    return Page(rows=tuple(_rows(connection, list(rows.values()))), next=(0, before or 0))
+
+
+def _page(connection: sa.Connection, rows: Sequence[Any], limit: int) -> Page:
+    more = len(rows) > limit
+    rows = rows[:limit]
+    return Page(rows=tuple(_rows(connection, rows)), next=(rows[-1].started_at, rows[-1].id) if more and rows else None)
+
+
+def _rows(connection: sa.Connection, rows: Sequence[Any]) -> Iterable[CallRow]:
+    systems = _names(connection, {row.system_id for row in rows})
+    said = {row.id: message for row in rows if (message := _telling_part(row.parts)) is not None}
+    texts = redacted(connection, said.values(), cut=160)
+    for row in rows:
+        yield CallRow(
+            id=row.id,
+            trace_id=bytes(row.trace_id).hex(),
+            system=systems[row.system_id],
+            kind=CallKind(row.kind),
+            name=row.name,
+            model=row.model,
+            status=CallStatus(row.status),
+            action=row.action,
+            queue=row.queue,
+            error=row.error,
+            content_captured=bool(row.content_captured),
+            started_at=moment(row.started_at),
+            duration_ms=None if row.duration_us is None else row.duration_us / 1000,
+            input_tokens=row.input_tokens,
+            output_tokens=row.output_tokens,
+            excerpt=" ".join((texts.get(said.get(row.id, 0)) or "").split()),
+        )
+
+
+# What a list shows of a call: what came out, else what was asked.
+_TELLING = (PartKind.OUTPUT, PartKind.INPUT, PartKind.TOOL_CALL, PartKind.DOCUMENT, PartKind.SYSTEM)
+
+
+def _telling_part(parts: str) -> int | None:
+    last: dict[str, int] = {}
+    for values in json.loads(parts):
+        last[values[0]] = values[1]
+    return next((last[kind] for kind in _TELLING if kind in last), None)
+
+
+def _names(connection: sa.Connection, ids: Iterable[int]) -> dict[int, str]:
+    rows = connection.execute(sa.select(t.system.c.id, t.system.c.name).where(t.system.c.id.in_(set(ids))))
+    return {row.id: row.name for row in rows}
+
+
+def redacted(connection: sa.Connection, messages: Iterable[int], cut: int | None = None) -> dict[int, str]:
+    """Redacted texts by message id, `cut` to a length; a message that is not examined yet has none."""
+    e = t.examination.c
+    text = e.redacted if cut is None else sa.func.substr(e.redacted, 1, cut)
+    rows = connection.execute(
+        _newest_last(
+            sa.select(e.subject_id, text.label("text")).where(e.subject_id.in_(set(messages)), e.redacted.isnot(None))
+        )
+    )
+    return {row.subject_id: row.text for row in rows}
+
+
+def _newest_last(examinations: sa.Select[Any]) -> sa.Select[Any]:
+    """Where several detector sets have looked at a message, the newest one's examination is the one that is shown."""
+    seen = t.detector_set.c.first_seen_at
+    return examinations.outerjoin(t.detector_set, t.detector_set.c.digest == t.examination.c.detector_set).order_by(
+        sa.func.coalesce(seen, 0), t.examination.c.detector_set
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownPart:
+    """A part of a call and its redacted text; None while it is not examined. `erased` when the original is gone."""
+
+    part: stored.StoredPart
+    text: str | None
+    erased: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DecisionView:
+    """A decision as recorded; `detail` is its JSON {policies, findings, failures, explanation}. `shadow`: of a set that
+    decided beside the one in force, and acted on nothing."""
+
+    id: int
+    action: str
+    queue: str
+    severity: int
+    policy_set: str
+    detail: Mapping[str, Any]
+    decided_at: datetime
+    revision: int
+    shadow: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallView:
+    """One call with its parts, decisions (the one in force first), cases (its own and those joined) and conflicts."""
+
+    id: int
+    system_id: int
+    conversation_id: int
+    span_id: str
+    parent_span_id: str
+    release: Mapping[str, str]
+    session: bool
+    user_role: str
+    provider: str
+    cached_tokens: int | None
+    failure: str
+    received_at: datetime
+    revision: int
+    row: CallRow
+    parts: tuple[ShownPart, ...]
+    decisions: tuple[DecisionView, ...]
+    cases: tuple[tuple[int, str, str], ...]
+    conflicts: int
+
+
+def find(connection: sa.Connection, number: int, systems: Systems = None) -> CallView | None:
+    """One call, or None when there is none or it belongs to a system that the actor may not see."""
+    row = connection.execute(
+        sa.select(t.call).where(t.call.c.id == number, within(t.call.c.system_id, systems))
+    ).first()
+    if row is None:
+        return None
+    (short,) = _rows(connection, [row])
+    frames = stored.decode(row.parts)
+    ids = {frame.message_id for frame in frames}
+    texts = redacted(connection, ids)
+    gone = set(
+        connection.execute(
+            sa.select(t.message.c.id).where(t.message.c.id.in_(ids), t.message.c.body.is_(None))
+        ).scalars()
+    )
+    release = (
+        connection.execute(sa.select(t.release.c.parts).where(t.release.c.id == row.release_id)).scalar()
+        if row.release_id
+        else None
+    )
+    conflicts = connection.execute(
+        sa.select(sa.func.count()).select_from(t.call_conflict).where(t.call_conflict.c.call_id == number)
+    ).scalar_one()
+    joined = sa.select(t.case_call.c.case_id).where(t.case_call.c.call_id == number)
+    opened = sa.select(t.case.c.id).where(t.case.c.call_id == number).union(joined)
+    cases = connection.execute(
+        sa.select(t.case.c.id, t.case.c.title, t.case.c.state).where(t.case.c.id.in_(opened)).order_by(t.case.c.id)
+    )
+    return CallView(
+        id=row.id,
+        system_id=row.system_id,
+        conversation_id=row.conversation_id,
+        span_id=bytes(row.span_id).hex(),
+        parent_span_id=bytes(row.parent_span_id or b"").hex(),
+        release=json.loads(release) if release else {},
+        session=bool(row.session_id),
+        user_role=row.user_role,
+        provider=row.provider,
+        cached_tokens=row.cached_tokens,
+        failure=row.failure,
+        received_at=moment(row.received_at),
+        revision=row.revision,
+        row=short,
+        parts=tuple(
+            ShownPart(part=frame, text=texts.get(frame.message_id), erased=frame.message_id in gone) for frame in frames
+        ),
+        decisions=decisions(connection, call_id=number),
+        cases=tuple((case.id, case.title, case.state) for case in cases),
+        conflicts=int(conflicts),
+    )
+
+
+def decisions(
+    connection: sa.Connection, *, call_id: int | None = None, decision_id: int | None = None
+) -> tuple[DecisionView, ...]:
+    """Decisions of a call, or one decision: those in force, the latest first, then those of sets in shadow."""
+    d = t.decision.c
+    condition = d.id == decision_id if decision_id is not None else d.call_id == call_id
+    rows = connection.execute(
+        sa.select(t.decision, t.policy_set.c.digest)
+        .join(t.policy_set, t.policy_set.c.id == d.policy_set_id)
+        .where(condition)
+        .order_by(d.shadow, d.revision.desc(), d.id.desc())
+    )
+    return tuple(
+        DecisionView(
+            id=row.id,
+            action=row.action,
+            queue=row.queue,
+            severity=row.severity,
+            policy_set=row.digest,
+            detail=facts.decode_detail(row.detail),
+            decided_at=moment(row.decided_at),
+            revision=row.revision,
+            shadow=bool(row.shadow),
+        )
+        for row in rows
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One call of a trace in its place in time; `depth` counts its ancestors, `offset_ms` starts at the first step."""
+
+    id: int
+    name: str
+    kind: CallKind
+    depth: int
+    offset_ms: float
+    duration_ms: float
+    flagged: bool
+    failed: bool
+    input_tokens: int
+    output_tokens: int
+
+
+def trace(connection: sa.Connection, trace_id: str, systems: Systems = None, most: int = 200) -> list[Step]:
+    """The steps of a trace, each below its parent, in order of time; at most `most`."""
+    c = t.call.c
+    rows = connection.execute(
+        sa.select(
+            c.id,
+            c.name,
+            c.kind,
+            c.span_id,
+            c.parent_span_id,
+            c.started_at,
+            c.duration_us,
+            c.action,
+            c.queue,
+            c.error,
+            c.input_tokens,
+            c.output_tokens,
+        )
+        .where(c.trace_id == bytes.fromhex(trace_id), within(c.system_id, systems))
+        .order_by(c.started_at, c.id)
+        .limit(most)
+    ).all()
+    if not rows:
+        return []
+    spans = {bytes(row.span_id) for row in rows}
+    below: dict[bytes, list[Any]] = {}
+    for row in rows:
+        parent = bytes(row.parent_span_id or b"")
+        below.setdefault(parent if parent in spans and parent != bytes(row.span_id) else b"", []).append(row)
+    first = min(row.started_at for row in rows)
+    steps: list[Step] = []
+    seen: set[int] = set()
+    waiting = [(row, 0) for row in reversed(below.get(b"", []))]
+    while waiting:
+        row, depth = waiting.pop()
+        if row.id in seen:
+            continue
+        seen.add(row.id)
+        steps.append(_step(row, depth, first))
+        waiting.extend((child, depth + 1) for child in reversed(below.get(bytes(row.span_id), [])))
+    steps.extend(_step(row, 0, first) for row in rows if row.id not in seen)  # parents that form a ring
+    return steps
+
+
+def _step(row: Any, depth: int, first: int) -> Step:
+    return Step(
+        id=row.id,
+        name=row.name,
+        kind=CallKind(row.kind),
+        depth=depth,
+        offset_ms=(row.started_at - first) / 1000,
+        duration_ms=(row.duration_us or 0) / 1000,
+        flagged=bool(row.queue) or row.action not in ("", "allow"),
+        failed=bool(row.error),
+        input_tokens=row.input_tokens or 0,
+        output_tokens=row.output_tokens or 0,
+    )
+
+
+def replacements(connection: sa.Connection, messages: Iterable[int]) -> dict[int, tuple[Replacement, ...] | None]:
+    """What each message's redacted text stands for, so that places in the original can be found in it; None where
+    that can't be told."""
+    e = t.examination.c
+    wanted = sa.select(e.subject_id, e.findings, e.redacted).where(
+        e.subject_id.in_(set(messages)), e.redacted.isnot(None)
+    )
+    rows = {row.subject_id: row for row in connection.execute(_newest_last(wanted))}
+    return {
+        row.subject_id: alignment.replacements(row.redacted, facts.decode_examination(row.findings).findings)
+        for row in rows.values()
+    }

@@ -1,0 +1,239 @@
+"""Writes the audit log: events become leaves, leaves become tiles, and a signed checkpoint states size and root.
+
+On SQLite, where one transaction writes at a time, events are sealed in the transaction that appends them. On
+PostgreSQL many write at once: events go in without a place, and `PostgresSealer` gives places to those whose
+transactions are all over. There the order of ids or of numbers says nothing: a lower one may commit later, and a
+reader that had passed it would skip it for ever. `xid < pg_snapshot_xmin(...)` cannot.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from governance.audit.leaf import leaf_bytes
+from governance.audit.merkle import leaf_hashes
+from governance.audit.note import Checkpoint, Signer
+from governance.audit.tiles import Edge, Tile
+from governance.domain.events import Event
+from governance.store.base import bulk
+from governance.store.base import tables as t
+from governance.store.base.times import micros
+
+Clock = Callable[[], datetime]
+
+# At most one checkpoint a second is kept for ever; the latest is always in audit_head.
+CHECKPOINT_EVERY = 1_000_000
+
+# Of the sealer's advisory lock: "audit" as a number.
+SEALER_LOCK = 0x6175646974
+SEAL_AT_ONCE = 20_000
+
+_log = logging.getLogger(__name__)
+
+
+class _Tree:
+    """The tree's growth within a transaction that nobody else shares: reads the head, and writes what comes of it."""
+
+    def __init__(self, signer: Signer) -> None:
+        self._signer = signer
+        # The edge as of a head, with that head's checkpoint and when a checkpoint was last kept for ever; replaced as
+        # a whole, never changed.
+        self._known: tuple[str, Edge, int | None] | None = None
+
+    def forget(self) -> None:
+        self._known = None
+
+    def edge(self, connection: sa.Connection) -> Edge:
+        """The stored edge. Another process may have written since: the copy here counts only if its signed
+        checkpoint is the stored one."""
+        known = self._known
+        if known is not None:
+            stored = connection.exec_driver_sql("SELECT checkpoint FROM audit_head WHERE id = 1").scalar()
+            if stored == known[0]:
+                return known[1]
+        head = connection.exec_driver_sql("SELECT size, edge FROM audit_head WHERE id = 1").first()
+        return Edge() if head is None else Edge.from_bytes(head[0], bytes(head[1]))
+
+    def grow(self, connection: sa.Connection, before: Edge, hashes: Sequence[bytes], at: int) -> None:
+        """Writes tiles, head and checkpoint for leaves that follow `before`, given by their hashes; `at` in
+        microseconds."""
+        after, tiles = before.append(hashes)
+        note = self._signer.sign(Checkpoint(self._signer.name, after.size, after.root()).text)
+        bulk.insert(connection, t.audit_tile, [_tile_row(tile) for tile in tiles])
+        mark = bulk.mark(connection)
+        head = (after.size, after.to_bytes(), note, at)
+        if before.size:
+            connection.exec_driver_sql(
+                f"UPDATE audit_head SET size = {mark}, edge = {mark}, checkpoint = {mark}, at = {mark} WHERE id = 1",  # noqa: S608
+                head,
+            )
+        else:
+            bulk.insert(connection, t.audit_head, [(1, *head)])
+        known = self._known
+        if known is not None and known[1] is before:
+            kept = known[2]
+        else:
+            kept = connection.exec_driver_sql("SELECT at FROM audit_checkpoint ORDER BY size DESC LIMIT 1").scalar()
+        if kept is None or abs(at - kept) >= CHECKPOINT_EVERY:
+            bulk.insert(connection, t.audit_checkpoint, [(after.size, note, at)])
+            kept = at
+        self._known = (note, after, kept)
+
+
+def _tile_row(tile: Tile) -> tuple[int, int, bytes]:
+    return tile.level, tile.number, tile.hashes
+
+
+class SqlAuditLog:
+    """The writer of one process; thread-safe. Implements `database.AuditWriter`."""
+
+    def __init__(self, signer: Signer, clock: Clock) -> None:
+        self.signer = signer
+        self.clock = clock
+        self._tree = _Tree(signer)
+
+    def write(self, connection: sa.Connection, events: Sequence[Event]) -> None:
+        """Writes the events within the caller's transaction; on SQLite they are sealed by it.
+
+        Raises `BadInput` for an event that cannot be a leaf (see `leaf.leaf_bytes`).
+        """
+        if not events:
+            return
+        leaves = [leaf_bytes(event) for event in events]
+        if connection.dialect.name == "postgresql":
+            _append(connection, events, leaves)
+            return
+        hashes = leaf_hashes(leaves)  # while the processor has the leaves at hand
+        edge = self._tree.edge(connection)
+        # One writer at a time: the leaf's place is known, and is its id as well (from 1), which keeps the table in
+        # the order in which it is written.
+        rows = [
+            (
+                place + 1,
+                place,
+                micros(event.at),
+                event.kind.value,
+                event.actor,
+                event.subject,
+                event.system,
+                leaf,
+                None,
+            )
+            for place, (event, leaf) in enumerate(zip(events, leaves, strict=True), edge.size)
+        ]
+        bulk.insert(connection, t.audit_event, rows)
+        self._tree.grow(connection, edge, hashes, micros(self.clock()))
+
+    def discard(self) -> None:
+        """Forgets the edge that a rollback undid."""
+        self._tree.forget()
+
+    def settle(self, engine: sa.Engine) -> None:
+        """Seals what is committed and unsealed (PostgreSQL; nothing to do on SQLite), whoever runs the sealer."""
+        if engine.dialect.name == "postgresql":
+            PostgresSealer(engine, self.signer, self.clock).seal()
+
+
+def _append(connection: sa.Connection, events: Sequence[Event], leaves: Sequence[bytes]) -> None:
+    columns: tuple[list[Any], ...] = (
+        [micros(event.at) for event in events],
+        [event.kind.value for event in events],
+        [event.actor for event in events],
+        [event.subject for event in events],
+        [event.system for event in events],
+        list(leaves),
+    )
+    connection.exec_driver_sql(
+        "INSERT INTO audit_event (id, seq, at, kind, actor, subject, system, leaf, xid) "
+        "SELECT nextval('audit_event_id'), NULL, u.at, u.kind, u.actor, u.subject, u.system, u.leaf, "
+        "pg_current_xact_id()::text::bigint "
+        "FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bytea[]) "
+        "AS u(at, kind, actor, subject, system, leaf)",
+        columns,
+    )
+
+
+class PostgresSealer:
+    """Seals committed events every `interval` seconds in a thread of its own; of several, one at a time works."""
+
+    def __init__(self, engine: sa.Engine, signer: Signer, clock: Clock, *, interval: float = 0.05) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._interval = interval
+        self._tree = _Tree(signer)
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def seal(self) -> int:
+        """Seals all that can be sealed now; gives the number of events. Waits for another sealer at work."""
+        total = 0
+        while True:
+            count = self._seal_some(wait=True)
+            total += count
+            if count < SEAL_AT_ONCE:
+                return total
+
+    def start(self) -> None:
+        """Starts the thread; does nothing on SQLite."""
+        if self._engine.dialect.name != "postgresql" or self._thread is not None:
+            return
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._run, name="audit-sealer", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread after the work it is at."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _run(self) -> None:
+        pause = self._interval
+        while not self._stop.wait(pause):
+            try:
+                full = self._seal_some(wait=False) == SEAL_AT_ONCE
+                pause = 0 if full else self._interval
+            except Exception:
+                # The database may be away for a while: what is unsealed stays so, is seen in /readyz, and is sealed
+                # when it is back.
+                _log.exception("Audit events could not be sealed; trying again.")
+                pause = min(5.0, max(pause, self._interval) * 2)
+
+    def _seal_some(self, *, wait: bool) -> int:
+        with self._engine.connect() as connection:
+            if wait:
+                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (SEALER_LOCK,))
+            elif not connection.exec_driver_sql("SELECT pg_try_advisory_xact_lock(%s)", (SEALER_LOCK,)).scalar():
+                return 0
+            try:
+                rows = connection.exec_driver_sql(
+                    "SELECT id, leaf FROM audit_event WHERE seq IS NULL "
+                    "AND xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint ORDER BY xid, id LIMIT %s",
+                    (SEAL_AT_ONCE,),
+                ).all()
+                if rows:
+                    edge = self._tree.edge(connection)
+                    connection.exec_driver_sql(
+                        "UPDATE audit_event AS e SET seq = u.seq FROM unnest(%s::bigint[], %s::bigint[]) "
+                        "AS u(id, seq) WHERE e.id = u.id",
+                        ([row[0] for row in rows], list(range(edge.size, edge.size + len(rows)))),
+                    )
+                    self._tree.grow(connection, edge, leaf_hashes(bytes(row[1]) for row in rows), micros(self._clock()))
+                connection.commit()
+            except BaseException:
+                self._tree.forget()
+                raise
+        return len(rows)
+
+
+def seal_lag(connection: sa.Connection, now: datetime) -> float:
+    """Seconds since the oldest event that is committed and not sealed; 0.0 when there is none, as always on SQLite."""
+    oldest = connection.exec_driver_sql("SELECT min(at) FROM audit_event WHERE seq IS NULL").scalar()
+    return 0.0 if oldest is None else max(0.0, (micros(now) - oldest) / 1_000_000)

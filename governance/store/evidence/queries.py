@@ -1,0 +1,267 @@
+"""The audit log as it is read: pages of events, and snapshots from which it is proven, verified and exported."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from governance.audit import merkle
+from governance.audit.proof import Proof
+from governance.audit.tiles import Edge, TileReader
+from governance.errors import NotFound, Tampered
+from governance.services.evidence.ports import LeafFilter, StoredEvent, StoredHead
+from governance.store.base import bulk
+from governance.store.base import tables as t
+from governance.store.base.times import micros, moment
+from governance.store.evidence.audit_log import SqlAuditLog
+
+_PAGE = 5_000
+
+# Word for word the condition of the partial indexes, or SQLite does not use them.
+_ACTS = sa.text("kind NOT IN ('call.recorded', 'decision.made')")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventFilter:
+    """An empty field means any. `systems` are names, None for all; events that belong to no system are in all.
+
+    With no `kinds`, the bulk (`call.recorded`, `decision.made`) is left out: what people did is what is browsed.
+    """
+
+    kinds: tuple[str, ...] = ()
+    actor: str = ""
+    subject: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    systems: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EventRow:
+    """`seq` is the leaf's index in the log, None while it waits to be sealed. `id` is the cursor of pages."""
+
+    id: int
+    seq: int | None
+    at: datetime
+    kind: str
+    actor: str
+    subject: str
+    system: str
+    data: Mapping[str, Any]
+    leaf: bytes
+
+
+def events(
+    connection: sa.Connection, chosen: EventFilter, *, before: int | None = None, limit: int = 50
+) -> list[EventRow]:
+    """A page of events, the newest first; `before` is the last `id` of the page before."""
+    e = t.audit_event.c
+    statement = sa.select(t.audit_event).order_by(e.id.desc()).limit(limit)
+    statement = statement.where(e.kind.in_(chosen.kinds) if chosen.kinds else _ACTS)
+    if chosen.kinds and not {"call.recorded", "decision.made"} & set(chosen.kinds):
+        statement = statement.where(_ACTS)
+    if chosen.actor:
+        statement = statement.where(e.actor == chosen.actor)
+    if chosen.subject:
+        statement = statement.where(e.subject == chosen.subject)
+    if chosen.since is not None:
+        statement = statement.where(e.at >= micros(chosen.since))
+    if chosen.until is not None:
+        statement = statement.where(e.at < micros(chosen.until))
+    if chosen.systems is not None:
+        statement = statement.where(e.system.in_((*chosen.systems, "")))
+    if before is not None:
+        statement = statement.where(e.id < before)
+    return [_row(row) for row in connection.execute(statement)]
+
+
+def event(connection: sa.Connection, seq: int) -> EventRow:
+    """The event at a place of the log. Raises `NotFound`."""
+    row = connection.execute(sa.select(t.audit_event).where(t.audit_event.c.seq == seq)).first()
+    if row is None:
+        raise NotFound(f"There is no event {seq} in the log.")
+    return _row(row)
+
+
+def _row(row: Any) -> EventRow:
+    try:
+        data = json.loads(bytes(row.leaf))["data"]
+    except (ValueError, KeyError, TypeError):
+        # Somebody changed the stored bytes. The page still opens; verification says where.
+        data = {}
+    return EventRow(
+        id=row.id,
+        seq=row.seq,
+        at=moment(row.at),
+        kind=row.kind,
+        actor=row.actor,
+        subject=row.subject,
+        system=row.system,
+        data=data,
+        leaf=bytes(row.leaf),
+    )
+
+
+class StoredTiles(TileReader):
+    """Nodes of the stored tree."""
+
+    def __init__(self, connection: sa.Connection, edge: Edge) -> None:
+        super().__init__(edge)
+        self._connection = connection
+
+    def load(self, level: int, number: int) -> bytes:
+        found = self._connection.execute(
+            sa.select(t.audit_tile.c.hashes).where(t.audit_tile.c.level == level, t.audit_tile.c.number == number)
+        ).scalar()
+        if found is None:
+            raise Tampered(f"Tile {level}/{number} of the log is missing.")
+        return bytes(found)
+
+
+class AuditSnapshot:
+    """The log at one moment. Implements `ports.AuditSnapshot`; `connection` is in a transaction that sees no change."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        self._head = head(connection)
+        self._tiles: StoredTiles | None = None
+
+    @property
+    def head(self) -> StoredHead | None:
+        return self._head
+
+    @property
+    def unsealed(self) -> int:
+        return int(self._connection.exec_driver_sql("SELECT count(*) FROM audit_event WHERE seq IS NULL").scalar_one())
+
+    @property
+    def seals_behind(self) -> bool:
+        return self._connection.dialect.name == "postgresql"
+
+    def beyond(self, size: int) -> int:
+        e = t.audit_event.c
+        return int(self._connection.execute(sa.select(sa.func.count()).where(e.seq >= size)).scalar_one())
+
+    def events(self) -> Iterator[StoredEvent]:
+        e = t.audit_event.c
+        statement = sa.select(e.seq, e.at, e.kind, e.actor, e.subject, e.system, e.leaf).order_by(e.seq).limit(_PAGE)
+        # From -1: a place below 0 is a finding of the verifier, too.
+        after = -(2**62)
+        while True:
+            rows = self._connection.execute(statement.where(e.seq > after)).all()
+            for row in rows:
+                yield StoredEvent(row.seq, row.at, row.kind, row.actor, row.subject, row.system, _raw(row.leaf))
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1].seq
+
+    def tile(self, level: int, number: int) -> bytes | None:
+        found = self._connection.execute(
+            sa.select(t.audit_tile.c.hashes).where(t.audit_tile.c.level == level, t.audit_tile.c.number == number)
+        ).scalar()
+        return None if found is None else bytes(found)
+
+    def tiles(self) -> int:
+        return int(self._connection.execute(sa.select(sa.func.count()).select_from(t.audit_tile)).scalar_one())
+
+    def checkpoints(self) -> Iterator[tuple[int, str]]:
+        c = t.audit_checkpoint.c
+        after = -(2**62)
+        while True:
+            rows = self._connection.execute(
+                sa.select(c.size, c.note).where(c.size > after).order_by(c.size).limit(_PAGE)
+            ).all()
+            yield from ((row.size, row.note) for row in rows)
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1].size
+
+    def select(self, chosen: LeafFilter) -> Iterator[tuple[int, bytes]]:
+        e = t.audit_event.c
+        size = 0 if self._head is None else self._head.size
+        statement = sa.select(e.seq, e.leaf).where(e.seq < size).order_by(e.seq).limit(_PAGE)
+        if chosen.since is not None:
+            statement = statement.where(e.at >= micros(chosen.since))
+        if chosen.until is not None:
+            statement = statement.where(e.at < micros(chosen.until))
+        if chosen.system:
+            statement = statement.where(e.system == chosen.system)
+        if chosen.kinds:
+            statement = statement.where(e.kind.in_(chosen.kinds))
+        after = -1
+        while True:
+            rows = self._connection.execute(statement.where(e.seq > after)).all()
+            yield from ((row.seq, _raw(row.leaf)) for row in rows)
+            if len(rows) < _PAGE:
+                return
+            after = rows[-1].seq
+
+    def about(self, subjects: Sequence[str]) -> Iterator[tuple[int, bytes]]:
+        size = 0 if self._head is None else self._head.size
+        statement = "SELECT seq, leaf FROM audit_event WHERE seq < {} AND subject IN {in}"
+        for seq, leaf in bulk.select_in(self._connection, statement, subjects, size):
+            yield seq, _raw(leaf)
+
+    @property
+    def _reader(self) -> StoredTiles:
+        if self._tiles is None:
+            if self._head is None:
+                raise NotFound("The audit log is empty.")
+            self._tiles = StoredTiles(self._connection, Edge.from_bytes(self._head.size, self._head.edge))
+        return self._tiles
+
+    def inclusion(self, seq: int, size: int) -> list[bytes]:
+        return merkle.inclusion_proof(seq, size, self._reader.node)
+
+    def consistency(self, old: int, new: int) -> list[bytes]:
+        return merkle.consistency_proof(old, new, self._reader.node)
+
+
+class AuditReader:
+    """Opens snapshots of the log. Implements `ports.AuditReader`."""
+
+    def __init__(self, engine: sa.Engine, log: SqlAuditLog) -> None:
+        self._engine = engine
+        self._log = log
+        self.signer = log.signer
+
+    def settle(self) -> None:
+        self._log.settle(self._engine)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[AuditSnapshot]:
+        with self._engine.connect() as connection:
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN")
+            else:
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            try:
+                yield AuditSnapshot(connection)
+            finally:
+                connection.rollback()
+
+
+def head(connection: sa.Connection) -> StoredHead | None:
+    """The log's size, edge and latest signed checkpoint; None for an empty log."""
+    row = connection.execute(sa.select(t.audit_head).where(t.audit_head.c.id == 1)).first()
+    return None if row is None else StoredHead(row.size, bytes(row.edge), row.checkpoint, row.at)
+
+
+def proof(connection: sa.Connection, seq: int) -> Proof:
+    """The proof that event `seq` is in the log of the latest checkpoint. Raises `NotFound`."""
+    stored = head(connection)
+    if stored is None or not 0 <= seq < stored.size:
+        raise NotFound(f"There is no event {seq} in the log.")
+    tiles = StoredTiles(connection, Edge.from_bytes(stored.size, stored.edge))
+    return Proof(seq, merkle.inclusion_proof(seq, stored.size, tiles.node), stored.checkpoint)
+
+
+def _raw(leaf: bytes | str | None) -> bytes:
+    """A leaf's bytes. SQLite also stores what somebody wrote there as text or nothing: that fails its hash, no more."""
+    return (leaf or "").encode("utf-8", "surrogateescape") if isinstance(leaf, str | None) else bytes(leaf)

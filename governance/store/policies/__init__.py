@@ -1,0 +1,1 @@
+"""Policy sets, backtests and recorded traffic in the database."""

@@ -1,0 +1,1 @@
+"""Cases, verdicts and reports in the database."""

@@ -1,0 +1,361 @@
+"""Cases as the queue and the case page show them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from governance.domain.review import CaseKind, CaseState
+from governance.review.workload import Load
+from governance.store.base import tables as t
+from governance.store.base.scope import Systems, within
+from governance.store.base.times import micros, moment, moment_or_none
+
+OPEN = sa.text("\"case\".state <> 'decided'")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaseFilter:
+    """Which open cases; an empty field means any. `words` is a case number, or words of the title."""
+
+    systems: Systems = None
+    held_by: int | None = None
+    overdue_at: datetime | None = None
+    queues: tuple[str, ...] = ()
+    reported: bool = False
+    state: str = ""
+    severities: tuple[int, ...] = ()
+    words: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaseRow:
+    """`held_by` is a principal while the claim lasts; `verdict_by` who decided, while a second person is asked."""
+
+    id: int
+    kind: CaseKind
+    state: CaseState
+    queue: str
+    severity: int
+    title: str
+    excerpt: str
+    system: str
+    system_id: int
+    call_id: int | None
+    decision_id: int | None
+    policy: str
+    reports: int
+    opened_at: datetime
+    due_at: datetime
+    held_by: int | None
+    lease_until: datetime | None
+    escalated: bool
+    escalated_by: int | None
+    closed_at: datetime | None
+    verdict_by: int | None
+
+
+_STANDING = (
+    sa.select(t.verdict.c.given_by)
+    .where(t.verdict.c.case_id == t.case.c.id, t.verdict.c.returned_at.is_(None))
+    .scalar_subquery()
+)
+
+
+_SELECT = sa.select(t.case, t.system.c.name.label("system_name"), _STANDING.label("verdict_by")).join(
+    t.system, t.system.c.id == t.case.c.system_id
+)
+
+
+def _row(row: Any) -> CaseRow:
+    return CaseRow(
+        id=row.id,
+        kind=CaseKind(row.kind),
+        state=CaseState(row.state),
+        queue=row.queue,
+        severity=row.severity,
+        title=row.title,
+        excerpt=row.excerpt,
+        system=row.system_name,
+        system_id=row.system_id,
+        call_id=row.call_id,
+        decision_id=row.decision_id,
+        policy=row.policy,
+        reports=row.reports,
+        opened_at=moment(row.opened_at),
+        due_at=moment(row.due_at),
+        held_by=row.claimed_by,
+        lease_until=moment_or_none(row.lease_until),
+        escalated=row.escalated,
+        escalated_by=row.escalated_by,
+        closed_at=moment_or_none(row.closed_at),
+        verdict_by=row.verdict_by,
+    )
+
+
+After = tuple[int, int, int]
+
+
+def page(
+    connection: sa.Connection, want: CaseFilter, *, after: After | None = None, limit: int = 100
+) -> tuple[list[CaseRow], After | None]:
+    """Open cases by severity, deadline and number, and where the next page begins (None at the end)."""
+    c = t.case.c
+    conditions: list[Any] = [OPEN, within(c.system_id, want.systems)]
+    if want.held_by is not None:
+        conditions += [c.state == "claimed", c.claimed_by == want.held_by]
+    if want.overdue_at is not None:
+        conditions.append(c.due_at < micros(want.overdue_at))
+    if want.queues:
+        conditions.append(c.queue.in_(want.queues))
+    if want.reported:
+        conditions.append(c.reports > 0)
+    if want.state:
+        conditions.append(c.state == want.state)
+    if want.severities:
+        conditions.append(c.severity.in_(want.severities))
+    word = want.words.strip().lower()
+    if word.removeprefix("case ").strip().isdecimal() and len(word) < 20:
+        conditions.append(c.id == int(word.removeprefix("case ")))
+    elif word:
+        conditions.append(sa.func.lower(c.title).contains(word, autoescape=True))
+    if after is not None:
+        severity, due, number = after
+        conditions.append(
+            sa.or_(
+                c.severity < severity,
+                sa.and_(c.severity == severity, c.due_at > due),
+                sa.and_(c.severity == severity, c.due_at == due, c.id > number),
+            )
+        )
+    rows = connection.execute(
+        _SELECT.where(*conditions).order_by(c.severity.desc(), c.due_at, c.id).limit(limit + 1)
+    ).all()
+    more = len(rows) > limit
+    rows = rows[:limit]
+    last = (rows[-1].severity, rows[-1].due_at, rows[-1].id) if more else None
+    return [_row(row) for row in rows], last
+
+
+def find(connection: sa.Connection, number: int, systems: Systems = None) -> CaseRow | None:
+    """One case, or None when there is none or it belongs to a system that the actor may not see."""
+    row = connection.execute(_SELECT.where(t.case.c.id == number, within(t.case.c.system_id, systems))).first()
+    return None if row is None else _row(row)
+
+
+def load(connection: sa.Connection, systems: Systems, now: datetime, end_of_day: datetime) -> list[Load]:
+    """All open cases, counted: every figure about them comes from this one query, so that figures agree."""
+    c = t.case.c
+    when = sa.case((c.due_at < micros(now), "overdue"), (c.due_at < micros(end_of_day), "today"), else_="later").label(
+        "when"
+    )
+    alike = (
+        sa.select(
+            c.severity,
+            c.queue,
+            c.state,
+            c.kind,
+            c.claimed_by,
+            _STANDING.label("verdict_by"),
+            c.escalated,
+            (c.reports > 0).label("reported"),
+            c.system_id,
+            when,
+        )
+        .where(OPEN, within(c.system_id, systems))
+        .subquery()
+    )
+    rows = connection.execute(
+        sa.select(alike, t.system.c.name.label("system"), sa.func.count().label("cases"))
+        .join(t.system, t.system.c.id == alike.c.system_id)
+        .group_by(*alike.c, t.system.c.name)
+    )
+    return [
+        Load(
+            severity=row.severity,
+            queue=row.queue,
+            state=CaseState(row.state),
+            kind=CaseKind(row.kind),
+            held_by=row.claimed_by,
+            verdict_by=row.verdict_by,
+            escalated=bool(row.escalated),
+            reported=bool(row.reported),
+            system=row.system,
+            when=row.when,
+            cases=row.cases,
+        )
+        for row in rows
+    ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VerdictRow:
+    outcome: str
+    reason: str
+    note: str
+    by: int
+    at: datetime
+    seconds: int
+    approved_by: int | None
+    approved_at: datetime | None
+    returned_by: int | None
+    returned_at: datetime | None
+
+
+def verdicts(connection: sa.Connection, number: int) -> list[VerdictRow]:
+    """All verdicts on a case, the standing one first."""
+    v = t.verdict.c
+    rows = connection.execute(
+        sa.select(t.verdict).where(v.case_id == number).order_by(v.returned_at.isnot(None), v.given_at.desc())
+    )
+    return [
+        VerdictRow(
+            outcome=row.outcome,
+            reason=row.reason,
+            note=row.note,
+            by=row.given_by,
+            at=moment(row.given_at),
+            seconds=row.seconds,
+            approved_by=row.approved_by,
+            approved_at=moment_or_none(row.approved_at),
+            returned_by=row.returned_by,
+            returned_at=moment_or_none(row.returned_at),
+        )
+        for row in rows
+    ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Similar:
+    id: int
+    state: CaseState
+    outcome: str
+    reason: str
+    opened_at: datetime
+    excerpt: str
+
+
+def similar(connection: sa.Connection, case: CaseRow, systems: Systems, most: int = 5) -> list[Similar]:
+    """Other cases of the same policy and system, those with a verdict first, the newest first."""
+    if not case.policy:
+        return []
+    c, v = t.case.c, t.verdict.c
+    rows = connection.execute(
+        sa.select(c.id, c.state, c.opened_at, c.excerpt, v.outcome, v.reason)
+        .outerjoin(t.verdict, sa.and_(v.case_id == c.id, v.returned_at.is_(None)))
+        .where(c.policy == case.policy, c.system_id == case.system_id, c.id != case.id, within(c.system_id, systems))
+        .order_by(v.outcome.is_(None), c.id.desc())
+        .limit(most)
+    )
+    return [
+        Similar(
+            id=row.id,
+            state=CaseState(row.state),
+            outcome=row.outcome or "",
+            reason=row.reason or "",
+            opened_at=moment(row.opened_at),
+            excerpt=row.excerpt,
+        )
+        for row in rows
+    ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DayOfWork:
+    """What one reviewer did since a moment: verdicts, their median handling time, and of which policies the cases were
+    that they read (decided, handed on, or hold now)."""
+
+    decided: int
+    median_seconds: int
+    policies: Mapping[str, int]
+
+
+def work(connection: sa.Connection, principal: int, since: datetime) -> DayOfWork:
+    """A reviewer's work since `since`."""
+    v, c, n = t.verdict.c, t.case.c, t.case_note.c
+    given = connection.execute(
+        sa.select(v.case_id, v.seconds).where(v.given_by == principal, v.given_at >= micros(since)).order_by(v.seconds)
+    ).all()
+    held = sa.select(c.id).where(OPEN, c.state == CaseState.CLAIMED, c.claimed_by == principal)
+    # Only an escalated case has such a note, and only an open one can have been handed on today and not be decided.
+    handed_on = (
+        sa.select(n.case_id)
+        .join(t.case, c.id == n.case_id)
+        .where(OPEN, n.written_by == principal, n.written_at >= micros(since))
+    )
+    read = {row.case_id for row in given} | set(connection.execute(held.union(handed_on)).scalars())
+    policies = connection.execute(sa.select(c.policy, sa.func.count()).where(c.id.in_(read)).group_by(c.policy))
+    median = given[len(given) // 2].seconds if given else 0
+    return DayOfWork(decided=len(given), median_seconds=int(median), policies={row[0]: int(row[1]) for row in policies})
+
+
+def right_when_flagged(connection: sa.Connection, policy: str, systems: Systems) -> Mapping[str, int]:
+    """How many standing verdicts on a policy's cases there are of each outcome."""
+    v = t.verdict.c
+    rows = connection.execute(
+        sa.select(v.outcome, sa.func.count())
+        .join(t.case, t.case.c.id == v.case_id)
+        .where(t.case.c.policy == policy, within(t.case.c.system_id, systems), v.returned_at.is_(None))
+        .group_by(v.outcome)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Note:
+    """Why a case was handed on; `kind` is escalated or returned. Free text."""
+
+    kind: str
+    note: str
+    by: int
+    at: datetime
+
+
+def notes(connection: sa.Connection, number: int) -> list[Note]:
+    """What was written when a case was escalated or returned, the first one first."""
+    n = t.case_note.c
+    rows = connection.execute(sa.select(t.case_note).where(n.case_id == number).order_by(n.id))
+    return [Note(kind=row.kind, note=row.note, by=row.written_by, at=moment(row.written_at)) for row in rows]
+
+
+def reveal_reasons(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, str]:
+    """Why original text was revealed, by the reveal's id: free text, kept beside the log."""
+    r = t.reveal.c
+    rows = connection.execute(sa.select(r.id, r.reason).where(r.id.in_(numbers)))
+    return {row.id: row.reason for row in rows}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FurtherCall:
+    """A call that shows the incident of a case that another call opened. `step` came with the call."""
+
+    id: int
+    step: str
+    started_at: datetime
+
+
+def further_calls(
+    connection: sa.Connection, number: int, systems: Systems, most: int = 100
+) -> tuple[list[FurtherCall], bool]:
+    """The calls that joined a case, in the order in which they were recorded, at most `most`; and whether there are
+    more."""
+    j, c = t.case_call.c, t.call.c
+    rows = connection.execute(
+        sa.select(c.id, c.name, c.started_at)
+        .join(t.case_call, j.call_id == c.id)
+        .where(j.case_id == number, within(c.system_id, systems))
+        .order_by(j.call_id)
+        .limit(most + 1)
+    ).all()
+    found = [FurtherCall(id=row.id, step=row.name, started_at=moment(row.started_at)) for row in rows[:most]]
+    return found, len(rows) > most
+
+
+def titles(connection: sa.Connection, numbers: Collection[int]) -> dict[int, str]:
+    """What cases are about, by number: for sentences that name them."""
+    rows = connection.execute(sa.select(t.case.c.id, t.case.c.title).where(t.case.c.id.in_(numbers)))
+    return {row.id: row.title for row in rows}

@@ -1,0 +1,1 @@
+"""The governed systems and their figures in the database."""

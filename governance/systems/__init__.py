@@ -1,0 +1,1 @@
+"""Systems: their figures and health, without a database."""
