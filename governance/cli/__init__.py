@@ -33,7 +33,7 @@ COMMANDS = {
     "export": ("evidence.export", "Write an evidence package."),
     "key": ("people.key", "Create, list and revoke API keys."),
     "user": ("people.user", "Local accounts and roles."),
-    "db": ("db", "Upgrade, check and back up the database."),
+    "db": ("db", "Upgrade, check, back up and restore the database."),
     "doctor": ("doctor", "Say what is wrong with this installation, and how to mend it."),
 }
 """A command's module under `governance.cli`, and what it does."""
