@@ -46,9 +46,15 @@ def check(json: JsonFlag = False) -> None:
     from governance.store.base import condition
 
     application = open_application()
-    with application.database.read() as connection:
-        problems = condition.damage(connection)
-    application.close()
+    try:
+        with application.database.read() as connection:
+            problems = condition.damage(connection)
+    except Misconfigured:
+        problems = _damage(application)
+        if not problems:
+            raise
+    finally:
+        application.close()
     words = "\n".join(problems) if problems else "The database is whole and fits this version."
     emit({"ok": not problems, "problems": problems}, lambda: typer.echo(words), as_json=json)
     if problems:
@@ -152,6 +158,15 @@ def restore(
         "access_changes_to_repeat": dict(again),
     }
     emit(document, lambda: _say(document, held, replaced, again), as_json=json)
+
+
+def _damage(application: Application) -> list[str]:
+    """What SQLite finds wrong with a file that cannot be opened as the product's database."""
+    from governance.store.base import backup as backups
+    from governance.store.base import in_use
+
+    file = in_use.embedded_file(application.database_url)
+    return backups.damage(file) if file is not None and file.is_file() else []
 
 
 def _embedded(application: Application, refusal: str, advice: str) -> Path:

@@ -52,12 +52,12 @@ class Receiver:
 
 def test_the_last_call_says_it_and_without_any_a_write_of_our_own() -> None:
     receiver, tried = Receiver(), []
-    error: Exception | None = None
+    errors: list[Exception] = []
 
     def write() -> None:
         tried.append(1)
-        if error is not None:
-            raise error
+        if errors:
+            raise errors[-1]
 
     recording = Recording(lambda: receiver, write)  # type: ignore[arg-type, return-value]
     assert (recording.trouble(), recording.trouble(), len(tried)) == ("", "", 1)
@@ -68,6 +68,7 @@ def test_the_last_call_says_it_and_without_any_a_write_of_our_own() -> None:
     receiver.latest = Outcome(at=time.monotonic() - 31, trouble="The disk is full.", holds=30)
     assert recording.trouble() == ""
     for error in (Overloaded("It is locked."), Misconfigured("It is damaged."), RuntimeError("driver's words")):
+        errors.append(error)
         recording = Recording(lambda: receiver, write)  # type: ignore[arg-type, return-value]
         assert recording.trouble()
         assert "driver" not in recording.trouble()

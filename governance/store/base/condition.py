@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from governance.errors import Misconfigured
+
 _MOST = 20
 
 
@@ -12,11 +14,16 @@ def damage(connection: sa.Connection) -> list[str]:
     where that extension is installed and this account may use it."""
     if connection.dialect.name != "sqlite":
         return _postgresql(connection)
-    found = [str(row[0]) for row in connection.exec_driver_sql(f"PRAGMA integrity_check({_MOST})")]
-    problems = [] if found == ["ok"] else found
-    for row in connection.exec_driver_sql("PRAGMA foreign_key_check").fetchmany(_MOST):
-        problems.append(f"A row of {row[0]} refers to a row of {row[2]} that is not there.")
-    return problems[:_MOST]
+    try:
+        found = [str(row[0]) for row in connection.exec_driver_sql(f"PRAGMA integrity_check({_MOST})")]
+        if found != ["ok"]:
+            return found[:_MOST]
+        return [
+            f"A row of {row[0]} refers to a row of {row[2]} that is not there."
+            for row in connection.exec_driver_sql("PRAGMA foreign_key_check").fetchmany(_MOST)
+        ]
+    except Misconfigured as error:  # so damaged that it cannot be looked through
+        return [error.message]
 
 
 _INDEXES = """

@@ -24,6 +24,7 @@ from governance.store.base.unit_of_work import UnitOfWork
 
 T_co = TypeVar("T_co", bound=UnitOfWork, covariant=True)
 
+_REACHABLE_SECONDS = 1.0
 _SNAPSHOT = re.compile(r"[0-9A-F]+(?:-[0-9A-F]+)*")
 
 
@@ -160,13 +161,18 @@ def connect(url: str) -> sa.Engine:
 
 
 def reachable(engine: sa.Engine) -> None:
-    """Raises `Misconfigured` with the driver's first line when the database cannot be opened or written."""
+    """Raises `Misconfigured` with the driver's first line when the database cannot be opened or written.
+
+    One that another process holds for now is reachable: what only reads goes on, what writes waits for itself.
+    """
     try:
-        with engine.connect() as connection:
+        with patience.at_most(_REACHABLE_SECONDS), engine.connect() as connection:
             begin(connection)
             connection.rollback()
     except (sa.exc.OperationalError, Overloaded) as error:
         cause = error.orig if isinstance(error, sa.exc.OperationalError) else error.__cause__
+        if sqlite.is_locked(cause):
+            return
         reason = str(cause).strip().splitlines()[0]
         raise Misconfigured(
             f"The database cannot be used: {reason}.",

@@ -82,6 +82,11 @@ def connect(url: sa.URL) -> sa.Engine:
     return engine
 
 
+def is_locked(error: BaseException | None) -> bool:
+    """Whether a driver's error says that another process holds the database."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _LOCKED
+
+
 def _private(file: Path) -> None:
     """Makes an absent database with mode 0600; its write-ahead log and shared memory get the same from SQLite."""
     with suppress(OSError):  # it is there; or it cannot be made, which `reachable` says in words
