@@ -35,6 +35,7 @@ GROUPS: dict[str, tuple[E, ...]] = {
         E.PASSWORD_CHANGED,
         E.ROLES_CHANGED,
     ),
+    "Jobs": (E.JOB_RETRIED, E.JOB_CANCELLED),
     "Policies": (
         E.POLICY_SET_PROPOSED,
         E.POLICY_SET_APPROVED,
@@ -84,6 +85,8 @@ KIND: dict[str, str] = {
     E.AUDIT_READ: "Look-up",
     E.AUDIT_VERIFIED: "Verified",
     E.DATABASE_RESTORED: "Restore",
+    E.JOB_RETRIED: "Job",
+    E.JOB_CANCELLED: "Job",
     E.ACTION_REFUSED: "Refused",
 }
 
@@ -99,7 +102,7 @@ _WANTED = {
     "export_evidence": "exporting evidence",
     "propose_policy": "proposing or moving a policy change",
     "approve_policy": "approving a policy change",
-    "manage_access": "managing people, roles and keys",
+    "manage_access": "managing people, keys and jobs",
 }
 
 
@@ -124,6 +127,7 @@ def about(subject: str, names: Mapping[int, str]) -> str:
     return {
         "call": "Call",
         "key": f"Key {number}",
+        "job": f"Job {number}",
         "report": "Report",
         "policy_set": "Policies",
         "decision": "Decision",
@@ -228,10 +232,16 @@ def sentence(
             return f"{by} looked up entries of the audit trail"
         case E.AUDIT_VERIFIED:
             good = data.get("ok", data.get("valid", True))
+            if data.get("job"):
+                by = f"Job {data['job']}"
             return f"{by} verified the whole log: " + ("nothing was altered" if good else "it does not hold")
         case E.DATABASE_RESTORED:
             size = int(data.get("events") or 0)
             return f"{by} restored a backup of {words.count(size, 'entry', 'entries')}"
+        case E.JOB_RETRIED:
+            return f"{by} had job {_number(subject)} run again"
+        case E.JOB_CANCELLED:
+            return f"{by} cancelled job {_number(subject)}"
         case E.ACTION_REFUSED:
             wanted = str(data.get("wanted", ""))
             what = _WANTED.get(wanted, words.plain(wanted).lower() or "an action")

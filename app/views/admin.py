@@ -1,4 +1,4 @@
-"""Who may do what? People, their roles, API keys, and whether detectors and checking work."""
+"""Who may do what? People, their roles, API keys, and whether detectors, checking and background jobs work."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import timedelta
 import streamlit as st
 
 from app.components import ui
+from app.jobs import panel as jobs_panel
 from app.shell import session, words
 from governance.domain.people import Permission, Role, RoleBinding, Scope
 from governance.errors import GovernanceError
@@ -191,7 +192,9 @@ def revoke(key: people.Key) -> None:
         attempt(lambda: session.application().keys.revoke(session.begin(), key.id), f"Key {key.id} is revoked.")
 
 
-people_tab, keys_tab, working_tab = st.tabs(["People", "API keys", "Detectors and checking"])
+people_tab, keys_tab, working_tab, jobs_tab = st.tabs(
+    ["People", "API keys", "Detectors and checking", "Background jobs"]
+)
 
 with people_tab:
     with ui.panel("People", f"{len(active)} of {len(everybody)} may sign in"):
@@ -333,3 +336,6 @@ with working_tab:
         else:
             st.markdown(":orange-badge[:material/error: No checking process answers]")
             st.caption("Start one with: governance serve, or governance worker. Calls that wait are not lost.")
+
+with jobs_tab:
+    jobs_panel.draw(now)

@@ -171,12 +171,38 @@ class _Gauges(Collector):
                 there.add_metric([detector.name], float(detector.absent_since is None))
             yield failures
             yield there
+        yield from _jobs(self._application)
         if workers:
             yield GaugeMetricFamily(
                 "governance_worker_silent_seconds",
                 "Since the latest heartbeat of any worker.",
                 value=(now - workers[0].seen_at).total_seconds(),
             )
+
+
+def _jobs(application: Application) -> Iterator[GaugeMetricFamily]:
+    figures = application.background.figures()
+    jobs = GaugeMetricFamily("governance_jobs", "Background jobs that wait, run, or failed.", labels=["state"])
+    for state in ("waiting", "running", "failed"):
+        jobs.add_metric([state], getattr(figures, state))
+    yield jobs
+    yield GaugeMetricFamily(
+        "governance_jobs_overdue", "Jobs that could have run a quarter of an hour ago.", value=figures.overdue
+    )
+    yield GaugeMetricFamily(
+        "governance_outbox_waiting", "Messages that are not delivered yet.", value=figures.messages_waiting
+    )
+    oldest = figures.oldest_message_at
+    yield GaugeMetricFamily(
+        "governance_outbox_oldest_seconds",
+        "Age of the oldest message that is not delivered yet; 0 where none waits.",
+        value=(application.clock() - oldest).total_seconds() if oldest else 0.0,
+    )
+    yield GaugeMetricFamily(
+        "governance_outbox_dead_total",
+        "Messages that could not be delivered, and for which no attempt is left.",
+        value=figures.messages_dead,
+    )
 
 
 def health_routes(application: Application, metrics: Metrics) -> list[Route]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from governance.bootstrap.evidence import EvidenceParts
+from governance.bootstrap.jobs import JobParts
 from governance.bootstrap.people import PeopleParts
 from governance.bootstrap.resources import console_package, resource
 from governance.bootstrap.review import ReviewParts
@@ -34,7 +35,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Application(ReviewParts, EvidenceParts, PeopleParts):
+class Application(ReviewParts, EvidenceParts, PeopleParts, JobParts):
     """The product, wired. Parts are attributes, made on first use; `close()` when done."""
 
     def __init__(self, settings: Settings, *, clock: Clock = utc_now, migrate: bool = False) -> None:

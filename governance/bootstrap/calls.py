@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from governance.services.calls.reveal import RevealService
     from governance.store.calls.checks import SqlCheckStore
     from governance.store.calls.documents import AttributeReader
-    from governance.store.jobs import JobQueue
+    from governance.store.jobs.checking import JobQueue
     from governance.store.transaction import Transaction
 
 
@@ -62,7 +62,7 @@ class CallParts(PolicyParts):
     @cached_property
     def jobs(self) -> JobQueue:
         """The queue of calls to check: a table on SQLite, Procrastinate on PostgreSQL."""
-        from governance.store.jobs import ProcrastinateQueue, TableQueue
+        from governance.store.jobs.checking import ProcrastinateQueue, TableQueue
 
         return ProcrastinateQueue() if self.database.dialect == "postgresql" else TableQueue(self.database.ids)
 

@@ -139,7 +139,7 @@ class Foundation:
 
     @cached_property
     def integrity_watch(self) -> IntegrityWatch:
-        """Looks at the start and daily. `serve` starts it."""
+        """Looks once, at the start. `serve` starts it."""
         from governance.store.base.integrity import IntegrityWatch
 
         return IntegrityWatch(self.integrity, embedded=self.database.dialect == "sqlite")

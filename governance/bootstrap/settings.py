@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from governance.domain.people import Role
+from governance.domain.schedule import time_zone
 from governance.errors import Misconfigured
 
 
@@ -71,6 +75,47 @@ class Settings(BaseSettings):
     judge_calls_a_day: int = Field(default=1_000, ge=0, description="Requests to the judge a day; 0 is no limit.")
     judge_tokens_a_day: int = Field(default=1_000_000, ge=0, description="Its tokens a day; 0 is no limit.")
 
+    time_zone: str = Field(default="UTC", description="The firm's time zone (IANA name), for daily jobs.")
+    alert_webhook_url: str = Field(
+        default="", description="Where alerts about this installation are sent; empty is nowhere."
+    )
+    alert_webhook_secret: SecretStr = Field(
+        default=SecretStr(""), validate_default=True, description="Signs alerts: whsec_ and 24 to 64 bytes in base64."
+    )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        time_zone(value)
+        return value
+
+    @field_validator("alert_webhook_url")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        """Its words stay out of the message: an address may hold a token."""
+        try:
+            parts = urlsplit(value)
+            host, _ = parts.hostname or "", parts.port
+        except ValueError:
+            raise ValueError("is not an address") from None
+        if not value:
+            return value
+        if parts.scheme not in ("https", "http") or not host or parts.username is not None:
+            raise ValueError("must be an https address without a user name, such as https://alerts.example.org/hook")
+        if parts.scheme == "http" and not _loopback(host):
+            raise ValueError("must be an https address: alerts would be readable on the way")
+        return value
+
+    @field_validator("alert_webhook_secret")
+    @classmethod
+    def _secret(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
+        if not value.get_secret_value():
+            if info.data.get("alert_webhook_url"):
+                raise ValueError("is missing: alerts are sent signed")
+            return value
+        webhook_key(value)
+        return value
+
     @field_validator("role_map", mode="before")
     @classmethod
     def _groups(cls, value: object) -> object:
@@ -107,6 +152,25 @@ class Settings(BaseSettings):
                 value = value.absolute()
             found[f"GOVERNANCE_{name.upper()}"] = str(value)
         return found
+
+
+def webhook_key(secret: SecretStr) -> bytes:
+    """The key of a Standard Webhooks secret, `whsec_<base64>`. Raises `ValueError`."""
+    text = secret.get_secret_value()
+    try:
+        key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        key = b""
+    if not text.startswith("whsec_") or not 24 <= len(key) <= 64:
+        raise ValueError("must be whsec_ followed by 24 to 64 bytes in base64")
+    return key
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def load(**overrides: object) -> Settings:

@@ -33,6 +33,7 @@ COMMANDS = {
     "export": ("evidence.export", "Write an evidence package."),
     "key": ("people.key", "Create, list and revoke API keys."),
     "user": ("people.user", "Local accounts and roles."),
+    "jobs": ("jobs", "List, retry and cancel background jobs."),
     "db": ("db", "Upgrade, check, back up and restore the database."),
     "doctor": ("doctor", "Say what is wrong with this installation, and how to mend it."),
 }

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from governance.bootstrap import Application, open_application, resource
-from governance.cli.output import JsonFlag, emit, plain
+from governance.cli.output import JsonFlag, counted, emit, plain
 from governance.cli.policies.detectors import settled
 from governance.detectors import registry
 from governance.detectors.host import environment
@@ -88,6 +88,7 @@ def examine(application: Application, port: int) -> list[Verdict]:
         ("files", _files),
         ("data directory", lambda: _data_dir(application)),
         ("database", lambda: _database(application)),
+        ("jobs", lambda: _jobs(application)),
         ("keys", lambda: _keys(application)),
         ("policies", lambda: _policies(application)),
         ("detectors", lambda: _detectors(application)),
@@ -195,6 +196,41 @@ def _checking(application: Application, late: Backlog) -> Verdict:
     if late.oldest_seconds >= settings.check_lag_warning:
         return warning("checking", f"{late.words}.", "Watch whether it grows; add workers where it does.")
     return ok("checking", late.words)
+
+
+def _jobs(application: Application) -> Iterator[Verdict]:
+    if not application.settings.database_url and not application.settings.data_dir.exists():
+        return
+    figures, unknown = application.background.figures(), application.background.unknown()
+    other = figures.failed - figures.messages_dead
+    if figures.messages_dead:
+        dead = counted(figures.messages_dead, "message")
+        yield warning(
+            "messages",
+            f"{dead} could not be sent, and no attempt is left.",
+            "See: governance jobs list --state failed --kind outbox.deliver. Then: governance jobs retry ID.",
+        )
+    if other:
+        yield warning(
+            "jobs",
+            f"{counted(other, 'job')} failed, and no attempt is left.",
+            "See: governance jobs list --state failed. Then: governance jobs retry ID, or cancel ID.",
+        )
+    if unknown:
+        yield warning(
+            "jobs",
+            f"{counted(unknown, 'job')} of a kind that this version does not know.",
+            "They wait for the newer version that added them. To drop one: governance jobs cancel ID.",
+        )
+    if figures.overdue > unknown:
+        yield warning(
+            "jobs",
+            f"{counted(figures.overdue - unknown, 'job')} could have run a quarter of an hour ago.",
+            "Start a worker: governance serve, or worker.",
+        )
+    if not (figures.failed or unknown or figures.overdue):
+        alerts = "" if application.alerts.wanted else "; alerts go nowhere (GOVERNANCE_ALERT_WEBHOOK_URL)"
+        yield ok("jobs", f"{figures.waiting} wait, none failed{alerts}")
 
 
 def _keys(application: Application) -> Iterator[Verdict]:

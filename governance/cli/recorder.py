@@ -37,7 +37,7 @@ def main() -> None:
         sys.exit(2)
     settle()
     try:
-        record_all(batches, answers, recorder)
+        record_all(batches, answers, recorder, limit=application.settings.max_body_mib * 2**20)
     finally:
         application.close()
 

@@ -110,7 +110,9 @@ def is_loopback(host: str) -> bool:
 def listen(host: str, port: int) -> socket.socket:
     """A bound socket. Raises `Misconfigured` in words for a port that is taken or an address that is not ours."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    opened = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named: asyncio sets TCP_NODELAY only where a socket says that it is TCP. Without it Nagle's
+    # algorithm holds the body of an answer back until the client has acknowledged its head, 40 ms later.
+    opened = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         opened.bind((host.strip("[]"), port))

@@ -48,6 +48,8 @@ class EventKind(StrEnum):
     AUDIT_READ = "audit.read"
     AUDIT_VERIFIED = "audit.verified"
     DATABASE_RESTORED = "database.restored"
+    JOB_RETRIED = "job.retried"
+    JOB_CANCELLED = "job.cancelled"
     ACTION_REFUSED = "action.refused"
 
 

@@ -11,9 +11,13 @@ from concurrent.futures import Future, wait
 from functools import partial
 from multiprocessing.connection import Connection
 
+import structlog
+
 from governance.errors import GovernanceError
 from governance.intake import Taken, decode, record, wire
 from governance.services.calls.record import Recorder
+
+log = structlog.get_logger("governance.intake")
 
 READY = b"ready"
 # What may wait in the recording process; more waits, undecoded, before it.
@@ -27,7 +31,7 @@ def decode_all(bodies: Connection, batches: Connection) -> None:
         while True:
             number, body = wire.read_request(bodies.recv_bytes(), bodies.recv_bytes())
             try:
-                message = wire.batch(number, decode(body))
+                message = wire.batch(number, decode(body), limit=body.limit)
             except Exception as error:  # whatever it was, the next body may be better
                 message = wire.refusal(number, error)
             del body  # before the next one comes in
@@ -35,8 +39,13 @@ def decode_all(bodies: Connection, batches: Connection) -> None:
             del message
 
 
-def record_all(batches: Connection, answers: Connection, recorder: Recorder) -> None:
-    """Answers each body when it is committed, in no particular order."""
+def record_all(batches: Connection, answers: Connection, recorder: Recorder, *, limit: int) -> None:
+    """Answers each body, of at most `limit` bytes, when it is committed, in no particular order.
+
+    Ends at the first message that cannot be read: a decoder that sends such a thing is not to be listened to again, and
+    the server starts both processes anew.
+    """
+    longest = wire.batch_bytes(limit)
     lock = threading.Lock()
 
     def reply(answer: bytes) -> None:
@@ -44,20 +53,33 @@ def record_all(batches: Connection, answers: Connection, recorder: Recorder) -> 
         with lock, contextlib.suppress(OSError):
             answers.send_bytes(answer)
 
+    def end(error: Exception) -> None:
+        log.error("intake.malformed", reason=str(error))
+        with lock:
+            answers.close()  # the server sees it, and ends the decoder
+
     def settle(number: int, done: Future[Taken]) -> None:
-        reply(wire.answer(number, done.exception() or done.result()))
+        error = done.exception()
+        if isinstance(error, wire.Malformed):
+            end(error)
+        else:
+            reply(wire.answer(number, error or done.result()))
 
     waiting: deque[tuple[Future[Taken], int]] = deque()
     held = 0
-    with contextlib.suppress(EOFError, OSError):
+    with contextlib.suppress(EOFError):
+        if batches.recv_bytes(len(READY)) != READY:
+            return
+        reply(READY)
         while True:
-            message = batches.recv_bytes()
-            if message == READY:
-                reply(READY)
-                continue
-            number, refusal = wire.read_head(message)
+            try:
+                message = batches.recv_bytes(longest)
+                number, refusal = wire.read_head(message)
+            except (OSError, wire.Malformed) as error:  # an OSError is a message that is too long
+                end(error)
+                return
             if refusal:
-                reply(refusal)
+                reply(wire.answer(number, refusal))
                 continue
             size = len(message)
             try:

@@ -27,6 +27,8 @@ WAITING_BYTES = 64 * 2**20
 _PIPE_BYTES = 2**20
 _PAUSES = (0.2, 1.0, 2.0, 5.0, 15.0)
 _START_SECONDS = 60
+# A body is decoded in a second or so, and a database that does not answer is said within five.
+SILENT_SECONDS = 60
 _STOP_SECONDS = 15
 
 
@@ -110,13 +112,19 @@ class RemoteIntake:
         decoder = _started("decoder", untold, body_end, batches)
         recorder = _started("recorder", self._environment, batch_end, answer_end)
         sender = threading.Thread(target=self._send, args=(bodies, self._outbox), name="intake-sender", daemon=True)
-        with suppress(EOFError, OSError):
-            if answers.recv_bytes() == READY:
+        try:
+            if not answers.poll(_START_SECONDS):
+                raise TimeoutError(f"not ready within {_START_SECONDS} seconds")
+            if answers.recv_bytes(wire.ANSWER_BYTES) == READY:
                 sender.start()
                 self._up.set()
                 self._begun.set()
                 while True:
-                    self._settle(*wire.read_answer(answers.recv_bytes()))
+                    self._settle(*wire.read_answer(self._next(answers)))
+        except (EOFError, OSError):
+            pass
+        except (wire.Malformed, TimeoutError) as error:
+            log.error("intake.ended", reason=str(error))
         decoder.kill()  # it is over when the other is, unless that one died
         self._fail_all()
         if sender.is_alive():
@@ -140,10 +148,22 @@ class RemoteIntake:
                 del request, message  # before the next one comes
         bodies.close()
 
+    def _next(self, answers: Connection) -> bytes:
+        """The next answer. Raises `TimeoutError` when a body waits, and nothing at all is answered for too long."""
+        while True:
+            with self._lock:
+                oldest = next(iter(self._pending), None)
+            if answers.poll(SILENT_SECONDS):
+                return answers.recv_bytes(wire.ANSWER_BYTES)
+            if oldest is not None and oldest in self._pending:
+                raise TimeoutError(f"no answer within {SILENT_SECONDS} seconds")
+
     def _settle(self, number: int, found: Taken | GovernanceError) -> None:
         error = None if isinstance(found, Taken) else found
         self.latest = outcome(error) or self.latest
         with self._lock:
+            if number not in self._pending:
+                raise wire.Malformed("an answer to nothing")
             done, size = self._pending.pop(number)
             self._bytes -= size
             # The database takes nothing now. What waits behind has waited as long, and is answered the same; should it

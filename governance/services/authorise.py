@@ -28,7 +28,7 @@ WORDS: dict[Permission, str] = {
     Permission.PROPOSE_POLICY: "propose a policy change",
     Permission.APPROVE_POLICY: "approve a policy change",
     Permission.HOLD_AND_ERASE: "hold or erase content",
-    Permission.MANAGE_ACCESS: "manage people, roles and keys",
+    Permission.MANAGE_ACCESS: "manage people, keys and jobs",
 }
 
 

@@ -10,6 +10,9 @@ from governance.store.base import database
 from governance.store.base.database import AuditWriter
 from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.calls.reveals import SqlReveals
+from governance.store.jobs.outbox import SqlOutbox
+from governance.store.jobs.queue import SqlJobs
+from governance.store.jobs.schedule import SqlSchedules
 from governance.store.people.accounts import SqlPeople
 from governance.store.people.keys import SqlKeys
 from governance.store.people.sessions import SqlSessions
@@ -53,6 +56,18 @@ class Transaction(UnitOfWork):
     @cached_property
     def rollouts(self) -> SqlRollouts:
         return SqlRollouts(self)
+
+    @cached_property
+    def jobs(self) -> SqlJobs:
+        return SqlJobs(self)
+
+    @cached_property
+    def schedules(self) -> SqlSchedules:
+        return SqlSchedules(self)
+
+    @cached_property
+    def outbox(self) -> SqlOutbox:
+        return SqlOutbox(self)
 
 
 class Database(database.Database[Transaction]):

@@ -1,4 +1,4 @@
-"""The checking worker: takes recorded calls from the queue, runs detectors and policies over them, commits decisions.
+"""The worker: checks recorded calls, and runs background jobs beside that.
 
 `governance serve` starts one as a process of its own that ends with its parent; on PostgreSQL more may run elsewhere.
 """
@@ -13,11 +13,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from governance.services.calls.check import CheckService
+from governance.services.jobs.run import RunJobs
+from governance.services.jobs.timetable import Timetable
 from governance.store.base.times import micros
-from governance.store.workers import Heartbeat
+from governance.store.jobs.heartbeat import Heartbeat
+from governance.worker.jobs import JobWorker, heard
 from governance.worker.loop import Loop
 from governance.worker.procrastinate import ProcrastinateLoop
 from governance.worker.pulse import HealthCounter, Pulse, process_name
+from governance.worker.tasks import died, recurring, tasks
 
 if TYPE_CHECKING:
     from governance.bootstrap import Application
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
 def run(application: Application, *, parent: int | None = None) -> None:
     """Works until SIGTERM or SIGINT, or until the pipe `parent` (a file descriptor) closes: then its parent is gone."""
     application.prepares = True
-    loop, pulse = _build(application)
+    loop, pulse = _build(application, jobs=job_worker(application))
     stop = loop.request_stop
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop())
@@ -50,7 +54,14 @@ def run_until_idle(application: Application) -> int:
     return count
 
 
-def _build(application: Application) -> tuple[Loop | ProcrastinateLoop, Pulse]:
+def job_worker(application: Application) -> JobWorker:
+    """Runs the kinds of job that this version knows, and adds those that recur."""
+    database, clock = application.database, application.clock
+    runs = RunJobs(database, clock, tasks(application), died=died(application), heard=heard)
+    return JobWorker(runs, Timetable(database, clock, recurring(application)))
+
+
+def _build(application: Application, jobs: JobWorker | None = None) -> tuple[Loop | ProcrastinateLoop, Pulse]:
     checks = CheckService(
         application.new_check_store(),
         lambda: application.in_force.current().deciding(),
@@ -62,9 +73,9 @@ def _build(application: Application) -> tuple[Loop | ProcrastinateLoop, Pulse]:
     database = application.database
     loop: Loop | ProcrastinateLoop
     if database.dialect == "postgresql":
-        loop = ProcrastinateLoop(database, checks)
+        loop = ProcrastinateLoop(database, checks, jobs)
     else:
-        loop = Loop(database, checks, application.clock)
+        loop = Loop(database, checks, application.clock, jobs)
     heartbeat = Heartbeat(
         database,
         name=process_name(),

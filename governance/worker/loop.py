@@ -1,63 +1,63 @@
-"""The checking loop on SQLite: claims jobs from the `check_job` table, one after the other, until told to stop.
-
-A claim is a lease: a process that dies lets go of it by time. The check's own commit deletes the job, so what was
-decided is never claimed again.
-"""
+"""The worker's loop on SQLite: checks calls in one thread and runs background jobs in another, until told to stop."""
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable
 from datetime import datetime
 
-import sqlalchemy as sa
 import structlog
 
 from governance.services.calls.check import CheckService
-from governance.store.base import tables as t
-from governance.store.base.times import micros
-from governance.store.jobs import TableQueue
+from governance.store.jobs.checking import TableClaims
 from governance.store.transaction import Database
+from governance.worker.jobs import JobWorker
 
 log = structlog.get_logger("governance.worker")
 
-LEASE = 60_000_000  # microseconds; renewed with each heartbeat, as models and judges take their time
 IDLE_SECONDS = (0.02, 0.5)  # shortest and longest pause between two looks at an empty queue
 
 
 class Loop:
-    """One checking process' work."""
+    """One worker process' work. Without `jobs` it only checks."""
 
-    def __init__(self, database: Database, checks: CheckService, clock: Callable[[], datetime]) -> None:
-        self._database = database
+    def __init__(
+        self, database: Database, checks: CheckService, clock: Callable[[], datetime], jobs: JobWorker | None = None
+    ) -> None:
         self._checks = checks
-        self._clock = clock
-        self._queue = TableQueue(database.ids)
+        self._claims = TableClaims(database, clock)
+        self._jobs = jobs
         self._held: tuple[int, int] | None = None
         self.stop = threading.Event()
 
     def request_stop(self) -> None:
         """May be called from any thread or a signal handler."""
         self.stop.set()
+        if self._jobs is not None:
+            self._jobs.stop.set()
 
     def run(self) -> None:
         """Works until `request_stop`. An error of the database is waited out, never fatal: the work stays queued."""
+        beside = threading.Thread(target=self._jobs.run, name="jobs", daemon=True) if self._jobs is not None else None
+        if beside is not None:
+            beside.start()
         pause = IDLE_SECONDS[0]
         while not self.stop.is_set():
             try:
                 worked = self.step()
             except Exception:
-                log.exception("the worker could not work; it tries again")
+                log.exception("the worker could not work; trying again")
                 worked, pause = False, IDLE_SECONDS[1]
             if worked:
                 pause = IDLE_SECONDS[0]
             else:
                 self.stop.wait(pause)
                 pause = min(pause * 2, IDLE_SECONDS[1])
+        if beside is not None:
+            beside.join()
 
     def run_until_idle(self) -> int:
-        """Does all the work there is; gives the number of jobs."""
+        """Checks all the calls there are; returns the number of jobs."""
         self.sweep()
         count = 0
         while self.step():
@@ -65,8 +65,8 @@ class Loop:
         return count
 
     def step(self) -> bool:
-        """Does one job; False when there was none."""
-        claimed = self._claim()
+        """Checks the calls of one job; False when there was none."""
+        claimed = self._claims.claim()
         if claimed is None:
             return False
         job, call_ids, attempt = claimed
@@ -78,38 +78,16 @@ class Loop:
         return True
 
     def renew(self) -> None:
-        """Holds on to the job under way. May be called from another thread; a job that somebody else has claimed since
-        is theirs."""
+        """Extends the leases of the work under way. May be called from another thread."""
         held = self._held
-        if held is None:
-            return
-        job = t.check_job
-        with self._database.write() as transaction:
-            transaction.connection.execute(
-                job.update()
-                .where(job.c.id == held[0], job.c.attempts == held[1])
-                .values(lease_until=micros(self._clock()) + LEASE)
-            )
+        if held is not None:
+            self._claims.renew(*held)
+        if self._jobs is not None:
+            self._jobs.jobs.renew()
 
     def sweep(self) -> int:
-        """Queues calls that wait but are in no job; gives their number."""
-        with self._database.write() as transaction:
-            connection = transaction.connection
-            jobs = connection.execute(sa.select(t.check_job.c.call_ids))
-            queued = {call for (text,) in jobs for call in json.loads(text)}
-            waiting = connection.execute(sa.select(t.call.c.id).where(sa.text("status = 'recorded'")))
-            lost = [row.id for row in waiting if row.id not in queued]
-            self._queue.enqueue(connection, lost)
-        return len(lost)
-
-    def _claim(self) -> tuple[int, list[int], int] | None:
-        now = micros(self._clock())
-        with self._database.read() as connection:  # looking costs nobody the write lock
-            free = sa.select(t.check_job.c.id).where(t.check_job.c.lease_until <= now).limit(1)
-            if connection.execute(free).first() is None:
-                return None
-        with self._database.write() as transaction:
-            return self._queue.claim(transaction.connection, now, LEASE)
+        """Queues calls that wait but are in no job; returns their number."""
+        return self._claims.sweep()
 
 
 def log_failure(call: int, error: Exception) -> None:

@@ -1,60 +1,77 @@
-"""The checking worker on PostgreSQL: Procrastinate fetches jobs and keeps count of attempts; any number of machines."""
+"""The worker on PostgreSQL: Procrastinate brings it calls to check, jobs to run and ticks of the schedule.
+
+Any number of machines share the work. Checking and jobs each have a Procrastinate worker of their own, so that neither
+waits for the other.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
+from collections.abc import Coroutine
+from datetime import datetime
+from typing import Any
 
 import procrastinate
-import sqlalchemy as sa
+from procrastinate.jobs import Job
+from procrastinate.retry import RetryDecision
 
 from governance.errors import Overloaded
 from governance.services.calls.check import ATTEMPTS, CheckService
-from governance.store.jobs import QUEUE, TASK, ProcrastinateQueue
+from governance.store.jobs import checking, defer, wake
 from governance.store.transaction import Database
+from governance.worker.jobs import JobWorker
 from governance.worker.loop import log, log_failure
 
 HEARTBEAT_SECONDS = 5.0
-STALLED_SECONDS = 30
 REVIVE_SECONDS = 10.0
 AGAIN_SECONDS = 2.0
-_LOST_AFTER = 60_000_000
+EVERY_MINUTE = "* * * * *"
 
-# Procrastinate's `select_stalled_jobs_by_heartbeat`, with the rows held until they are queued again. A job without a
-# worker is one whose worker was struck off; one that failed could not be saved so often that Procrastinate gave up;
-# one that was answered here long ago was done when the database went away, before that was noted.
-_STALLED = """
-SELECT job.id FROM procrastinate_jobs AS job
-WHERE job.queue_name = %s AND job.task_name = %s AND (
-  job.status = 'failed'
-  OR job.status = 'doing' AND (
-    job.id = ANY(%s::bigint[])
-    OR NOT EXISTS (
-      SELECT FROM procrastinate_workers AS worker
-      WHERE worker.id = job.worker_id AND worker.last_heartbeat >= now() - make_interval(secs => %s)
-    )
-  )
-)
-FOR UPDATE SKIP LOCKED
-"""
+
+class NotYet(Exception):
+    """A job may not run now; Procrastinate wakes a worker again `at`."""
+
+    def __init__(self, at: datetime) -> None:
+        super().__init__()
+        self.at = at
+
+
+class WakeAgain(procrastinate.BaseRetryStrategy):
+    """Wakes a worker again for as long as the job waits: how often it is attempted is the job's own row to say."""
+
+    def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision:
+        if isinstance(exception, NotYet):
+            return RetryDecision(retry_at=exception.at)
+        return RetryDecision(retry_in={"seconds": 2})
 
 
 class ProcrastinateLoop:
-    """The counterpart of `loop.Loop`: the same calls, the same outcome."""
+    """The counterpart of `loop.Loop`: the same calls, the same outcome. Without `jobs` it only checks."""
 
-    def __init__(self, database: Database, checks: CheckService) -> None:
-        self._database = database
+    def __init__(self, database: Database, checks: CheckService, jobs: JobWorker | None = None) -> None:
         self._checks = checks
+        self._jobs = jobs
+        self._claims = checking.ProcrastinateClaims(database)
+        self._waker = wake.Waker(database)
         # SQLAlchemy's URL without the driver's name is a libpq connection string.
         url = database.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        self._app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=url, min_size=1, max_size=4))
+        connector = procrastinate.PsycopgConnector(conninfo=url, min_size=1, max_size=6)
+        # Two apps over one pool: each app's worker would run the periodic tasks of both.
+        self._app = procrastinate.App(connector=connector)
+        self._jobs_app = procrastinate.App(connector=connector)
         self._stop = threading.Event()
         self._answered: dict[int, float] = {}  # jobs done here, until Procrastinate has surely noted it
         self._ended: asyncio.Event | None = None
         self._asyncio: asyncio.AbstractEventLoop | None = None
         retry = procrastinate.RetryStrategy(max_attempts=ATTEMPTS + 2, exponential_wait=2)
-        self._app.task(name=TASK, queue=QUEUE, pass_context=True, retry=retry)(self._check)
+        self._app.task(name=checking.TASK, queue=checking.QUEUE, pass_context=True, retry=retry)(self._check)
+        self._jobs_app.task(name=defer.TASK, pass_context=True, retry=WakeAgain())(self._job)
+        # No retry and no lock: a tick that fails is forgotten, the next comes in a minute. With both, a tick that
+        # returns to the queue beside the next one would break the queueing lock.
+        tick = self._jobs_app.task(name=wake.TICK_TASK, queue=wake.TICK_QUEUE, queueing_lock=wake.TICK_TASK)(self._tick)
+        self._jobs_app.periodic(cron=EVERY_MINUTE)(tick)
 
     def run(self) -> None:
         """Works until `request_stop`; jobs of workers that died are taken up again.
@@ -65,23 +82,26 @@ class ProcrastinateLoop:
             try:
                 asyncio.run(self._work(wait=True))
             except Exception:
-                log.exception("the worker could not work; it tries again")
+                log.exception("the worker could not work; trying again")
             self._stop.wait(AGAIN_SECONDS)
 
     def run_until_idle(self) -> int:
-        """Does all the work there is; gives the number of jobs that were waiting."""
+        """Checks all the calls there are; returns the number of jobs that were waiting."""
         self.sweep()
-        with self._database.read() as connection:
-            count = ProcrastinateQueue().waiting(connection)
+        count = self._claims.waiting()
         asyncio.run(self._work(wait=False))
         return count
 
     def renew(self) -> None:
-        """Nothing: Procrastinate's own heartbeat says that a worker holds its job."""
+        """Extends the leases of jobs. For checking, Procrastinate's own heartbeat says that a worker holds its job."""
+        if self._jobs is not None:
+            self._jobs.jobs.renew()
 
     def request_stop(self) -> None:
         """May be called from any thread or a signal handler."""
         self._stop.set()
+        if self._jobs is not None:
+            self._jobs.stop.set()
         if self._asyncio is not None and self._ended is not None:
             self._asyncio.call_soon_threadsafe(self._ended.set)
 
@@ -91,27 +111,33 @@ class ProcrastinateLoop:
             self._ended.set()
         async with self._app.open_async():
             revive = asyncio.create_task(self._revive())
-            work = asyncio.create_task(
-                self._app.run_worker_async(
-                    queues=[QUEUE],
-                    concurrency=1,
-                    wait=wait,
-                    delete_jobs="successful",
-                    install_signal_handlers=False,
-                    listen_notify=wait,
-                    fetch_job_polling_interval=1.0,
-                    update_heartbeat_interval=HEARTBEAT_SECONDS,
-                    stalled_worker_timeout=STALLED_SECONDS,
-                )
-            )
+            works = [asyncio.create_task(self._worker(self._app, [checking.QUEUE], wait, "successful"))]
+            if self._jobs is not None and wait:
+                queues = [wake.TICK_QUEUE, *(defer.queue_of(kind) for kind in sorted(self._jobs.jobs.kinds))]
+                works.append(asyncio.create_task(self._worker(self._jobs_app, queues, wait, "always")))
             ended = asyncio.create_task(self._ended.wait())
-            await asyncio.wait({work, ended}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (work, revive, ended):
+            await asyncio.wait({*works, ended}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (*works, revive, ended):
                 if not task.done():
                     task.cancel()
-            await asyncio.gather(work, revive, ended, return_exceptions=True)
-            if work.done() and not work.cancelled() and (error := work.exception()) is not None:
-                raise error
+            await asyncio.gather(*works, revive, ended, return_exceptions=True)
+            for work in works:
+                if work.done() and not work.cancelled() and (error := work.exception()) is not None:
+                    raise error
+
+    @staticmethod
+    def _worker(app: procrastinate.App, queues: list[str], wait: bool, delete: str) -> Coroutine[Any, Any, None]:
+        return app.run_worker_async(
+            queues=queues,
+            concurrency=1,
+            wait=wait,
+            delete_jobs=delete,
+            install_signal_handlers=False,
+            listen_notify=wait,
+            fetch_job_polling_interval=1.0,
+            update_heartbeat_interval=HEARTBEAT_SECONDS,
+            stalled_worker_timeout=wake.STALLED_SECONDS,
+        )
 
     def _check(self, context: procrastinate.JobContext, call_ids: list[int]) -> None:
         try:
@@ -123,52 +149,41 @@ class ProcrastinateLoop:
                     if self._stop.wait(AGAIN_SECONDS):
                         raise
         finally:
-            if context.job.id is not None:
-                self._answered[context.job.id] = time.monotonic()
+            self._note(context)
+
+    def _job(self, context: procrastinate.JobContext, job: int) -> None:
+        assert self._jobs is not None
+        try:
+            if not self._jobs.step(job) and (at := self._jobs.jobs.look_again(job)) is not None:
+                raise NotYet(at)
+        finally:
+            self._note(context)
+
+    def _tick(self, timestamp: int) -> None:
+        assert self._jobs is not None
+        self._jobs.timetable.tick()
+
+    def _note(self, context: procrastinate.JobContext) -> None:
+        if context.job.id is not None:
+            self._answered[context.job.id] = time.monotonic()
 
     async def _revive(self) -> None:
         while True:
             try:
                 await asyncio.to_thread(self.revive)
             except Exception:
-                log.exception("jobs of workers that died could not be looked for; it is tried again")
+                log.exception("jobs of workers that died could not be looked for; trying again")
             await asyncio.sleep(REVIVE_SECONDS)
 
     def revive(self) -> int:
-        """Queues the jobs of workers that are silent or gone, and those that failed; gives their number.
-
-        One process at a time, and only jobs that are still so: a job that another worker has just begun stays its own.
-        """
-        with self._database.write() as transaction:
-            connection = transaction.connection
-            if not connection.exec_driver_sql("SELECT pg_try_advisory_xact_lock(7035204)").scalar():
-                return 0
-            settled = time.monotonic() - REVIVE_SECONDS
-            answered = [job for job, at in list(self._answered.items()) if at < settled]
-            values = (QUEUE, TASK, answered, STALLED_SECONDS)
-            stalled = connection.exec_driver_sql(_STALLED, values).scalars().all()
-            for job in stalled:
-                connection.exec_driver_sql("SELECT procrastinate_retry_job_v2(%s, now(), NULL, NULL, NULL)", (job,))
+        """Queues the jobs of workers that are silent or gone, and those that failed; returns their number."""
+        settled = time.monotonic() - REVIVE_SECONDS
+        answered = [job for job, at in list(self._answered.items()) if at < settled]
+        count = self._waker.revive(answered)
         for job in answered:
-            del self._answered[job]
-        return len(stalled)
+            self._answered.pop(job, None)
+        return count
 
     def sweep(self) -> int:
-        """Queues calls that have waited for a minute while no job is left that could hold them; gives their number."""
-        with self._database.write() as transaction:
-            connection = transaction.connection
-            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7035202)")
-            if ProcrastinateQueue().waiting(connection):
-                return 0
-            lost = [
-                row.id
-                for row in connection.execute(
-                    sa.text(
-                        "SELECT id FROM call WHERE status = 'recorded' AND received_at < "
-                        "(extract(epoch FROM now()) * 1000000)::bigint - :age"
-                    ),
-                    {"age": _LOST_AFTER},
-                )
-            ]
-            ProcrastinateQueue().enqueue(connection, lost)
-        return len(lost)
+        """Queues calls and jobs that wait and that nothing would wake a worker for; returns their number."""
+        return self._claims.sweep() + (self._waker.sweep() if self._jobs is not None else 0)

@@ -13,7 +13,7 @@ import structlog
 
 from governance.detectors.runner import UNAVAILABLE, Runner
 from governance.store.base.times import micros
-from governance.store.workers import DetectorCount, Heartbeat
+from governance.store.jobs.heartbeat import DetectorCount, Heartbeat
 
 log = structlog.get_logger("governance.worker")
 
@@ -104,7 +104,7 @@ class Pulse:
                     found = self._sweep()
                     swept = time.monotonic()
                     if found:
-                        log.info("queued calls that were in no job", calls=found)
+                        log.info("queued work that nothing would have begun", items=found)
             except Exception:
                 log.exception("no heartbeat could be written; it is tried again")
             if self._stop.wait(BEAT_SECONDS):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import sqlalchemy as sa
 from alembic import op
-
-from governance.store.base import triggers
-from governance.store.calls import search
 
 revision = "0001"
 down_revision = None
@@ -15,6 +14,13 @@ depends_on = None
 
 
 ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+FROZEN = Path(__file__).parents[1] / "frozen"
+
+
+def frozen(name: str) -> list[str]:
+    """The statements of a frozen SQL file: paragraphs, comments left out."""
+    paragraphs = (FROZEN / f"{name}.sql").read_text(encoding="utf-8").strip().split("\n\n")
+    return [paragraph for paragraph in paragraphs if not paragraph.startswith("--")]
 
 
 def upgrade() -> None:
@@ -623,13 +629,12 @@ def upgrade() -> None:
     )
     # ### end Alembic commands ###
     dialect = op.get_bind().dialect.name
-    for statement in (*search.STATEMENTS[dialect], *triggers.statements(dialect)):
+    for statement in (*frozen(f"search_{dialect}"), *frozen(f"audit_triggers_{dialect}")):
         op.get_bind().exec_driver_sql(statement)
     op.execute("INSERT INTO id_block (name, next) VALUES ('all', 1)")
     if dialect == "postgresql":
         xid = "(pg_current_xact_id()::text::bigint)"
         op.get_bind().exec_driver_sql(f"ALTER TABLE audit_event ALTER COLUMN xid SET DEFAULT {xid}")
-        from procrastinate.schema import SchemaManager  # with its driver, which SQLite needs not
-
+        schema = (FROZEN / "procrastinate_3_10_0.sql").read_text(encoding="utf-8")
         with op.get_bind().connection.cursor() as cursor:  # the driver's own: this SQL is full of percent signs
-            cursor.execute(SchemaManager.get_schema())
+            cursor.execute(schema)

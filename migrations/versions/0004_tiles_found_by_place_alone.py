@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import sqlalchemy as sa
 from alembic import op
-
-from governance.store.base import triggers
 
 revision = "0004"
 down_revision = "0003"
@@ -36,5 +36,6 @@ def upgrade() -> None:
         "SELECT level, number, hashes FROM audit_tile_before ORDER BY level, number"
     )
     op.drop_table("audit_tile_before")  # its triggers go with it
-    for statement in triggers.statements("sqlite"):
+    frozen = Path(__file__).parents[1] / "frozen" / "audit_triggers_sqlite.sql"
+    for statement in frozen.read_text(encoding="utf-8").strip().split("\n\n")[1:]:  # after its heading
         op.execute(statement)

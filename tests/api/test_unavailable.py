@@ -148,7 +148,7 @@ def test_a_recorded_call_is_decided_by_on_error(application: Application, http: 
 
 
 def test_it_is_said_to_be_there_again_once_it_is(application: Application) -> None:
-    from governance.store.workers import DetectorCount, Heartbeat
+    from governance.store.jobs.heartbeat import DetectorCount, Heartbeat
 
     beat = Heartbeat(application.database, name="w", policy_set="", now=1_000_000)
 

@@ -10,37 +10,19 @@ from pathlib import Path
 import psutil
 import pytest
 import sqlalchemy as sa
-from hypothesis import given
-from hypothesis import strategies as st
 
 from governance.bootstrap import open_application
 from governance.bootstrap.settings import Settings
-from governance.domain.calls import Call, ContentEvent
 from governance.errors import BadInput, GovernanceError, Overloaded, TooLarge
-from governance.intake import Body, Decoded, Intake, LocalIntake, Taken, wire
+from governance.intake import Body, Intake, LocalIntake, Taken
 from governance.intake.remote import RemoteIntake
 from governance.store.base import tables as t
 from governance.store.base.database import connect
-from governance.store.calls.prepared import prepare
 from tests.serving import traces
-from tests.store.conftest import make_call, make_event
-from tests.store.test_parts import documents, messages, tools, words
 
 PROTOBUF = "application/x-protobuf"
 LIMIT = 2**20
 NOON = 1_795_435_200_000_000_000
-
-
-content = {
-    "input": st.lists(messages, max_size=3).map(tuple),
-    "output": st.lists(messages, max_size=2).map(tuple),
-    "documents": st.lists(documents, max_size=2).map(tuple),
-    "tool_calls": st.lists(tools, max_size=2).map(tuple),
-    "session_id": words,
-    "attributes": st.dictionaries(words, words | st.integers() | st.lists(st.booleans() | st.none())),
-}
-calls = st.builds(make_call, number=st.integers(0, 99), error=words, duration_ms=st.none() | st.floats(0, 9), **content)
-events = st.builds(make_event, number=st.integers(0, 99), after=st.integers(0, 999), name=words, **content)
 
 
 def body(content: bytes, **changes: str) -> Body:
@@ -145,42 +127,3 @@ def test_closing_waits_for_what_was_sent(remote: RemoteIntake, tmp_path: Path) -
     assert stored(tmp_path) == 500
     with pytest.raises(Overloaded):
         remote.take(body(b"")).result(0)
-
-
-@given(st.binary(), st.text(), st.text(), st.text())
-def test_a_request_arrives_as_it_was_sent(content: bytes, content_type: str, coding: str, system: str) -> None:
-    sent = Body(signal="logs", content=content, content_type=content_type, coding=coding, system=system, limit=5)
-    assert wire.read_request(*wire.request(3, sent)) == (3, sent)
-
-
-@given(st.integers(0, 10**6), st.lists(st.text(), max_size=3).map(tuple))
-def test_an_outcome_arrives_as_it_was(count: int, problems: tuple[str, ...]) -> None:
-    taken = Taken(items=count, rejected=1, problems=problems, new=count)
-    assert wire.read_answer(wire.answer(7, taken)) == (7, taken)
-
-
-@given(st.integers(0, 2**64 - 1), st.lists(calls, max_size=3), st.lists(events, max_size=3))
-def test_a_batch_arrives_as_it_was_sent(number: int, some: list[Call], apart: list[ContentEvent]) -> None:
-    decoded = Decoded(
-        calls=[prepare(call) for call in some], content_events=apart, rejected=2, problems=("Span 1 has no trace id.",)
-    )
-    message = wire.batch(number, decoded)
-    assert wire.read_head(message) == (number, b"")
-    assert wire.read_batch(message) == decoded
-
-
-def test_a_refusal_arrives_as_an_answer() -> None:
-    number, refusal = wire.read_head(wire.refusal(5, BadInput("No batch.", advice="Look.")))
-    answered, error = wire.read_answer(refusal)
-    assert (number, answered) == (5, 5)
-    assert isinstance(error, BadInput)
-    assert (error.message, error.advice) == ("No batch.", "Look.")
-
-
-def test_an_error_arrives_with_its_words_and_a_foreign_one_without() -> None:
-    _, error = wire.read_answer(wire.answer(1, Overloaded("Full.", advice="Wait.", retry_after=9)))
-    assert isinstance(error, Overloaded)
-    assert (error.message, error.advice, error.retry_after) == ("Full.", "Wait.", 9)
-    _, foreign = wire.read_answer(wire.answer(1, RuntimeError("the prompt's own words")))
-    assert isinstance(foreign, Overloaded)
-    assert "prompt" not in str(foreign)

@@ -29,7 +29,7 @@ from governance.services.review.reports import ReportService
 from governance.store.base import tables as t
 from governance.store.calls.documents import SqlOriginals
 from governance.store.calls.record import CallWriter
-from governance.store.jobs import JobQueue, ProcrastinateQueue, TableQueue
+from governance.store.jobs.checking import JobQueue, ProcrastinateQueue, TableQueue
 from governance.store.transaction import Database, Transaction
 from tests.conftest import Clock
 from tests.store.conftest import Batch, make_call

@@ -12,7 +12,7 @@ import pytest
 from governance.domain.calls import Call, CallKind, ContentEvent, Document, EndUser, Message, Release, ToolCall, Usage
 from governance.privacy.keys import KeyRing
 from governance.store.calls.record import CallWriter
-from governance.store.jobs import JobQueue, ProcrastinateQueue, TableQueue
+from governance.store.jobs.checking import JobQueue, ProcrastinateQueue, TableQueue
 from governance.store.transaction import Database
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -108,7 +108,7 @@ def test_the_patience_of_one_caller_is_not_the_next_ones(sqlite_url: str) -> Non
 
 def test_after_a_failure_the_next_group_waits_less(sqlite_url: str, keyring: object, clock: Clock) -> None:
     from governance.store.base.database import connect
-    from governance.store.jobs import TableQueue
+    from governance.store.jobs.checking import TableQueue
 
     database = Database(connect(sqlite_url))
     writer = CallWriter(database, keyring, TableQueue(database.ids), clock, patient_seconds=0.5)  # type: ignore[arg-type]

@@ -335,7 +335,7 @@ def test_the_lease_of_a_dead_worker_runs_out(
         pytest.skip("leases of the job table are SQLite's")
     writer.write([Batch(calls=(said("hello"),))])
     dead = Loop(database, checks, clock)
-    assert dead._claim() is not None  # and then it dies
+    assert dead._claims.claim() is not None  # and then it dies
     alive = Loop(database, checks, clock)
     assert alive.step() is False
     clock.forward(minutes=2)
@@ -434,13 +434,13 @@ def test_a_check_that_takes_minutes_keeps_its_job_and_a_dead_one_loses_it(
     def examine_many(contents: Sequence[Content]) -> list[Examination]:
         for _ in range(4):  # a judge that thinks, and a pulse beside it
             clock.forward(seconds=40)
-            taken.append(other._claim())
+            taken.append(other._claims.claim())
             loop.renew()
         clock.forward(seconds=61)
-        taken.append(other._claim())
+        taken.append(other._claims.claim())
         loop.renew()  # it is the other's now: this one lets it be
         clock.forward(seconds=59)
-        taken.append(loop._claim())
+        taken.append(loop._claims.claim())
         return inner(contents)
 
     runner.examine_many = examine_many  # type: ignore[method-assign]

@@ -17,9 +17,10 @@ from governance.policy.policy import PolicySet
 from governance.services.calls.check import CheckedCall, CheckService, Deciding, DecidingSet, LoadedCall, Written
 from governance.store.base.database import begin, connect, reachable
 from governance.store.base.dialects.pool import unavailable
-from governance.store.jobs import QUEUE, TASK, ProcrastinateQueue
+from governance.store.jobs.checking import QUEUE, TASK, ProcrastinateQueue
+from governance.store.jobs.wake import STALLED_SECONDS
 from governance.store.transaction import Database
-from governance.worker.procrastinate import STALLED_SECONDS, ProcrastinateLoop
+from governance.worker.procrastinate import ProcrastinateLoop
 
 
 @pytest.fixture

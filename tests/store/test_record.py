@@ -18,7 +18,7 @@ from governance.store.base import tables as t
 from governance.store.calls import documents as calls_store
 from governance.store.calls.opening import CallOpener
 from governance.store.calls.record import CallWriter
-from governance.store.jobs import JobQueue
+from governance.store.jobs.checking import JobQueue
 from governance.store.transaction import Database
 from tests.store.conftest import Batch, make_call, make_event
 

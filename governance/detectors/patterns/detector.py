@@ -31,13 +31,14 @@ from governance.detectors.interface import (
 )
 from governance.detectors.patterns import recognisers, views
 from governance.detectors.patterns.packs import Pack, Rule, load_pack, pack_names
-from governance.detectors.patterns.validators import VALIDATORS, mentioned
+from governance.detectors.patterns.validators import VALIDATORS
+from governance.detectors.patterns.wording import mentioned
 from governance.domain.content import Content
 from governance.domain.findings import Finding
 from governance.errors import GovernanceError, Misconfigured
 
 NAME = "patterns"
-CODE_VERSION = "3"
+CODE_VERSION = "4"
 """Raised whenever views, validators or matching change what is found; packs are covered by their digests."""
 
 WINDOW = 131_072

@@ -25,9 +25,11 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import re2
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from stdnum import luhn, verhoeff
 
 from governance.detectors.interface import Options
-from governance.detectors.patterns import identifiers, validators
+from governance.detectors.patterns import identifiers, payments
+from governance.detectors.patterns.context import Check, digits_of
 from governance.detectors.patterns.packs import Pack, Rule, pack_names
 from governance.errors import Misconfigured
 
@@ -35,14 +37,14 @@ MOST = 5_000
 """Recognisers of one policy set."""
 _MEMORY = 8 << 20
 
-CHECKSUMS: Mapping[str, validators.Validator] = {
-    "aba": validators.aba,
+CHECKSUMS: Mapping[str, Check] = {
+    "aba": payments.aba,
     "ean": identifiers.ean,
-    "iban": validators.iban,
-    "luhn": lambda text, start, end: identifiers.luhn_holds(identifiers.digits_of(text, start, end)),
+    "iban": payments.iban,
+    "luhn": lambda text, start, end: luhn.is_valid(digits_of(text, start, end)),
     "mod11": identifiers.mod11,
     "mod97": identifiers.mod97,
-    "verhoeff": lambda text, start, end: identifiers.verhoeff_holds(identifiers.digits_of(text, start, end)),
+    "verhoeff": lambda text, start, end: verhoeff.is_valid(digits_of(text, start, end)),
 }
 """Check digits by name; docs/detectors/pii.md says what each is."""
 

@@ -15,10 +15,13 @@ from governance.audit.note import Checkpoint, Verifier
 from governance.audit.tiles import TILE_SIZE, WIDTH, Edge
 from governance.audit.verify import Advance, Ledger, Verification, unchecked
 from governance.domain.events import EventKind, Json
-from governance.domain.people import Actor, Permission
+from governance.domain.people import SERVICE, Actor, Permission
 from governance.errors import GovernanceError, Tampered
 from governance.services.authorise import Authority
 from governance.services.evidence.ports import AuditReader, AuditSnapshot, StoredEvent
+from governance.services.jobs.outbox import Alerts
+from governance.services.jobs.ports import Transaction
+from governance.services.jobs.run import Attempt
 from governance.services.ports import UnitOfWork
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,9 +48,27 @@ class VerifyLog:
             trusted = verifier or self._reader.signer.verifier
             found = verify_snapshot(snapshot, trusted, kept=kept, advance=advance)
         with self._authority.act(actor) as tx:
-            data: dict[str, Json] = {"size": found.size, "ok": found.ok, "failed": list(found.failed)}
-            tx.append(self._authority.event(EventKind.AUDIT_VERIFIED, actor, "log", data=data))
+            tx.append(self._authority.event(EventKind.AUDIT_VERIFIED, actor, "log", data=_facts(found)))
         return found
+
+    def verify_unattended(self, attempt: Attempt[Transaction], alerts: Alerts) -> None:
+        """Verifies the log as a job. The event, the alert of a failed verification and the job's completion are one
+        transaction."""
+        self._reader.settle()
+        with self._reader.snapshot() as snapshot:
+            found = verify_snapshot(snapshot, self._reader.signer.verifier)
+        with attempt.finishing() as tx:
+            facts = _facts(found)
+            event = self._authority.event(
+                EventKind.AUDIT_VERIFIED, SERVICE, "log", data={**facts, "job": attempt.job.id}
+            )
+            tx.append(event)
+            if not found.ok:
+                alerts.send(tx, "audit.verification_failed", facts, at=self._authority.clock())
+
+
+def _facts(found: Verification) -> dict[str, Json]:
+    return {"size": found.size, "ok": found.ok, "failed": list(found.failed)}
 
 
 def verify_snapshot(

@@ -15,6 +15,7 @@ from governance.domain.events import EventKind
 from governance.domain.people import SERVICE, Actor, ActorKind, Person
 from governance.errors import Unauthenticated
 from governance.services.authorise import Authority
+from governance.services.jobs.run import Attempt
 from governance.services.people.ports import Account, Transaction
 
 FAILURES = 5
@@ -22,6 +23,7 @@ LOCK = timedelta(minutes=15)
 WAIT = f"After {FAILURES} wrong attempts an account waits 15 minutes."
 PASSWORD_LENGTH = 1_000
 LOCAL = "local"
+KEEP_ENDED = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,6 +104,11 @@ class SessionService:
             if principal_id is not None:
                 actor = Actor(kind=ActorKind.PERSON, id=principal_id, name="")
                 tx.append(self._authority.event(EventKind.SIGN_OUT, actor, actor.reference))
+
+    def prune(self, attempt: Attempt[Transaction]) -> None:
+        """Deletes sessions that ended over a day ago, except each person's latest, which says when they signed in."""
+        with attempt.finishing() as tx:
+            tx.sessions.prune(ended_before=self._authority.clock() - KEEP_ENDED)
 
     def _verify(self, password_hash: str, password: str) -> bool:
         if len(password) > PASSWORD_LENGTH:

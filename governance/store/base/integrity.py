@@ -21,8 +21,7 @@ import structlog
 
 from governance.store.base.in_use import embedded_file
 
-AGAIN_SECONDS = 24 * 3600.0
-_AGAIN_AFTER_FAILURE = 600.0
+_AGAIN_SECONDS = 600.0
 _MOST = 20
 _LOG = structlog.get_logger("governance.integrity")
 
@@ -130,7 +129,7 @@ class Integrity:
 
 
 class IntegrityWatch:
-    """A thread of the server that looks at the start, then daily; does nothing on PostgreSQL."""
+    """A thread of the server that looks once, at the start; does nothing on PostgreSQL. A job looks daily."""
 
     def __init__(self, integrity: Integrity, *, embedded: bool) -> None:
         self._integrity = integrity
@@ -162,12 +161,12 @@ class IntegrityWatch:
             except sqlite3.Error as error:
                 if not self._stop.is_set():
                     _LOG.warning("integrity.not_looked", reason=str(error))
-                pause = _AGAIN_AFTER_FAILURE
+                pause = _AGAIN_SECONDS
                 continue
             finally:
                 self._first.set()
-            pause = AGAIN_SECONDS
             if found.problems:
                 _LOG.error("integrity.damaged", problems=list(found.problems))
             else:
                 _LOG.info("integrity.whole", seconds=round(found.seconds, 2))
+            return

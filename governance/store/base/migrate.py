@@ -12,6 +12,7 @@ from alembic.script import ScriptDirectory
 
 import governance
 from governance.errors import Misconfigured
+from governance.store.base import locks
 from governance.store.base.database import begin
 
 
@@ -47,8 +48,7 @@ def upgrade(engine: sa.Engine) -> bool:
     """
     with engine.connect() as connection:
         begin(connection)
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7035201)")
+        locks.take(connection, locks.Lock.MIGRATE)
         refuse_newer(connection)
         if current(connection) == head():
             connection.rollback()

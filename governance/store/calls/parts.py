@@ -19,7 +19,7 @@ from governance.domain.content import Content, ContentKind, Part, PartKind, inpu
 
 _MESSAGE_KINDS = (PartKind.SYSTEM, PartKind.INPUT, PartKind.HISTORY, PartKind.OUTPUT)
 # A tool result is a message with a role (input history) or what a tool span gave back.
-_TOOL_MESSAGE = "tool_message"
+TOOL_MESSAGE = "tool_message"
 _DEFAULTS: tuple[Any, ...] = (None, None, "", "text", "", None, [])
 
 
@@ -76,7 +76,7 @@ def pieces_of(call: Call) -> list[Piece]:
     return pieces
 
 
-_INPUT_FRAMES = {kind: kind.value for kind in PartKind} | {PartKind.TOOL_RESULT: _TOOL_MESSAGE}
+_INPUT_FRAMES = {kind: kind.value for kind in PartKind} | {PartKind.TOOL_RESULT: TOOL_MESSAGE}
 _INPUT = ""  # which part an input message plays, its role says
 _OUTPUT, _DOCUMENT = PartKind.OUTPUT.value, PartKind.DOCUMENT.value
 _TOOL_CALL, _TOOL_RESULT = PartKind.TOOL_CALL.value, PartKind.TOOL_RESULT.value
@@ -112,7 +112,7 @@ def decode(text: str) -> list[StoredPart]:
     found = []
     for values in json.loads(text):
         kind, message_id, word, type_, reference, score, labels = values + list(_DEFAULTS[len(values) :])
-        tool_message = kind == _TOOL_MESSAGE
+        tool_message = kind == TOOL_MESSAGE
         part_kind = PartKind.TOOL_RESULT if tool_message else PartKind(kind)
         is_message = tool_message or part_kind in _MESSAGE_KINDS
         index = counts.get(part_kind, 0)

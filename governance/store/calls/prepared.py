@@ -1,14 +1,16 @@
 """A call made ready to be written: all that can be said of its rows without the database and without a key.
 
-Made by a process that only decodes, so that the one that writes has less to do; the values are plain, for `marshal`.
+Made by a process that only decodes, so that the one that writes has less to do. That process reads what strangers
+wrote: the types say all that the writer relies on, and `intake.wire` refuses anything else.
 """
 
 from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
+from msgspec import Meta
 from pydantic_core import to_json
 
 from governance.audit import leaf
@@ -16,23 +18,32 @@ from governance.domain.calls import Call, Release, kind_of_error
 from governance.store.base.times import micros
 from governance.store.calls import parts
 
-Piece = tuple[list[Any], bytes, bytes]
+Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+TraceId = Annotated[bytes, Meta(min_length=16, max_length=16)]
+SpanId = Annotated[bytes, Meta(min_length=8, max_length=8)]
+Frame = Annotated[list[str | int | float | list[str] | None], Meta(min_length=2, max_length=7)]
+"""A part without its text, as `store.parts` describes it."""
+Piece = tuple[Frame, bytes, bytes]
 """A part: its frame with 0 for the message id, what beside the text makes content the same, and the text. The last two
 together are what is digested to know equal content of a conversation."""
 
+Tokens = Int64 | None
+Facts = tuple[str, str, str, str, str, Int64, Int64 | None, str, str, Tokens, Tokens, Tokens, str, Literal[0, 1]]
+"""The columns `kind` to `content_captured` of `call`, in their order."""
+
 
 class PreparedCall(NamedTuple):
-    """`facts` are the columns `kind` to `content_captured` of `call`; `head` is what the span's digest starts with."""
+    """`head` is what the span's digest starts with."""
 
-    trace_id: bytes
-    span_id: bytes
-    parent_span_id: bytes | None
+    trace_id: TraceId
+    span_id: SpanId
+    parent_span_id: SpanId | None
     system: str
     conversation: str
     fingerprint: str
     release: str
-    started: str
-    facts: tuple[Any, ...]
+    started: Annotated[str, Meta(max_length=40)]
+    facts: Facts
     pieces: list[Piece]
     attributes: bytes | None
     head: bytes
@@ -93,7 +104,7 @@ def prepare(call: Call) -> PreparedCall:
             usage.output_tokens,
             usage.cached_tokens,
             kind_of_error(call.error),
-            int(call.content_captured),
+            1 if call.content_captured else 0,
         ),
         pieces,
         _attributes(call),

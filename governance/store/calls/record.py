@@ -25,14 +25,14 @@ from governance.errors import Overloaded
 from governance.privacy.keys import ContentKey, KeyRing
 from governance.services.calls import events as call_events
 from governance.services.calls.record import Recordable
-from governance.store.base import bulk, patience
+from governance.store.base import bulk, locks, patience
 from governance.store.base import tables as t
 from governance.store.base.database import Database
 from governance.store.base.times import micros
 from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.calls import parts
 from governance.store.calls.prepared import Piece, PreparedCall, pieces_of, prepare, whole
-from governance.store.jobs import JobQueue
+from governance.store.jobs.checking import JobQueue
 
 _CONVERSATIONS = 5_000
 _ATTEMPTS = 5
@@ -502,8 +502,7 @@ class CallWriter:
 
 def take_turns(connection: sa.Connection) -> None:
     """Makes writers that met once wait for each other; on SQLite they do anyway."""
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7035203)")
+    locks.take(connection, locks.Lock.RECORD_AGAIN)
 
 
 def _is_race(error: IntegrityError | OperationalError) -> bool:

@@ -9,13 +9,6 @@ import sqlalchemy as sa
 
 _WORD = re.compile(r"\w+")
 
-STATEMENTS = {
-    "sqlite": ["CREATE VIRTUAL TABLE search_text USING fts5(words, content='', detail=none, columnsize=0)"],
-    "postgresql": [
-        "CREATE TABLE search_text (message_id BIGINT PRIMARY KEY, words TSVECTOR NOT NULL)",
-        "CREATE INDEX ix_search_text_words ON search_text USING gin (words)",
-    ],
-}
 _LONGEST = 100_000
 
 

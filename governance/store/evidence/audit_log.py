@@ -21,7 +21,7 @@ from governance.audit.merkle import leaf_hashes
 from governance.audit.note import Checkpoint, Signer
 from governance.audit.tiles import Edge, Tile
 from governance.domain.events import Event
-from governance.store.base import bulk
+from governance.store.base import bulk, locks
 from governance.store.base import tables as t
 from governance.store.base.times import micros
 
@@ -30,8 +30,6 @@ Clock = Callable[[], datetime]
 # At most one checkpoint a second is kept for ever; the latest is always in audit_head.
 CHECKPOINT_EVERY = 1_000_000
 
-# Of the sealer's advisory lock: "audit" as a number.
-SEALER_LOCK = 0x6175646974
 SEAL_AT_ONCE = 20_000
 
 _log = logging.getLogger(__name__)
@@ -224,8 +222,8 @@ class PostgresSealer:
     def _seal_some(self, *, wait: bool) -> int:
         with self._engine.connect() as connection:
             if wait:
-                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (SEALER_LOCK,))
-            elif not connection.exec_driver_sql("SELECT pg_try_advisory_xact_lock(%s)", (SEALER_LOCK,)).scalar():
+                locks.take(connection, locks.Lock.SEAL)
+            elif not locks.try_take(connection, locks.Lock.SEAL):
                 return 0
             try:
                 rows = connection.exec_driver_sql(_SEALABLE, (SEAL_AT_ONCE,) * 3).all()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import sqlalchemy as sa
+
 from governance.domain.people import Person
 from governance.store.base import tables as t
 from governance.store.base.times import micros
@@ -73,3 +75,13 @@ class SqlSessions:
             .values(revoked_at=micros(at))
         )
         return closed.rowcount
+
+    def prune(self, *, ended_before: datetime) -> int:
+        session, newer = t.session.c, t.session.alias("newer")
+        at = micros(ended_before)
+        # The latest stays: it says when somebody signed in last.
+        later = sa.select(newer.c.id).where(newer.c.principal_id == session.principal_id, newer.c.id > session.id)
+        deleted = self._connection.execute(
+            t.session.delete().where(sa.or_(session.expires_at < at, session.revoked_at < at), later.exists())
+        )
+        return deleted.rowcount

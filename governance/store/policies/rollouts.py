@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from governance.domain.policies import Rollout, RolloutOrigin, RolloutState, RolloutStep, Standing, StandingSet
-from governance.store.base import bulk
+from governance.store.base import bulk, locks
 from governance.store.base import tables as t
 from governance.store.base.times import micros, moment
 from governance.store.base.unit_of_work import UnitOfWork
@@ -148,8 +148,7 @@ class SqlRollouts:
         )
 
     def take_turns(self) -> None:
-        if self._connection.dialect.name == "postgresql":  # on SQLite there is one writer anyway
-            self._connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7035206)")
+        locks.take(self._connection, locks.Lock.MOVE_ROLLOUTS)
 
     def get(self, rollout_id: int) -> Rollout | None:
         found = self._rollouts(sa.select(t.policy_rollout.c.id).where(t.policy_rollout.c.id == rollout_id))

@@ -12,7 +12,7 @@ from governance.domain.decisions import Severity
 from governance.domain.review import Case, CaseKind, CaseState, ReasonCode, Verdict, VerdictOutcome
 from governance.review.lifecycle import CaseRecord, Standing
 from governance.review.routing import CaseDraft
-from governance.store.base import bulk
+from governance.store.base import bulk, locks
 from governance.store.base import tables as t
 from governance.store.base.times import micros, moment, moment_or_none
 from governance.store.base.unit_of_work import UnitOfWork
@@ -104,8 +104,7 @@ class SqlCases:
         return _record(row) if row else None
 
     def take_turns(self) -> None:
-        if self._connection.dialect.name == "postgresql":  # on SQLite there is one writer anyway
-            self._connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7035204)")
+        locks.take(self._connection, locks.Lock.OPEN_CASES)
 
     def same_incident(self, policy: str, call_id: int, evidence: int | None, *, in_session: bool = False) -> int | None:
         case, call, mine = t.case, t.call, t.call.alias()

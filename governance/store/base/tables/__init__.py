@@ -20,7 +20,7 @@ from governance.store.base.tables.calls import (
     reveal,
 )
 from governance.store.base.tables.evidence import audit_checkpoint, audit_event, audit_head, audit_tile
-from governance.store.base.tables.jobs import check_job, detector_health, worker
+from governance.store.base.tables.jobs import check_job, detector_health, job, job_schedule, outbox_message, worker
 from governance.store.base.tables.metadata import id_block, metadata
 from governance.store.base.tables.people import api_key, principal, role_binding, session
 from governance.store.base.tables.policies import policy_backtest, policy_rollout, policy_rollout_step, policy_set
@@ -49,8 +49,11 @@ __all__ = [
     "detector_set",
     "examination",
     "id_block",
+    "job",
+    "job_schedule",
     "message",
     "metadata",
+    "outbox_message",
     "policy_backtest",
     "policy_rollout",
     "policy_rollout_step",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
 from governance.store.base import tables as t
-from governance.store.transaction import Database
+from governance.store.base.database import Database
 
 _GONE = 3_600_000_000
 
@@ -27,7 +28,7 @@ class DetectorCount:
 class Heartbeat:
     """One worker's row. `beat` says it is alive; `health` adds what its detectors did."""
 
-    def __init__(self, database: Database, *, name: str, policy_set: str, now: int) -> None:
+    def __init__(self, database: Database[Any], *, name: str, policy_set: str, now: int) -> None:
         self._database = database
         self._id = database.ids.take()
         with database.write() as transaction:

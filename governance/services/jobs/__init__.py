@@ -1,0 +1,1 @@
+"""Background jobs: adding, running, scheduling and managing them, and messages that leave the installation."""
