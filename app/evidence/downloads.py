@@ -39,6 +39,7 @@ class Package:
     holder: int
     system: str
     events: int
+    empty: bool
     size: int
     made_at: datetime
     file: BinaryIO
@@ -80,6 +81,7 @@ class Packages:
             holder=actor.id,
             system=chosen.system,
             events=made.events,
+            empty=made.empty,
             size=size,
             made_at=application.clock(),
             file=file,

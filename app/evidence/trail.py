@@ -246,8 +246,29 @@ def sentence(
             wanted = str(data.get("wanted", ""))
             what = _WANTED.get(wanted, words.plain(wanted).lower() or "an action")
             place = f" ({about(subject, names).lower()})" if subject else ""
-            return f"{by} was refused: {what}{place}"
+            key = _refused_key(data)
+            by = "Somebody" if key and not actor.startswith("key:") else by
+            return f"{by} was refused: {key or what}{place}{_times(data)}"
     return f"{by}: {words.plain(kind)}"
+
+
+_KEYS_REFUSED = {
+    "malformed": "a key that is none of this product",
+    "unknown": "a key that is not valid",
+    "revoked": "a revoked key",
+    "expired": "an expired key",
+}
+
+
+def _refused_key(data: Mapping[str, Any]) -> str:
+    """'a revoked key', where a key was refused for what it is; "" where for what it may not."""
+    reasons = data.get("reasons") or {}
+    return " and ".join(word for reason, word in _KEYS_REFUSED.items() if reason in reasons)
+
+
+def _times(data: Mapping[str, Any]) -> str:
+    count = int(data.get("count") or 1)
+    return f", {count:,} times" if count > 1 else ""
 
 
 def _changes(data: Mapping[str, Any]) -> str:

@@ -13,7 +13,8 @@ import streamlit as st
 from app.components.marked import Line, Remark
 from app.shell import session, words
 from governance.errors import BadInput
-from governance.policy.load import Loaded, examine
+from governance.policy.folder import RULE
+from governance.policy.load import Loaded
 from governance.policy.policy import PolicySet
 from governance.policy.problems import Level, Problem
 from governance.policy.source import LARGEST
@@ -71,8 +72,8 @@ def _stamp(folder: Path) -> str:
 
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _files(folder: str, stamp: str) -> Files:
-    loaded: Loaded = examine(Path(folder))
-    broken = {problem.file for problem in loaded.problems} - set(loaded.files.values())
+    loaded: Loaded = session.application().examine_policies(Path(folder))
+    broken = {problem.file for problem in loaded.problems if problem.rule != RULE} - set(loaded.files.values())
     written = {identifier: name for name in sorted(broken) if (identifier := _written(Path(folder) / name))}
     return Files(set=loaded.policy_set, problems=loaded.problems, names={**written, **loaded.files})
 

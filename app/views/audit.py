@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import streamlit as st
 
-from app.components import ui
+from app.components import address, ui
 from app.components.marked import pairs
 from app.components.rows import Column, choose, quiet
 from app.evidence import trail
@@ -131,11 +131,21 @@ left, right = ui.split()
 
 
 def restart() -> None:
+    address.forget()
     st.session_state.pop("audit_before", None)
     st.session_state.pop("audit_chosen", None)
 
 
+def digits_of_case(text: str) -> str:
+    """The digits of a case number as people write it; "" where it is none."""
+    digits = text.lower().removeprefix("case").strip()
+    return digits if digits.isdecimal() and digits.isascii() and len(digits) < 16 else ""
+
+
+person_names = ["Anybody", *sorted(set(everybody.values()))]
+address.check("audit", {"show": trail.GROUPS, "who": person_names, "about": lambda asked: bool(digits_of_case(asked))})
 with left:
+    address.say()
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         kind = st.pills(
             "Kind",
@@ -149,7 +159,6 @@ with left:
             on_change=restart,
         )
         with st.popover("Person, subject, time", icon=":material/filter_list:"):
-            person_names = ["Anybody", *sorted(set(everybody.values()))]
             who = st.selectbox("Person", person_names, key="who", bind="query-params", on_change=restart)
             about = st.text_input(
                 "Case number", key="about", bind="query-params", placeholder="for example 214", on_change=restart
@@ -159,12 +168,14 @@ with left:
     if isinstance(days, tuple) and len(days) == 2:
         since = datetime.combine(days[0], time(), now.tzinfo)
         until = datetime.combine(days[1], time(), now.tzinfo) + timedelta(days=1)
-    number = about.lower().removeprefix("case").strip()
+    number = digits_of_case(about)
+    if about and not number:
+        st.caption("A case number is digits; the entries of all cases are shown.")
     actors = [number_ for number_, name in everybody.items() if name == who]
     chosen = EventFilter(
         kinds=tuple(kind_.value for kind_ in trail.GROUPS[kind]),
         actor=f"person:{actors[0]}" if actors else "",
-        subject=f"case:{number}" if number.isdecimal() else "",
+        subject=f"case:{number}" if number else "",
         since=since,
         until=until,
     )
@@ -280,6 +291,8 @@ with right:
             )
             with st.spinner("Collecting entries and proofs …"):
                 made = session.attempt(lambda: packages.make(session.application(), session.begin(), wanted))
+                if made is not None and made.empty:
+                    session.tell("The package holds nothing: no entry fits what was asked for.")
                 if made is not None:
                     st.session_state["package"] = made.token
             st.rerun()

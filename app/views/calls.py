@@ -6,7 +6,7 @@ from datetime import datetime, time, timedelta
 
 import streamlit as st
 
-from app.components import ui
+from app.components import address, ui
 from app.components.rows import Column, choose, quiet
 from app.overview import figures
 from app.shell import session, words
@@ -35,6 +35,7 @@ shown = {number: name for number, name in names.items() if visible is None or nu
 
 def restart() -> None:
     """A changed filter begins at the newest call again."""
+    address.forget()
     st.session_state.pop("calls_after", None)
 
 
@@ -45,6 +46,19 @@ with ui.header(
 ):
     pass
 session.told()
+address.check(
+    "calls",
+    {
+        "only": ("All", "Flagged"),
+        "words": None,
+        "system": shown.values(),
+        "kind": KINDS,
+        "state": STATUS,
+        "model": None,
+        "time": PERIODS,
+    },
+)
+address.say()
 
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
     only = st.pills(

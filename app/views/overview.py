@@ -10,7 +10,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app.components import ui
+from app.components import address, ui
 from app.overview import deviations, figures
 from app.shell import session, words
 from governance.domain.people import Permission
@@ -36,15 +36,15 @@ if not shown:
         pass
     asked_at = urlsplit(st.context.url or "")
     here = f"{asked_at.scheme}://{asked_at.netloc}" if asked_at.netloc else "http://127.0.0.1:8501"
-    address = session.application().settings.public_url.rstrip("/") or here
+    here = session.application().settings.public_url.rstrip("/") or here
     sample, own = st.tabs(["Sample traffic", "Your application"])
     with sample:
-        st.code(f"governance demo --url {address}", language=None)
+        st.code(f"governance demo --url {here}", language=None)
         st.caption("Three systems, 14 days, flagged calls of every kind and two reports by users.")
     with own:
         st.code(
             "governance key create --scope ingest      # shows the key once\n\n"
-            f"export OTEL_EXPORTER_OTLP_ENDPOINT={address}\n"
+            f"export OTEL_EXPORTER_OTLP_ENDPOINT={here}\n"
             "export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf\n"
             'export OTEL_EXPORTER_OTLP_HEADERS="Authorization=Bearer <key>"',
             language=None,
@@ -66,6 +66,7 @@ ALL = "All systems"
 labels = {words.name(name): name for name in shown.values()}
 asked = st.query_params.get("system", "")
 chosen = asked if asked in labels.values() else ""
+address.check("overview", {"system": labels.values()})
 with ui.header(
     deviations.title(state.deviations),
     f"{now:%A %-d %B %Y, %H:%M} · figures are less than a minute old",
@@ -75,6 +76,7 @@ with ui.header(
         st.session_state.setdefault("overview_system", chosen or ALL)
 
         def keep() -> None:
+            address.forget()
             picked = st.session_state["overview_system"]
             if picked == ALL:
                 st.query_params.pop("system", None)
@@ -84,6 +86,7 @@ with ui.header(
         st.selectbox("System", options, key="overview_system", on_change=keep, label_visibility="collapsed", width=190)
         chosen = "" if st.session_state["overview_system"] == ALL else st.session_state["overview_system"]
 
+address.say()
 loads = [load for load in state.loads if not chosen or load.system == chosen]
 days = [day for day in state.days if not chosen or day.system == chosen]
 trends = [trend for trend in state.trends if not chosen or trend.system == chosen]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.components import ui
+from app.components import address, ui
 from app.components.rows import Column, choose, quiet
 from app.policies import files as policy_files
 from app.policies import live as policy_figures
@@ -145,6 +145,8 @@ for stage in (*STAGE.values(), NEW):
     if number := sum(one == stage for _id, one, _odd, _row in rows):
         views[stage] = number
 
+address.check("policies", {"show": views, "find": None})
+address.say()
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
     asked = st.query_params.get("show", "")
     st.session_state.setdefault("policies_view", asked if asked in views else "All")
@@ -152,6 +154,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", horizontal_align
         st.session_state["policies_view"] = "All"
 
     def keep() -> None:
+        address.forget()
         st.query_params["show"] = st.session_state["policies_view"]
 
     view = st.pills(

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from app.components import ui
+from app.components import address, ui
 from app.components.rows import Column, choose
 from app.overview import figures
 from app.review import acts
@@ -59,6 +59,7 @@ def chosen_filter(view: str, find: str, only: list[str], severities: list[str], 
     return CaseFilter(
         systems=systems,
         held_by=me.id if view == "Mine" else None,
+        at=session.application().clock(),
         overdue_at=session.application().clock() if view == "Overdue" else None,
         queues=tuple(queue for queue in queues if words.queue(queue) in ({view} if view in QUEUE_VIEWS else among)),
         reported=view == "Reported by users",
@@ -111,6 +112,18 @@ with ui.header(
     ):
         acts.start()
 session.told()
+shown_systems = [name for number, name in names.items() if visible is None or number in visible]
+address.check(
+    "queue",
+    {
+        "view": COUNTS,
+        "find": None,
+        "of": shown_systems,
+        "queue": QUEUE_VIEWS,
+        "severity": words.SEVERITY.values(),
+    },
+)
+address.say()
 
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
     # Not bind=: a bound address carries the label, and the label carries a count.
@@ -121,9 +134,10 @@ with st.container(horizontal=True, vertical_alignment="bottom", horizontal_align
 
     def keep() -> None:
         st.query_params["view"] = st.session_state["view"]
-        st.session_state.pop("queue_after", None)
+        restart()
 
     def restart() -> None:
+        address.forget()
         st.session_state.pop("queue_after", None)
 
     chosen_view = st.pills(
@@ -149,7 +163,6 @@ with st.container(horizontal=True, vertical_alignment="bottom", horizontal_align
             on_change=restart,
         )
         with st.popover("Filter", icon=":material/filter_list:"):
-            shown_systems = [name for number, name in names.items() if visible is None or number in visible]
             only = st.multiselect("System", shown_systems, key="of", bind="query-params", on_change=restart)
             among = st.multiselect("Queue", sorted(QUEUE_VIEWS), key="queue", bind="query-params", on_change=restart)
             severities = st.multiselect(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.components import ui
+from app.components import address, ui
 from app.components.rows import Column, choose
 from app.shell import session, words
 from governance.domain.people import Permission
@@ -35,6 +35,8 @@ if not reports:
         pass
     st.stop()
 
+address.check("reports", {"reported": ("All", *words.REPORT_STATE.values())})
+address.say()
 states = st.pills(
     "State",
     ["All", *words.REPORT_STATE.values()],
@@ -44,6 +46,7 @@ states = st.pills(
     bind="query-params",
     label_visibility="collapsed",
     wrap=True,
+    on_change=address.forget,
 )
 listed = [report for report in reports if states in ("All", words.REPORT_STATE[report.state])]
 if not listed:

@@ -38,7 +38,11 @@ class CedarPermissions:
     @classmethod
     def load(cls, folder: Path, packaged: Path) -> CedarPermissions:
         """From `<folder>/access/`, or from the packaged policies where that has no `console.cedar`."""
-        chosen = folder / "access"
+        # Resolved once: a mounted ConfigMap that is replaced meanwhile must not give the policies of one version and
+        # the schema of another.
+        chosen = (folder / "access").resolve()
+        if (chosen / "..data").is_symlink():
+            chosen = (chosen / "..data").resolve()
         if not (chosen / "console.cedar").is_file():
             chosen = packaged / "access"
         schema = chosen / "console.cedarschema"

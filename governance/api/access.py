@@ -8,26 +8,26 @@ import anyio.to_thread
 from starlette.requests import Request
 
 from governance.domain.people import Actor, Scope
-from governance.errors import Refused
 
 if TYPE_CHECKING:
     from governance.bootstrap import Application
 
 
 async def key_holder(application: Application, request: Request, scope: Scope) -> Actor:
-    """The actor of a Bearer key (RFC 6750) that has `scope`. Raises `Unauthenticated`, or `Refused` (and recorded)."""
+    """The actor of a Bearer key (RFC 6750) that has `scope`. Raises `Unauthenticated` or `Refused`; both are counted,
+    and recorded once a minute a key."""
     header = request.headers.get("authorization")
+    address = request.client.host if request.client else ""
 
     def verified() -> Actor:
-        actor = application.keys.authenticate(header)
+        actor = application.keys.authenticate(header, address=address)
         application.authority.require_scope(actor, scope)
         return actor
 
     return await anyio.to_thread.run_sync(verified)
 
 
-def own_system(actor: Actor, asked: str) -> str:
+def own_system(application: Application, actor: Actor, scope: Scope, asked: str) -> str:
     """The system that a request is for: the key's own, or the one it names. Raises `Refused` for another's."""
-    if actor.system and asked and asked != actor.system:
-        raise Refused("This key belongs to another system.", advice="Leave the system out, or use its own key.")
+    application.authority.require_scope(actor, scope, system=asked)
     return actor.system or asked

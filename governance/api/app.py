@@ -8,7 +8,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 import structlog
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from governance.api import checks, problems, reading, receiver, reports
 from governance.api.body import Bodies
 from governance.api.metrics import Metrics
+from governance.api.parameters import only_known
 from governance.api.validation import Invalid, describe
 from governance.errors import GovernanceError
 from governance.store.base import patience
@@ -46,6 +47,7 @@ def create_api(application: Application, metrics: Metrics | None = None) -> Fast
         redoc_url=None,
         redirect_slashes=False,
         openapi_url="/openapi.json",
+        dependencies=[Depends(only_known)],
     )
     api.include_router(receiver.router(application, bodies, metrics))
     api.include_router(checks.router(application, bodies))

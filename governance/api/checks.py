@@ -55,7 +55,7 @@ def _document_of(value: Any) -> Any:
 
 class _Model(BaseModel):
     # A field that nobody knows would be content that nobody checks.
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
 class MessageIn(_Model):
@@ -190,7 +190,7 @@ def router(application: Application, bodies: Bodies) -> APIRouter:
 
     def _check(body: bytes, actor: Actor) -> CheckOut:
         asked = validated(CheckIn, parse_json(body))
-        call = asked.to_call(own_system(actor, asked.system), application.clock())
+        call = asked.to_call(own_system(application, actor, Scope.CHECK, asked.system), application.clock())
         checked = application.inline.check(call)
         decision = checked.decision
         return CheckOut(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -133,7 +133,12 @@ class _Gauges(Collector):
     def __init__(self, application: Application) -> None:
         self._application = application
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
+        refused = CounterMetricFamily("governance_refused_keys", "API keys refused.", labels=["reason"])
+        if "authority" in vars(self._application):  # else no key was asked for yet, and the database need not be there
+            for reason, count in self._application.authority.refusals.counts.items():
+                refused.add_metric([reason.value], count)
+        yield refused
         checks = readiness(self._application)
         ready = GaugeMetricFamily("governance_ready", "1 where the check passes.", labels=["check"])
         for check in checks:

@@ -5,19 +5,25 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import anyio.to_thread
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from governance.api.access import key_holder
+from governance.api.pages import fill, page
+from governance.api.parameters import LARGEST, Moment, Whole, refuse_empty_period
+from governance.api.validation import Invalid
 from governance.domain.people import Actor, Scope
 from governance.errors import BadInput, NotFound
+from governance.services.named import unknown
 from governance.store.base import keys
+from governance.store.base.times import micros
 from governance.store.calls import documents as call_store
 from governance.store.calls import queries as calls
 from governance.store.review import queries as cases
@@ -31,14 +37,13 @@ if TYPE_CHECKING:
     from governance.store.base.scope import Systems
 
 T = TypeVar("T")
-_LARGEST = 2**53 - 1
 MOST_STEPS = 10_000
 STEPS_A_PAGE = 200
-# Ids are strings in our answers, because 64-bit numbers are not safe in every JSON reader; both are taken.
-Number = Annotated[int, Field(ge=0, le=_LARGEST)]
-PathNumber = Annotated[int, Path(ge=0, le=_LARGEST)]
+PathNumber = Annotated[int, Path(ge=0, le=LARGEST), Whole]
 After = Annotated[str | None, Query(max_length=200, description="`next` of the page before.")]
-Limit = Annotated[int, Query(ge=1, le=200)]
+Limit = Annotated[int, Query(ge=1, le=200), Whole]
+Since = Annotated[Moment | None, Query(description="From this time on (RFC 3339).")]
+Until = Annotated[Moment | None, Query(description="Up to, without, this time (RFC 3339).")]
 
 
 class Page(BaseModel):
@@ -69,26 +74,44 @@ def router(application: Application) -> APIRouter:
         status: Literal["recorded", "checked", "failed"] | None = None,
         system: Annotated[str, Query(max_length=200)] | None = None,
         flagged: bool = False,
+        since: Since = None,
+        until: Until = None,
         after: After = None,
         limit: Limit = 50,
-    ) -> Page:
-        """With `trace_id`, the calls of one trace in the order of its steps, up to 10,000, 200 a page."""
+    ) -> Response:
+        """`since` and `until` are about `started_at`. With `trace_id`, the calls of one trace in the order of its
+        steps, up to 10,000, 200 a page. A page ends early, with `next`, when it would be larger than 8 MiB; a call
+        that is larger by itself comes alone."""
+        refuse_empty_period(since, until)
 
-        def query(connection: sa.Connection, seen: Systems) -> Page:
+        def wanted(call: dict[str, Any]) -> bool:
+            started = datetime.fromisoformat(call["started_at"])
+            within = (since is None or since <= started) and (until is None or started < until)
+            return within and status in (None, call["status"])
+
+        def query(connection: sa.Connection, seen: Systems) -> bytes:
             narrowed = _narrowed(connection, seen, system)
-            if trace_id is not None:
-                steps = calls.trace(connection, trace_id.lower(), narrowed, most=MOST_STEPS)
-                begin = max(0, *(_position(after, 1) or (0,)))
-                end = begin + STEPS_A_PAGE
-                found = call_store.read_calls(connection, [step.id for step in steps[begin:end]])
-                items = [one for one in found if status in (None, one["status"])]
-                return Page(items=items, next=_cursor((end,) if end < len(steps) else None))
-            want = calls.CallFilter(systems=narrowed, status=status or "", flagged=flagged)
-            page = calls.page(connection, want, after=_position(after, 2), limit=limit)
-            found = call_store.read_calls(connection, [row.id for row in page.rows])
-            return Page(items=found, next=_cursor(page.next))
 
-        return await read(request, query)
+            def documents(ids: Sequence[int]) -> list[dict[str, Any]]:
+                return call_store.read_calls(connection, ids)
+
+            if trace_id is not None:
+                found = calls.trace(connection, trace_id.lower(), narrowed, most=MOST_STEPS)
+                steps = [step for step in found if step.flagged or not flagged]
+                begin = max(0, *(_position(after, 1) or (0,)))
+                asked = [step.id for step in steps[begin : begin + STEPS_A_PAGE]]
+                items, done = fill(asked, lambda ids: [one for one in documents(ids) if wanted(one)])
+                end = begin + done
+                return page(items, _cursor((end,) if end < len(steps) else None))
+            want = calls.CallFilter(systems=narrowed, status=status or "", flagged=flagged, since=since, until=until)
+            listed = calls.page(connection, want, after=_position(after, 2), limit=limit)
+            items, done = fill([row.id for row in listed.rows], documents)
+            if done < len(listed.rows):
+                last = listed.rows[done - 1]
+                return page(items, _cursor((micros(last.started_at), last.id)))
+            return page(items, _cursor(listed.next))
+
+        return Response(await read(request, query), media_type="application/json")
 
     @routes.get("/calls/{call_id}", summary="One call")
     async def one_call(request: Request, call_id: PathNumber) -> dict[str, Any]:
@@ -107,14 +130,26 @@ def router(application: Application) -> APIRouter:
         queue: Annotated[str, Query(max_length=40)] | None = None,
         state: Literal["open", "claimed", "escalated", "approval"] | None = None,
         system: Annotated[str, Query(max_length=200)] | None = None,
+        since: Since = None,
+        until: Until = None,
         after: After = None,
         limit: Limit = 50,
     ) -> Page:
-        """By severity, then deadline."""
+        """By severity, then deadline. `since` and `until` are about `opened_at`. A claim that ran out is no claim."""
+        refuse_empty_period(since, until)
 
         def query(connection: sa.Connection, seen: Systems) -> Page:
             narrowed = _narrowed(connection, seen, system)
-            want = cases.CaseFilter(systems=narrowed, queues=(queue,) if queue else (), state=state or "")
+            if queue is not None:
+                _refuse_unknown_queue(application, connection, queue)
+            want = cases.CaseFilter(
+                systems=narrowed,
+                queues=(queue,) if queue else (),
+                state=state or "",
+                since=since,
+                until=until,
+                at=application.clock(),
+            )
             position = _position(after, 3)
             rows, following = cases.page(connection, want, after=position, limit=limit)
             return Page(items=[case_document(row) for row in rows], next=_cursor(following))
@@ -126,7 +161,7 @@ def router(application: Application) -> APIRouter:
         """The case and the verdicts given on it."""
 
         def query(connection: sa.Connection, seen: Systems) -> dict[str, Any]:
-            return read_case(connection, case_id, seen)
+            return read_case(connection, case_id, seen, at=application.clock())
 
         return await read(request, query)
 
@@ -180,11 +215,25 @@ def visible(connection: sa.Connection, actor: Actor) -> Systems:
 
 
 def _narrowed(connection: sa.Connection, seen: Systems, name: str | None) -> Systems:
-    """The seen systems, or of these only the one of that name."""
-    if name is None:
+    """The seen systems, or of these only the one of that name. Raises `Invalid` for one that is not among them; a key
+    whose own system has sent nothing yet sees nothing, whatever it asks for."""
+    if name is None or seen == ():
         return seen
-    named = tuple(number for number, found in systems.names(connection).items() if found == name)
-    return named if seen is None else tuple(set(named) & set(seen))
+    known = {found: number for number, found in systems.names(connection).items() if seen is None or number in seen}
+    if name not in known:
+        raise _not_there("system", unknown("system", name, known, none="No system has sent a call yet."))
+    return (known[name],)
+
+
+def _refuse_unknown_queue(application: Application, connection: sa.Connection, queue: str) -> None:
+    known = cases.open_queues(connection)
+    if queue not in known and queue not in (known := known | application.rollout.queues()):
+        raise _not_there("queue", unknown("queue", queue, known))
+
+
+def _not_there(parameter: str, error: BadInput) -> Invalid:
+    problem = f"{error.message[:1].lower()}{error.message[1:]} {error.advice}".strip().removesuffix(".")
+    return Invalid([{"at": parameter, "problem": problem}])
 
 
 def _cursor(position: tuple[int, ...] | None) -> str | None:

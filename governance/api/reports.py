@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from governance.api.access import key_holder
 from governance.api.body import Bodies, parse_json
-from governance.api.reading import Number
+from governance.api.parameters import Number
 from governance.api.validation import body_schema, validated
 from governance.domain.people import Actor, Scope
 from governance.errors import NotFound
@@ -27,7 +27,7 @@ _TRACE = r"^[0-9a-fA-F]{32}$"
 class ReportIn(BaseModel):
     """What the user says: either `trace_id` or `call_id` tells of which answer."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     trace_id: Annotated[str, StringConstraints(pattern=_TRACE)] | None = None
     call_id: Number | None = None

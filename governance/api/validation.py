@@ -16,7 +16,8 @@ class Invalid(BadInput):
     """A body with wrong fields: `errors` lists {at, problem}."""
 
     def __init__(self, errors: list[dict[str, str]]) -> None:
-        super().__init__(f"{errors[0]['at']}: {errors[0]['problem']}.", advice="See /v1/openapi.json.")
+        ends = "" if errors[0]["problem"].endswith("?") else "."
+        super().__init__(f"{errors[0]['at']}: {errors[0]['problem']}{ends}", advice="See /v1/openapi.json.")
         self.errors = errors
 
 

@@ -51,6 +51,13 @@ def manifest_text(origin: str, manifest: bytes) -> str:
     return f"governance evidence manifest v1\n{origin}\nsha256:{hashlib.sha256(manifest).hexdigest()}\n"
 
 
+def is_own(leaf: Mapping[str, Any], stated: object) -> bool:
+    """Whether a leaf is the entry about an export of just this filter, which did not ask for such entries: with nothing
+    but those, a package holds nothing."""
+    asked = isinstance(stated, dict) and "export.made" in (stated.get("kinds") or ())
+    return not asked and leaf["kind"] == "export.made" and leaf["data"].get("filter") == stated
+
+
 def leaf_line(seq: int, leaf: bytes) -> bytes:
     """Canonical JSON escapes control characters, so a leaf has no tab and no newline of its own."""
     return b"%d\t%s\n" % (seq, leaf)

@@ -25,6 +25,7 @@ from governance.audit.package import (
     PROOFS,
     RECORDS,
     SIGNATURE,
+    is_own,
     manifest_text,
     record_file,
 )
@@ -54,18 +55,25 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verification:
-    """`ok` when no check failed. `size` is the log's, `events` how many leaves were proven."""
+    """`ok` when no check failed. `size` is the log's, `events` how many leaves were proven, `own` how many of them are
+    about the making of the package."""
 
     checks: tuple[Check, ...]
     origin: str = ""
     size: int = 0
     events: int = 0
     key: str = ""
+    own: int = 0
     manifest: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
         return all(check.outcome is not Outcome.FAILED for check in self.checks)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was there to verify: no check failed, and no event was there but about the making of it."""
+        return self.ok and self.events == self.own
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -123,7 +131,7 @@ class _Package:
         self._advance = advance
         self._checks: list[Check] = []
         self._manifest: dict[str, Any] = {}
-        self._events = 0
+        self._events = self._own = 0
         self._size = 0
         # Of the leaves: calls that changed after they were recorded, and what was decided.
         self._amended: set[object] = set()
@@ -152,6 +160,7 @@ class _Package:
             origin=verifier.name if verifier else "",
             size=self._size,
             events=self._events,
+            own=self._own,
             key=str(verifier) if verifier else "",
             manifest={name: value for name, value in self._manifest.items() if name != "files"},
         )
@@ -304,6 +313,7 @@ class _Package:
 
     def _remember(self, leaf: Mapping[str, Any]) -> None:
         data = leaf["data"]
+        self._own += is_own(leaf, self._manifest.get("filter"))
         if leaf["kind"] == "call.content_added":
             self._amended.add(data.get("call"))
         elif leaf["kind"] == "decision.made":

@@ -43,6 +43,8 @@ class Application(ReviewParts, EvidenceParts, PeopleParts, JobParts):
 
     def close(self) -> None:
         """Commits what waits, then lets go of the database."""
+        if "authority" in self.__dict__:
+            self.authority.refusals.close()
         if "recorder" in self.__dict__:
             self.recorder.close()
         if "sealer" in self.__dict__:

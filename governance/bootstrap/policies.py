@@ -9,10 +9,14 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from governance.bootstrap.foundation import Foundation
+from governance.bootstrap.resources import resource
 from governance.errors import GovernanceError, Misconfigured
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from governance.domain.policies import StandingSet
+    from governance.policy.load import Loaded
     from governance.policy.policy import PolicySet
     from governance.services.calls.in_force import InForce, ReadySet
     from governance.services.policies.backtest.ports import HandsFor
@@ -31,7 +35,13 @@ class PolicyParts(Foundation):
         """The policies of `policies_dir`, read anew: the source, not what is in force. Raises `PolicyErrors`."""
         from governance.policy.load import load as load_policies
 
-        return load_policies(self.policies_dir)
+        return load_policies(self.policies_dir, packaged=resource("policies"))
+
+    def examine_policies(self, folder: Path | None = None) -> Loaded:
+        """The files of `folder` (default: `policies_dir`), read anew, with all that is wrong with them."""
+        from governance.policy.load import examine
+
+        return examine(folder or self.policies_dir, packaged=resource("policies"))
 
     @cached_property
     def rollout(self) -> RolloutService:

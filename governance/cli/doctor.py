@@ -21,7 +21,9 @@ from governance.cli.policies.detectors import settled
 from governance.detectors import registry
 from governance.detectors.host import environment
 from governance.errors import GovernanceError, Overloaded
+from governance.policy.folder import not_read
 from governance.policy.policy import PolicySet
+from governance.policy.problems import errors
 from governance.store.base.in_use import embedded_file
 from governance.store.base.probe import try_write
 from governance.store.calls import health as health_queries
@@ -260,15 +262,15 @@ def _fits(application: Application, path: Path) -> str:
 
 def _policies(application: Application) -> Iterator[Verdict]:
     """The files, and how they differ from what is in force; broken files keep nothing from governing."""
-    from governance.policy.problems import PolicyErrors
-
-    files: PolicySet | None = None
-    try:
-        files = found = application.policy_files
-        yield ok("policy files", f"{len(found.policies)} in {application.policies_dir}, digest {found.digest[:12]}")
-    except PolicyErrors as error:
-        many = f"{len(error.problems)} mistakes in {application.policies_dir}."
+    loaded = application.examine_policies()
+    files: PolicySet | None = loaded.policy_set
+    if files is not None:
+        yield ok("policy files", f"{len(files.policies)} in {application.policies_dir}, digest {files.digest[:12]}")
+    else:
+        many = f"{counted(len(errors(loaded.problems)), 'mistake')} in {application.policies_dir}."
         yield warning("policy files", many, "See: governance policy lint.")
+    if unread := not_read(loaded.problems):
+        yield warning("policy files", f"not read: {unread}.", "See: governance policy lint.")
     if not application.settings.database_url and not application.settings.data_dir.exists():
         yield warning("policies in force", "there are none yet.", "The first start puts the files into force.")
         return

@@ -15,10 +15,12 @@ import typer
 
 from governance.bootstrap import Settings, console_package, load_settings, open_application, run_as
 from governance.cli import logs
+from governance.cli.output import counted, plain
 from governance.cli.supervise import Workers
 from governance.errors import Misconfigured
 from governance.intake.remote import RemoteIntake
-from governance.policy.problems import PolicyErrors
+from governance.policy.folder import not_read
+from governance.policy.problems import errors
 
 if TYPE_CHECKING:
     from governance.bootstrap import Application
@@ -158,18 +160,24 @@ def welcome(application: Application, host: str, port: int) -> None:
 
 
 def say_what_differs(application: Application) -> None:
-    """Says where the policy files are not what is in force: they count once they are promoted."""
-    try:
-        changes = application.rollout.drift(application.policy_files)
-    except PolicyErrors as error:
-        said = f"{len(error.problems)} mistakes; what is in force is not touched. See: governance policy lint."
+    """Says where the policy files are not what is in force, as they count once they are promoted; and which are not
+    read at all."""
+    loaded = application.examine_policies()
+    said = []
+    if loaded.policy_set is None:
+        mistakes = counted(len(errors(loaded.problems)), "mistake")
+        said.append(f"{mistakes}; what is in force is not touched. See: governance policy lint.")
     else:
-        if not changes.count:
-            return
-        said = (
-            f"not in force: {changes.words}. See: governance policy diff; to propose them: governance policy promote."
-        )
-    sys.stdout.write(f"Policy files in {application.policies_dir}: {said}\n")
+        changes = application.rollout.drift(loaded.policy_set)
+        if changes.count:
+            said.append(
+                f"not in force: {changes.words}. See: governance policy diff; "
+                "to propose them: governance policy promote."
+            )
+    if unread := not_read(loaded.problems):
+        said.append(f"not read: {unread}. See: governance policy lint.")
+    for line in said:
+        sys.stdout.write(plain(f"Policy files in {application.policies_dir}: {line}") + "\n")
     sys.stdout.flush()
 
 

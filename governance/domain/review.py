@@ -25,6 +25,15 @@ class CaseState(StrEnum):
     DECIDED = "decided"
 
 
+class AssignmentEnd(StrEnum):
+    """How a claim ended. `LAPSED`: its time ran out, and somebody claimed the case after that."""
+
+    RELEASED = "released"
+    ESCALATED = "escalated"
+    DECIDED = "decided"
+    LAPSED = "lapsed"
+
+
 class VerdictOutcome(StrEnum):
     """A violation confirms that the policy (or the reporter) was right; a false alarm that it was not."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import posixpath
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -14,15 +16,20 @@ from pydantic import BaseModel, ValidationError
 
 from governance.detectors.patterns.recognisers import declared
 from governance.errors import BadInput
+from governance.policy import cedar
 from governance.policy.floor import extended
+from governance.policy.folder import ACCESS, DATA, DATA_SCHEMA, RULE, Files, walk
 from governance.policy.lint import RULES
 from governance.policy.lint.interface import Subject, Together
 from governance.policy.policy import Budget, Exemption, Floor, Policy, PolicySet, PolicyTest, Scope, Then
-from governance.policy.problems import PolicyErrors, Problem, errors, order
+from governance.policy.problems import Level, PolicyErrors, Problem, errors, order
 from governance.policy.source import LARGEST, Place, Source, child, read
 
 MOST_FILES = 5_000
-_ACCESS = "access"
+_LARGEST_CEDAR = 2**20
+_MOST_UNREAD = 100
+_ATTEMPTS = 5
+_IS_POLICY = re.compile(rb"^kind:[ \t]*[\"']?Policy\b", re.MULTILINE)
 _MODELS: Mapping[tuple[str, ...], type[BaseModel]] = {
     (): Policy,
     ("applies_to",): Scope,
@@ -46,64 +53,111 @@ class Loaded:
     """The same files with the place of each value."""
 
 
-def load(folder: Path, *, today: date | None = None) -> PolicySet:
-    """The folder's policy set. Raises `PolicyErrors` with every mistake; `BadInput` where there is no such folder.
-
-    Files are `*.yaml` and `*.yml` at any depth, except in folders named `fixtures`; and `access/data.*` (Cedar).
-    """
-    loaded = examine(folder, today=today)
+def load(folder: Path, *, today: date | None = None, packaged: Path | None = None) -> PolicySet:
+    """The folder's policy set. Raises `PolicyErrors` with every mistake; `BadInput` where there is no such folder."""
+    loaded = examine(folder, today=today, packaged=packaged)
     if loaded.policy_set is None:
         raise PolicyErrors(errors(loaded.problems))
     return loaded.policy_set
 
 
-def examine(folder: Path, *, today: date | None = None) -> Loaded:
-    """The folder's policy set with all that can be said against it, warnings included."""
+def examine(folder: Path, *, today: date | None = None, packaged: Path | None = None) -> Loaded:
+    """The folder's policy set with all that can be said against it, warnings included.
+
+    Files are `*.yaml` and `*.yml` at any depth, except in folders named `fixtures`; and the Cedar files of `access/`.
+    `packaged` is the folder of policies that came with the product: its console schema counts where the folder has
+    none. What a version that is replaced meanwhile (a mounted ConfigMap) leaves half read is read again.
+    """
     if not folder.is_dir():
         raise BadInput(f"There is no folder {folder}.", advice="Set GOVERNANCE_POLICIES to the folder of policy files.")
-    problems: list[Problem] = []
-    sources: list[tuple[Source, Path]] = []
-    files = sorted(_policy_files(folder))
-    if len(files) > MOST_FILES:
-        raise BadInput(f"{folder} holds {len(files)} policy files; at most {MOST_FILES} are read.")
-    for path in files:
-        name = path.relative_to(folder).as_posix()
+    for _attempt in range(_ATTEMPTS):
         try:
-            with path.open("rb") as stream:
-                raw = stream.read(LARGEST + 1)
-        except OSError as error:
-            problems.append(_unreadable(name, error))
+            return _examine(folder, walk(folder), today, packaged)
+        except FileNotFoundError:
+            continue
+    raise BadInput(f"{folder} changes while it is read.", advice="Try again when nothing is written to it.")
+
+
+def _examine(folder: Path, files: Files, today: date | None, packaged: Path | None) -> Loaded:
+    """Raises `FileNotFoundError` for a file that vanished since the walk."""
+    problems: list[Problem] = [*files.problems]
+    sources: list[Source] = []
+    if len(files.policies) > MOST_FILES:
+        raise BadInput(f"{folder} holds {len(files.policies)} policy files; at most {MOST_FILES} are read.")
+    for name in sorted(files.policies):
+        raw = _bytes(name, files.policies[name], problems)
+        if raw is None:
             continue
         source, found = read(name, raw)
         problems.extend(found)
         if not found:
-            sources.append((source, path.parent))
+            sources.append(source)
     floors = {
         source.value["id"]: source.value
-        for source, _ in sources
+        for source in sources
         if isinstance(source.value, dict) and "floor" in source.value and isinstance(source.value.get("id"), str)
     }
     subjects: list[tuple[Source, Policy]] = []
-    for source, beside in sources:
-        policy, found = _policy(source, beside, folder, floors)
+    used: set[str] = set()
+    for source in sources:
+        policy, found = _policy(source, files, used, floors)
         problems.extend(found)
         if policy is not None:
             subjects.append((source, policy))
-    if not files:
+    if not files.policies:
         problems.append(
             Problem(file=str(folder), line=1, column=1, rule="no-policies", message="there are no policy files here")
         )
+    problems.extend(_misplaced(files))
+    problems.extend(_bounded(files.unread(frozenset(used))))
     problems.extend(lint(subjects, today=today))
-    access, found = _access(folder)
+    texts, found = _access(files)
     problems.extend(found)
+    problems.extend(cedar.check(texts, {} if packaged is None else _access(_packaged(packaged))[0]))
     problems.sort(key=order)
     failed = bool(errors(problems))
+    access = {name: text for name, text in texts.items() if name in (DATA, DATA_SCHEMA)}
     return Loaded(
         policy_set=None if failed else PolicySet((policy for _, policy in subjects), access=access),
         problems=tuple(problems),
         files={policy.id: source.file for source, policy in subjects},
         sources={policy.id: source for source, policy in subjects},
     )
+
+
+def _packaged(folder: Path) -> Files:
+    return Files(access={f"{ACCESS}/{path.name}": path for path in (folder / ACCESS).glob("console.cedarschema")})
+
+
+def _bytes(name: str, path: Path, problems: list[Problem], most: int = LARGEST) -> bytes | None:
+    """At most one byte more than `most`; None, and a problem, for what cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(most + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        problems.append(_unreadable(name, error))
+        return None
+
+
+def _misplaced(files: Files) -> Iterator[Problem]:
+    """Policies where none is read: that must not be a warning, or a policy would be lost without anybody's doing."""
+    for name, path in sorted(files.reserved.items()):
+        raw = _bytes(name, path, [])
+        if raw is not None and _IS_POLICY.search(raw):
+            message = "there is a policy where none is read"
+            hint = "Move it to a folder of another name."
+            yield Problem(file=name, line=1, column=1, rule=RULE, message=message, hint=hint)
+
+
+def _bounded(unread: list[Problem]) -> list[Problem]:
+    rest = len(unread) - _MOST_UNREAD
+    if rest <= 0:
+        return unread
+    kept = sorted(unread, key=order)[:_MOST_UNREAD]
+    message = f"{rest:,} more files are not read"
+    return [*kept, Problem(file=".", line=1, column=1, rule=RULE, message=message, level=Level.WARNING)]
 
 
 def lint(subjects: Sequence[tuple[Source, Policy]], *, today: date | None = None) -> list[Problem]:
@@ -139,37 +193,34 @@ def _recognisers(subjects: Sequence[tuple[Source, Policy]]) -> dict[str, tuple[s
     return first
 
 
-def _policy_files(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        inside = path.relative_to(folder).parts[:-1]
-        if path.suffix in (".yaml", ".yml") and path.is_file() and "fixtures" not in inside:
-            yield path
-
-
 def _unreadable(name: str, error: OSError) -> Problem:
     words = f"the file cannot be read: {error.strerror or type(error).__name__}"
     return Problem(file=name, line=1, column=1, rule="syntax", message=words)
 
 
-def _access(folder: Path) -> tuple[dict[str, str], list[Problem]]:
+def _access(files: Files) -> tuple[dict[str, str], list[Problem]]:
+    """The Cedar files' texts by name."""
     texts: dict[str, str] = {}
     problems: list[Problem] = []
-    for path in sorted((folder / _ACCESS).glob("data.*")):
-        name = path.relative_to(folder).as_posix()
+    for name, path in sorted(files.access.items()):
+        raw = _bytes(name, path, problems, _LARGEST_CEDAR)
+        if raw is None:
+            continue
+        if len(raw) > _LARGEST_CEDAR:
+            message = f"the file is over {_LARGEST_CEDAR // 2**20} MiB"
+            problems.append(Problem(file=name, line=1, column=1, rule="too-large", message=message))
+            continue
         try:
-            raw = path.read_bytes()
             texts[name] = raw.decode("utf-8")
-        except OSError as error:
-            problems.append(_unreadable(name, error))
         except UnicodeDecodeError:
             problems.append(Problem(file=name, line=1, column=1, rule="syntax", message="the file is not UTF-8"))
     return texts, problems
 
 
 def _policy(
-    source: Source, beside: Path, folder: Path, floors: Mapping[Any, Any]
+    source: Source, files: Files, used: set[str], floors: Mapping[Any, Any]
 ) -> tuple[Policy | None, list[Problem]]:
-    """The policy of a file's value, with the calls of its tests read from the files they name."""
+    """The policy of a file's value, with the calls of its tests read from the files they name; those go into `used`."""
     if not isinstance(source.value, dict):
         return None, [source.problem(Place(1, 1), "schema", "a policy file holds keys and values", _keys_hint(Policy))]
     value: dict[str, Any] = dict(source.value)
@@ -177,7 +228,7 @@ def _policy(
     tests = value.get("tests")
     if isinstance(tests, list):
         value["tests"] = [
-            _with_fixture(source, test, number, beside, folder, problems) for number, test in enumerate(tests)
+            _with_fixture(source, test, number, files, used, problems) for number, test in enumerate(tests)
         ]
     extends = value.get("extends")
     if isinstance(extends, str) and extends:
@@ -196,34 +247,41 @@ def _policy(
 
 
 def _with_fixture(
-    source: Source, test: object, number: int, beside: Path, folder: Path, problems: list[Problem]
+    source: Source, test: object, number: int, files: Files, used: set[str], problems: list[Problem]
 ) -> object:
     """A test whose call is a file's name, with the file's call in its place."""
     if not isinstance(test, dict) or not isinstance(test.get("call"), str):
         return test
-    name = test["call"]
+    stated = test["call"]
 
     def note(message: str, hint: str = "") -> object:
         problems.append(source.problem(source.place(("tests", number, "call")), "schema", message, hint))
         return {**test, "call": {}}
 
-    try:
-        path = (beside / name).resolve()
-        if not path.is_relative_to(folder.resolve()):
-            return note("the example's file lies outside the policies' folder")
-        with path.open("rb") as stream:
-            raw = stream.read(LARGEST + 1)
-        if len(raw) > LARGEST:
-            return note(f"the example's file is over {LARGEST // 1024} KiB")
-        call = json.loads(raw)
-    except (OSError, ValueError, RecursionError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no JSON"
-        return note(
-            f"the example's file {name[:80]!r} cannot be read: {reason}", "The name is relative to the policy file."
-        )
-    if not isinstance(call, dict):
-        return note("the example's file must hold one call, a JSON object")
-    return {**test, "call": call}
+    name = posixpath.normpath(posixpath.join(posixpath.dirname(source.file), stated))
+    if name.startswith("/") or name.split("/")[0] == ".." or name in files.outside:
+        return note("the example's file lies outside the policies' folder")
+    path = files.others.get(name) or files.reserved.get(name)
+    reason = "No such file or directory"
+    if path is not None:
+        used.add(name)
+        try:
+            with path.open("rb") as stream:
+                raw = stream.read(LARGEST + 1)
+            if len(raw) > LARGEST:
+                return note(f"the example's file is over {LARGEST // 1024} KiB")
+            call = json.loads(raw)
+        except FileNotFoundError:
+            raise
+        except (OSError, ValueError, RecursionError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no JSON"
+        else:
+            if not isinstance(call, dict):
+                return note("the example's file must hold one call, a JSON object")
+            return {**test, "call": call}
+    return note(
+        f"the example's file {stated[:80]!r} cannot be read: {reason}", "The name is relative to the policy file."
+    )
 
 
 def _schema_problems(source: Source, error: ValidationError) -> Iterator[Problem]:

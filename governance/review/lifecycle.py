@@ -21,7 +21,7 @@ from enum import StrEnum
 
 from governance.domain.decisions import Severity
 from governance.domain.people import Permission
-from governance.domain.review import Case, CaseState, VerdictOutcome
+from governance.domain.review import AssignmentEnd, Case, CaseState, VerdictOutcome
 from governance.errors import Conflict
 
 
@@ -85,6 +85,19 @@ class CaseRecord:
 
     case: Case
     standing: Standing
+    version: int
+    """Which state of the row this is: a step is taken only while it is still so."""
+
+
+def ended(was: Standing, becomes: Standing) -> AssignmentEnd | None:
+    """How a step ended the claim that stood before it; None where none stood, or where it still stands."""
+    if was.claimed_by is None or (becomes.claimed_by, becomes.claimed_at) == (was.claimed_by, was.claimed_at):
+        return None
+    if becomes.claimed_by is not None:
+        return AssignmentEnd.LAPSED
+    if becomes.state in (CaseState.APPROVAL, CaseState.DECIDED):
+        return AssignmentEnd.DECIDED
+    return AssignmentEnd.ESCALATED if becomes.escalated and not was.escalated else AssignmentEnd.RELEASED
 
 
 def permission(step: Step, case: Standing) -> Permission:

@@ -9,7 +9,7 @@ from governance.domain.review import CaseKind, CaseState
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Load:
-    """How many open cases are alike; `when` is overdue, today or later."""
+    """How many open cases are alike; `when` is overdue, today or later. A claim that ran out is none."""
 
     severity: int
     queue: str

@@ -14,6 +14,7 @@ from governance.domain.events import Event, EventKind, Json
 from governance.domain.people import Actor, ActorKind, Permission, Scope
 from governance.errors import Refused
 from governance.services.ports import Clock, Database, Permissions, T_co
+from governance.services.refusals import Reason, Refusals
 
 WORDS: dict[Permission, str] = {
     Permission.READ_CALLS: "see calls",
@@ -33,21 +34,33 @@ WORDS: dict[Permission, str] = {
 
 
 class Denied(Refused):
-    """A refusal with what the audit event says of it: `wanted` (a permission or scope), `subject`, `system`."""
+    """A refusal with what the audit event says of it: `wanted` (a permission or scope), `subject`, `system`, and of a
+    key the `reason`."""
 
-    def __init__(self, message: str, *, wanted: str, subject: str, system: str, advice: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        wanted: str,
+        subject: str,
+        system: str,
+        reason: Reason = Reason.PERMISSION,
+        advice: str = "",
+    ) -> None:
         super().__init__(message, advice=advice)
+        self.reason = reason
         self.wanted = wanted
         self.subject = subject
         self.system = system
 
 
 class Authority(Generic[T_co]):
-    """One for the process; knows no state of its own."""
+    """One for the process; knows no state of its own but the refusals of keys that no event speaks of yet."""
 
     def __init__(self, database: Database[T_co], permissions: Permissions, clock: Clock) -> None:
         self.database = database
         self.clock = clock
+        self.refusals = Refusals(database, clock)
         self._permissions = permissions
 
     def may(
@@ -126,11 +139,18 @@ class Authority(Generic[T_co]):
                     wanted=scope,
                     subject="",
                     system="",
+                    reason=Reason.SCOPE,
                     advice=f"Make one with it: governance key create --scope {scope}.",
                 )
             if actor.system and system and system != actor.system:
                 raise Denied(
-                    f"This API key speaks for the system {actor.system} only.", wanted=scope, subject="", system=system
+                    f"This API key speaks for the system {actor.system} only.",
+                    wanted=scope,
+                    subject="",
+                    # Its own: the other is only a word of whoever asked.
+                    system=actor.system,
+                    reason=Reason.SYSTEM,
+                    advice="Leave the system out, or use its own key.",
                 )
         except Denied as denied:
             self._record(actor, denied)
@@ -162,6 +182,10 @@ class Authority(Generic[T_co]):
         return Event(kind=kind, at=self.clock(), actor=actor.reference, subject=subject, system=system, data=facts)
 
     def _record(self, actor: Actor, denied: Denied) -> None:
+        """An event for each act of a person; keys are programs that ask again, so theirs are counted."""
+        if actor.kind is ActorKind.KEY:
+            self.refusals.key(actor, denied.reason, wanted=denied.wanted, subject=denied.subject, system=denied.system)
+            return
         with self.database.write() as tx:
             tx.append(
                 self.event(

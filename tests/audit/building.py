@@ -85,6 +85,15 @@ class FakeRecords:
     def verdicts(self, cases: Sequence[int]) -> list[dict[str, Any]]:
         return [one for one in self.given if int(one["case_id"]) in cases]
 
+    def systems(self) -> Sequence[str]:
+        return ["bot", "other"]
+
+    def policies(self) -> Sequence[str]:
+        return ["p.one", "p.silent"]
+
+    def has_case(self, number: int, system: str) -> bool:
+        return number in self.stored["cases"] and system in ("", self.stored["cases"][number]["system"])
+
     def names(self, references: Sequence[str]) -> dict[str, str]:
         return {"person:17": "Ada\x1b[31m"} if "person:17" in references else {}
 

@@ -124,6 +124,12 @@ def populate(database: Database, records: FakeRecords) -> None:
             }
         )
         tx.append(event(60, EventKind.REPORT_RECEIVED, "report:77", "key:3", case=5))
+        records.stored["cases"][6] = {
+            "id": "6",
+            "system": "bot",
+            "call_id": None,
+            "state": "open",
+        }  # before the log began
         records.stored["reports"][77] = {"id": "77", "system": "bot", "reference": "R-1"}
 
 
@@ -222,7 +228,7 @@ def test_a_package_holds_records_readable_beside_their_events(world: World) -> N
     [
         ({"case": 5}, ["call.recorded", "decision.made", "case.opened", "verdict.given", "report.received"]),
         ({"policy": "p.one"}, ["call.recorded", "decision.made", "case.opened", "verdict.given", "report.received"]),
-        ({"policy": "p.none"}, []),
+        ({"policy": "p.silent"}, []),
         ({"case": 6}, []),
         ({"kinds": (EventKind.VERDICT_GIVEN,)}, ["verdict.given"]),
         ({"case": 5, "kinds": (EventKind.CALL_RECORDED,)}, ["call.recorded"]),
@@ -277,6 +283,120 @@ def test_a_file_is_whole_or_not_there(world: World, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="is a folder"):
         world.service.to_file(AUDITOR, EvidenceFilter(), folder / "taken.zip")
     assert sorted(one.name for one in folder.iterdir()) == ["evidence.zip", "taken.zip"]
+
+
+def exports(world: World) -> int:
+    with world.database.read() as connection:
+        return len(audit.events(connection, audit.EventFilter(kinds=("export.made",))))
+
+
+@pytest.mark.parametrize("taken", ["file", "dangling link", "link", "folder", "link to a folder"])
+def test_what_is_there_is_not_written_over_and_nothing_is_logged(world: World, tmp_path: Path, taken: str) -> None:
+    target = tmp_path / "out" / "e.zip"
+    target.parent.mkdir()
+    (tmp_path / "kept").write_text("kept")
+    match taken:
+        case "file":
+            target.write_text("kept")
+        case "dangling link":
+            target.symlink_to(tmp_path / "absent")
+        case "link":
+            target.symlink_to(tmp_path / "kept")
+        case "folder":
+            target.mkdir()
+        case _:
+            target.symlink_to(tmp_path)
+    with pytest.raises(BadInput, match="is a folder" if "folder" in taken else "exists already"):
+        world.service.to_file(AUDITOR, EvidenceFilter(), target)
+    assert exports(world) == 0
+    assert [one.name for one in target.parent.iterdir()] == ["e.zip"]
+    assert (tmp_path / "kept").read_text() == "kept"
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_comes_while_the_package_is_made_is_not_written_over(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    """Also on a file system that knows no links."""
+    if not links:
+
+        def refuse(*_: object) -> None:
+            raise OSError(95, "Operation not supported")
+
+        monkeypatch.setattr(os, "link", refuse)
+    alone = tmp_path / "alone.zip"
+    world.service.to_file(AUDITOR, EvidenceFilter(), alone)
+    assert check(alone.read_bytes()).ok
+    target = tmp_path / "e.zip"
+
+    def come(_: int) -> None:
+        target.write_text("theirs")
+
+    with pytest.raises(BadInput, match="exists already"):
+        world.service.to_file(AUDITOR, EvidenceFilter(), target, advance=come)
+    assert target.read_text() == "theirs"
+    assert sorted(one.name for one in tmp_path.iterdir() if one.suffix == ".zip") == ["alone.zip", "e.zip"]
+    assert not [one for one in tmp_path.iterdir() if one.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        ({"system": "bott"}, "There is no system 'bott'. Did you mean 'bot'?"),
+        ({"system": "BOT"}, "Did you mean 'bot'?"),
+        ({"system": "x" * 500}, f"There is no system '{'x' * 80}'. There are: bot, other."),
+        ({"policy": "p.ome"}, "There is no policy 'p.ome'. Did you mean 'p.one'?"),
+        ({"case": 7}, "There is no case 7."),
+        ({"case": 5, "system": "other"}, "There is no case 5 of other."),
+        ({"since": AT, "until": AT}, "The period is empty"),
+    ],
+)
+def test_what_does_not_exist_is_said_and_nothing_is_logged(world: World, chosen: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        world.package(**chosen)
+    assert words in str(caught.value)
+    assert exports(world) == 0
+
+
+@pytest.mark.parametrize(
+    ("chosen", "events"),
+    [
+        ({"policy": "p.silent"}, 0),
+        ({"until": AT - timedelta(days=1)}, 0),
+        ({"kinds": (EventKind.KEY_CREATED,)}, 0),
+        ({"system": "other"}, 1),  # the entry about the export itself is of that system
+        ({"since": AT + timedelta(hours=1)}, 1),
+    ],
+)
+def test_a_selection_that_holds_nothing_says_so_first(world: World, chosen: dict[str, Any], events: int) -> None:
+    world.clock.now = AT + timedelta(hours=2)
+    out = io.BytesIO()
+    done = world.service.to_stream(AUDITOR, EvidenceFilter(**chosen), out)
+    assert (done.empty, done.events) == (True, events)
+    for name in ("summary.txt", "README.txt"):
+        assert text_of(out.getvalue(), name).startswith("THIS PACKAGE HOLDS NOTHING.")
+    found = check(out.getvalue())
+    assert (found.ok, found.empty, found.events) == (True, True, events)
+    again = check(world.package(**chosen))  # holds the entry about the first export too, where that fits
+    assert again.empty
+
+
+@pytest.mark.parametrize("chosen", [{}, {"case": 5}, {"system": "bot"}])
+def test_a_selection_that_holds_something_does_not(world: World, chosen: dict[str, Any]) -> None:
+    package = world.package(**chosen)
+    assert "NOTHING" not in text_of(package, "summary.txt")
+    assert not check(package).empty
+
+
+def test_exports_that_are_asked_for_are_something(world: World) -> None:
+    world.package()
+    assert not check(world.package(kinds=(EventKind.EXPORT_MADE,))).empty
+
+
+def test_a_broken_package_is_not_an_empty_one(world: World) -> None:
+    package = bytearray(world.package(policy="p.silent"))
+    package[len(package) // 2] ^= 1
+    assert not check(bytes(package)).empty
 
 
 def test_a_package_continues_the_checkpoint_an_auditor_kept(world: World) -> None:

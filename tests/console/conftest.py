@@ -52,7 +52,7 @@ Page = Callable[..., Any]
 def page(world: World) -> Page:
     """`page("queue", "reviewer", view="Mine")` draws a page as that person sees it."""
 
-    def draw(name: str, who: str = "", **query: str) -> AppTest:
+    def draw(name: str, who: str = "", /, **query: str) -> AppTest:
         test = AppTest.from_file(str(MAIN), default_timeout=30)
         test.user = {"session": world.token.get(who, "")}
         for key, value in query.items():

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from governance.errors import BadInput
+from governance.policy.folder import DATA_SCHEMA
 from governance.policy.load import examine, load
 from governance.policy.policy import Policy, PolicySet
 from governance.policy.problems import PolicyErrors, Problem
@@ -211,9 +212,10 @@ def test_examples_outside_the_folder_are_not_read(tmp_path: Path) -> None:
 def test_access_files_are_part_of_the_set(tmp_path: Path) -> None:
     before = load(write(tmp_path, GOOD), today=TODAY)
     write(tmp_path, "permit (principal, action, resource);", "access/data.cedar")
+    write(tmp_path, "entity Role, Thing; action read appliesTo {principal: Role, resource: Thing};", DATA_SCHEMA)
     write(tmp_path, "permit (principal, action, resource);", "access/console.cedar")
     after = load(tmp_path, today=TODAY)
-    assert list(after.access) == ["access/data.cedar"]
+    assert list(after.access) == ["access/data.cedar", DATA_SCHEMA]
     assert before.digest != after.digest
 
 

@@ -24,7 +24,7 @@ def die(*_):
 if sys.argv[1] == "parts":
     package.PackageWriter.finish = die
 else:
-    export._name = die
+    export._publish = die
 from governance.cli import main
 main(["export", "--out", sys.argv[2]])
 """

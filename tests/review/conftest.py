@@ -119,7 +119,11 @@ class House:
 
     def row(self, case_id: int) -> Any:
         with self.database.read() as connection:
-            return connection.execute(sa.select(t.case).where(t.case.c.id == case_id)).one()
+            claim = t.assignment.c
+            standing = sa.and_(claim.case_id == t.case.c.id, claim.ended_at.is_(None))
+            held = (claim.principal_id.label("claimed_by"), claim.lease_hash)
+            wanted = sa.select(t.case, *held).select_from(t.case).outerjoin(t.assignment, standing)
+            return connection.execute(wanted.where(t.case.c.id == case_id)).one()
 
     def count(self, table: sa.Table, *conditions: sa.ColumnElement[bool]) -> int:
         with self.database.read() as connection:

@@ -26,6 +26,7 @@ def test_a_key_speaks_with_its_scopes_for_its_system(house: House) -> None:
         house.authority.require_scope(actor, Scope.INGEST, system="support-bot")
     with pytest.raises(Refused, match="no scope read"):
         house.authority.require_scope(actor, Scope.READ)
+    house.authority.refusals.close()
     assert [event["data"]["wanted"] for event in house.events("action.refused")] == ["ingest", "read"]
 
 

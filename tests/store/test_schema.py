@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from procrastinate.schema import SchemaManager
@@ -17,7 +16,7 @@ from procrastinate.schema import SchemaManager
 from governance.errors import Misconfigured
 from governance.store.base import migrate
 from governance.store.base import tables as t
-from governance.store.base.database import begin, connect
+from governance.store.base.database import connect
 from governance.store.jobs.checking import ProcrastinateQueue, TableQueue
 from governance.store.transaction import Database
 
@@ -40,18 +39,8 @@ def test_migrating_again_does_nothing(database: Database) -> None:
     migrate.check(database.engine)
 
 
-def migrate_to(engine: sa.Engine, revision: str) -> None:
-    """Brings an empty database to the schema of an earlier version."""
-    config = migrate._config()
-    with engine.connect() as connection:
-        begin(connection)
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-        connection.commit()
-
-
 def test_since_when_a_detector_is_absent_is_taken_from_the_text_that_held_it(empty_engine: sa.Engine) -> None:
-    migrate_to(empty_engine, "0002")
+    migrate.upgrade(empty_engine, "0002")
     database = Database(empty_engine)
     rows = {
         "there": ("NotScanned: once", 7_000_000, "NotScanned: once", None),
@@ -76,7 +65,7 @@ def test_since_when_a_detector_is_absent_is_taken_from_the_text_that_held_it(emp
 
 
 def test_calls_that_wait_in_a_database_of_the_version_before_jobs_still_wait(empty_engine: sa.Engine) -> None:
-    migrate_to(empty_engine, "0004")
+    migrate.upgrade(empty_engine, "0004")
     database = Database(empty_engine)
     queue = TableQueue(database.ids) if database.dialect == "sqlite" else ProcrastinateQueue()
     with database.write() as transaction:

@@ -11,6 +11,7 @@ from governance.bootstrap import running
 from governance.cli.acting import acting
 from governance.cli.output import JsonFlag, dump, emit, plain, table
 from governance.errors import BadInput, NotFound
+from governance.services.named import unknown
 from governance.store.calls import queries as calls
 from governance.store.calls.documents import read_calls
 from governance.store.systems import queries as systems
@@ -39,7 +40,8 @@ def list_calls(
         if system:
             seen = tuple(number for number, name in systems.names(connection).items() if name == system)
             if not seen:
-                raise NotFound(f"There is no system {system!r}.", advice="It has sent no call yet.")
+                known = systems.names(connection).values()
+                raise unknown("system", system, known, none="No system has sent a call yet.")
         if trace_id:
             numbers = [step.id for step in calls.trace(connection, trace_id.lower(), seen, most=limit)]
         else:

@@ -94,7 +94,7 @@ def _call(raw: bytes, direction: str, system: str) -> tuple[Call, Around]:
 def _lines(stream: IO[bytes], checker: Checker, direction: str, system: str) -> int:
     """Answers each line; what has arrived together is answered together, so that a pipe never waits for more."""
     flagged = bad = False
-    number = 0
+    number = asked_of = 0
     out = sys.stdout
     for batch in _batches(stream):
         asked: list[_Asked] = []
@@ -102,6 +102,7 @@ def _lines(stream: IO[bytes], checker: Checker, direction: str, system: str) -> 
             number += 1
             if line.strip():
                 asked.append(_asked(number, line, direction, system))
+        asked_of += len(asked)
         outcomes = iter(_checked([(one.call, one.around) for one in asked if one.call is not None], checker))
         answers: list[str] = []
         for one in asked:
@@ -118,6 +119,8 @@ def _lines(stream: IO[bytes], checker: Checker, direction: str, system: str) -> 
             answers.append(_dumped({"id": one.id, **brief(outcome)}))
         out.write("".join(answers))
         out.flush()
+    if not asked_of:
+        raise BadInput("There is nothing to check: no line came.", advice="Give one JSON object a line.")
     return 2 if bad else 1 if flagged else 0
 
 

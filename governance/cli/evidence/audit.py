@@ -160,6 +160,7 @@ def _root(note: str) -> str:
 def _document(found: Verification) -> dict[str, Any]:
     return {
         "ok": found.ok,
+        "empty": found.empty,
         "origin": found.origin,
         "size": found.size,
         "events": found.events,
@@ -184,7 +185,10 @@ def _print(found: Verification) -> None:
             typer.echo(plain(f"{'':<26}{place}"))
         if check.failures > len(check.places):
             typer.echo(f"{'':<26}and {check.failures - len(check.places)} more")
-    if found.ok:
+    if found.empty:
+        holder = "package is genuine" if found.manifest else "log is genuine"
+        typer.echo(f"Verified: the {holder}, and there is nothing in it.")
+    elif found.ok:
         typer.echo("Verified: nothing was changed.")
     else:
         typer.echo("NOT VERIFIED: " + ", ".join(found.failed) + ".")

@@ -13,7 +13,8 @@ from governance.cli.options import moment
 from governance.cli.output import JsonFlag, counted, emit, progress
 from governance.domain.events import EventKind
 from governance.errors import BadInput
-from governance.services.evidence.export import EvidenceFilter
+from governance.services.evidence.export import NOTHING, EvidenceFilter
+from governance.services.named import nearest
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -53,6 +54,7 @@ def export(
     document = {
         "file": str(out),
         "events": done.events,
+        "empty": done.empty,
         "records": done.records,
         "absent": done.absent,
         "size": done.size,
@@ -60,6 +62,9 @@ def export(
     }
 
     def human() -> None:
+        if done.empty:
+            typer.echo(f"{out} HOLDS NOTHING. {NOTHING}")
+            return
         found = [counted(number, name.removesuffix("s")) for name, number in done.records.items() if number]
         records = ", ".join(found) or "no records"
         typer.echo(f"{out}: {counted(done.events, 'event')}, {records}; proven against a log of {done.size}.")
@@ -72,8 +77,10 @@ def _kind(text: str) -> EventKind:
     try:
         return EventKind(text)
     except ValueError:
+        known = [kind.value for kind in EventKind]
+        advice = f"{nearest(text, known)} All: {', '.join(known)}." if "mean" in nearest(text, known) else ""
         raise BadInput(
-            f"There is no kind of event {text!r}.", advice=f"Use one of: {', '.join(kind.value for kind in EventKind)}."
+            f"There is no kind of event {text[:80]!r}.", advice=advice or f"Use one of: {', '.join(known)}."
         ) from None
 
 

@@ -18,13 +18,14 @@ from governance.cli.policies.backtest import counting
 from governance.cli.policies.junit import junit
 from governance.engine.coverage import Coverage, coverage
 from governance.engine.trial import Trial, trials
-from governance.errors import BadInput, NotFound
+from governance.errors import BadInput
 from governance.policy.load import Loaded, examine, load
 from governance.policy.policy import Policy, PolicySet
 from governance.policy.problems import Level
 from governance.policy.schema import schema_text
 from governance.policy.source import Source
 from governance.policy.subconditions import SubCondition
+from governance.services.named import unknown
 from governance.services.policies.suggest import Suggestion
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
@@ -46,7 +47,7 @@ def policy() -> None:
 def lint(folder: Folder = None, as_json: JsonFlag = False) -> int:
     """Say everything that is wrong with the policy files, with places and hints. Exit 1 if there is anything."""
     where = folder or running().policies_dir
-    loaded = examine(where)
+    loaded = running().examine_policies(where)
 
     def human() -> None:
         for problem in loaded.problems:
@@ -228,7 +229,10 @@ def suggest(
     if write > len(found):
         raise BadInput(f"There is no suggestion {write}.", advice=f"There are {len(found)}.")
     if write:
-        path.write_text(found[write - 1].text, "utf-8")
+        try:
+            path.write_text(found[write - 1].text, "utf-8")
+        except OSError as error:
+            raise BadInput(f"{path} cannot be written: {error.strerror}.") from None
     emit(
         [_suggestion(one, number) for number, one in enumerate(found, 1)],
         lambda: _show_suggestions(found, policy, written=path if write else None),
@@ -337,8 +341,7 @@ def show(identifier: str, folder: FolderOption = None, as_json: JsonFlag = False
     if loaded.policy_set is None:
         load(where)
     if loaded.policy_set is None or file is None:
-        known = ", ".join(loaded.files)
-        raise NotFound(f"There is no policy {identifier[:80]!r}.", advice=f"There are: {known}.")
+        raise unknown("policy", identifier, loaded.files)
     found = _policy(loaded.policy_set, identifier)
     emit(found.document(), lambda: _show_file(where, file), as_json=as_json)
 
@@ -361,8 +364,7 @@ def schema() -> None:
 def _policy(policy_set: PolicySet, identifier: str) -> Policy:
     found = policy_set.get(identifier)
     if found is None:
-        known = ", ".join(one.id for one in policy_set.policies)
-        raise NotFound(f"There is no policy {identifier[:80]!r}.", advice=f"There are: {known}.")
+        raise unknown("policy", identifier, (one.id for one in policy_set.policies))
     return found
 
 

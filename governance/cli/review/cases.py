@@ -11,6 +11,7 @@ from governance.bootstrap import running
 from governance.cli.output import JsonFlag, emit, plain, table
 from governance.domain.review import CaseState
 from governance.errors import BadInput
+from governance.services.named import unknown
 from governance.store.review import documents
 from governance.store.review import queries as cases
 
@@ -30,7 +31,10 @@ def list_cases(
         raise BadInput(f"There is no open state {state!r}.", advice=f"Use one of: {', '.join(_OPEN)}.")
     application = running()
     with application.database.read() as connection:
-        rows, _ = cases.page(connection, cases.CaseFilter(state=state, queues=(queue,) if queue else ()), limit=limit)
+        if queue and queue not in (known := cases.open_queues(connection) | application.rollout.queues()):
+            raise unknown("queue", queue, known)
+        want = cases.CaseFilter(state=state, queues=(queue,) if queue else (), at=application.clock())
+        rows, _ = cases.page(connection, want, limit=limit)
     found = [documents.case_document(row) for row in rows]
     emit(
         found,
@@ -59,7 +63,7 @@ def show(case_id: Annotated[int, typer.Argument(metavar="ID", min=0, max=2**53)]
     """Show one case and the verdicts given on it."""
     application = running()
     with application.database.read() as connection:
-        case = documents.read_case(connection, case_id)
+        case = documents.read_case(connection, case_id, at=application.clock())
     emit(case, lambda: _print(case), as_json=json)
 
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 import base64
 import errno
 import os
-import secrets
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -27,6 +26,7 @@ from governance.audit.package import (
     PROOFS,
     RECORDS,
     PackageWriter,
+    is_own,
     leaf_line,
     proof_line,
     record_file,
@@ -37,9 +37,11 @@ from governance.domain.people import Actor, Permission
 from governance.errors import BadInput, Tampered
 from governance.services.authorise import Authority
 from governance.services.evidence.ports import AuditReader, AuditSnapshot, EvidenceRecords, LeafFilter
+from governance.services.named import unknown
 from governance.services.ports import UnitOfWork
 
 _CHUNK = 500
+NOTHING = "No event of the log fits what was asked for, but for the entry about this export where that fits."
 
 Advance = Callable[[int], None]
 _Leaf = tuple[int, bytes, dict[str, Any]]
@@ -73,19 +75,22 @@ class EvidenceFilter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exported:
-    """What was written: events, records by kind, the log's size it is proven against, SHA-256 of the manifest."""
+    """What was written: events, records by kind, the log's size it is proven against, SHA-256 of the manifest. `empty`:
+    no event fits what was asked for, but for the entry about this export itself."""
 
     events: int
     records: dict[str, int]
     absent: int
     size: int
     manifest: str
+    empty: bool = False
     path: Path | None = None
 
 
 @dataclass(slots=True)
 class _Contents:
     count: int = 0
+    own: int = 0
     first: int | None = None
     last: int | None = None
     contiguous: bool = True
@@ -94,6 +99,10 @@ class _Contents:
     outcomes: Counter[str] = field(default_factory=Counter)
     actors: set[str] = field(default_factory=set)
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        return self.count == self.own
 
 
 class ExportEvidence:
@@ -114,30 +123,23 @@ class ExportEvidence:
         advance: Advance = lambda _: None,
     ) -> Exported:
         """Writes a package to `target`: a file without a name first, then given its name, so that there is a whole
-        file or none. Where the file system knows no such files, it has a name of its own meanwhile.
+        file or none. Where the file system knows no such files, it has a hidden name meanwhile. What is there already
+        stays: evidence is never written over.
 
         Raises `BadInput` when it cannot be written, before anything is logged where that can be known, and `Refused`.
         """
         self._permit(actor, chosen)
+        _refuse_taken(target)
         folder = target.absolute().parent
         try:
             with _begun(folder, target.name) as (file, part):
                 done = self.to_stream(actor, chosen, file, kept=kept, advance=advance, folder=folder)
                 file.flush()
                 os.fsync(file.fileno())
-                if target.is_dir():
-                    raise BadInput(f"{target} is a folder.", advice="Name a file.")
-                _name(file, part or folder / f".{target.name}.{secrets.token_hex(4)}", target)
+                _publish(file, part, target)
         except OSError as error:
             raise _unwritable(target, error) from None
-        return Exported(
-            events=done.events,
-            records=done.records,
-            absent=done.absent,
-            size=done.size,
-            manifest=done.manifest,
-            path=target,
-        )
+        return replace(done, path=target)
 
     def to_stream(
         self,
@@ -152,9 +154,10 @@ class ExportEvidence:
         """Writes a package to a binary file or stream, by way of files without a name in `folder`.
 
         `kept` is a checkpoint that the auditor has: the package then proves that the log continues it. Raises
-        `Refused`, `BadInput`, `TooLarge`.
+        `Refused`, `BadInput` (also for a system, policy or case that does not exist), `TooLarge`.
         """
         self._permit(actor, chosen)
+        self._refuse_unknown(chosen)
         verifier = self._reader.signer.verifier
         old = Checkpoint.open(kept, verifier) if kept else None
         with self._authority.act(actor) as tx:
@@ -193,7 +196,8 @@ class ExportEvidence:
             package.file("key.txt").write(f"{verifier}\n".encode())
             package.file("key.pem").write(verifier.pem.encode())
             package.file("summary.txt").write(_summary(manifest, contents).encode("utf-8", "replace"))
-            package.file("README.txt").write(_README.replace("{origin}", verifier.name).encode())
+            opening = "" if not contents.empty else f"THIS PACKAGE HOLDS NOTHING. {NOTHING}\n\n"
+            package.file("README.txt").write((opening + _README.replace("{origin}", verifier.name)).encode())
             digest = package.finish(out, manifest)
         return Exported(
             events=contents.count,
@@ -201,16 +205,30 @@ class ExportEvidence:
             absent=sum(len(about["absent"]) for about in contents.records.values()),
             size=checkpoint.size,
             manifest=digest,
+            empty=contents.empty,
         )
 
     def _permit(self, actor: Actor, chosen: EvidenceFilter) -> None:
         self._authority.require(actor, Permission.EXPORT_EVIDENCE, system=chosen.system)
+
+    def _refuse_unknown(self, chosen: EvidenceFilter) -> None:
+        """A name that was mistyped must not give a package that looks like proof of nothing."""
+        if chosen.since is not None and chosen.until is not None and chosen.since >= chosen.until:
+            raise BadInput("The period is empty: its begin is not before its end.", advice="Look at since and until.")
+        if chosen.system and chosen.system not in (systems := self._records.systems()):
+            raise unknown("system", chosen.system, systems, none="No system has sent a call yet.")
+        if chosen.policy and chosen.policy not in (policies := self._records.policies()):
+            raise unknown("policy", chosen.policy, policies, none="No policy has been loaded yet.")
+        if chosen.case is not None and not self._records.has_case(chosen.case, chosen.system):
+            where = f" of {chosen.system}" if chosen.system else ""
+            raise BadInput(f"There is no case {chosen.case}{where}.", advice="List them: governance cases list.")
 
     def _write_leaves(
         self, snapshot: AuditSnapshot, chosen: EvidenceFilter, size: int, package: PackageWriter, advance: Advance
     ) -> _Contents:
         contents = _Contents(records={name: {"count": 0, "absent": []} for name, _ in RECORDS.values()})
         lines, proofs = package.file(LEAVES), package.file(PROOFS)
+        stated = chosen.document()
         for chunk in _chunks(_chosen(snapshot, chosen)):
             for seq, raw, leaf in chunk:
                 if contents.last is None:
@@ -219,6 +237,7 @@ class ExportEvidence:
                     contents.contiguous = False
                 contents.last = seq
                 contents.count += 1
+                contents.own += is_own(leaf, stated)
                 contents.kinds[leaf["kind"]] += 1
                 contents.actors.add(leaf["actor"])
                 if leaf["kind"] == EventKind.DECISION_MADE:
@@ -365,6 +384,13 @@ def _continuity(snapshot: AuditSnapshot, old: Checkpoint | None, new: Checkpoint
     }
 
 
+def _refuse_taken(target: Path) -> None:
+    if target.is_dir():
+        raise BadInput(f"{target} is a folder.", advice="Name a file.")
+    if os.path.lexists(target):
+        raise BadInput(f"{target} exists already; evidence is not written over.", advice="Name another file.")
+
+
 @contextmanager
 def _begun(folder: Path, name: str) -> Iterator[tuple[BinaryIO, Path | None]]:
     """A new file of mode 0600, and its name where it has to have one; such a one is removed at the end."""
@@ -385,20 +411,30 @@ def _begun(folder: Path, name: str) -> Iterator[tuple[BinaryIO, Path | None]]:
                 part.unlink(missing_ok=True)
 
 
-def _name(file: BinaryIO, part: Path, target: Path) -> None:
-    """Gives a file that `_begun` made its name, in place of an older one."""
-    if not part.exists():
-        folder = os.open(part.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _publish(file: BinaryIO, part: Path | None, target: Path) -> None:
+    """Gives the file of `_begun` its name, unless something has it by now. Raises `BadInput` then, else `OSError`."""
+    try:
+        if part is not None:
+            os.link(part, target)
+            return
+        folder = os.open(target.absolute().parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:  # with a folder's descriptor Python follows the link to the file, without one it would link the link
-            os.link(f"/proc/self/fd/{file.fileno()}", part.name, dst_dir_fd=folder)
+            os.link(f"/proc/self/fd/{file.fileno()}", target.name, dst_dir_fd=folder)
         finally:
             os.close(folder)
-    try:
-        part.replace(target)
-    except OSError:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+    except FileExistsError:
+        _refuse_taken(target)
         raise
+    except OSError:
+        if part is None:
+            raise
+        # A file system without links: the name is taken first, then the file moved over it.
+        try:
+            target.open("xb").close()
+        except FileExistsError:
+            _refuse_taken(target)
+            raise
+        part.replace(target)
 
 
 def _unwritable(target: Path, error: OSError) -> BadInput:
@@ -410,6 +446,7 @@ def _summary(manifest: dict[str, Any], contents: _Contents) -> str:
     chosen = manifest["filter"]
     span = f"{chosen['since'] or 'the beginning'} to {chosen['until'] or 'the export'}"
     lines = [
+        *([f"THIS PACKAGE HOLDS NOTHING. {NOTHING}", ""] if contents.empty else []),
         f"Evidence from {manifest['origin']}",
         "",
         f"Made       {manifest['made_at']} by {_who(manifest, manifest['made_by'])}",
@@ -419,8 +456,9 @@ def _summary(manifest: dict[str, Any], contents: _Contents) -> str:
         f"Case       {chosen['case'] or 'any'}",
         f"Kinds      {', '.join(chosen['kinds']) or 'all'}",
         f"Log        {manifest['checkpoint']['size']} events, root {manifest['checkpoint']['root']}",
-        f"Inside     {contents.count} events, {contents.first} to {contents.last}"
-        + (", none left out between" if contents.contiguous else ", a selection"),
+        f"Inside     {contents.count} events"
+        + (f", {contents.first} to {contents.last}" if contents.count else "")
+        + (", a selection" if not contents.contiguous else ", none left out between" if contents.count else ""),
         "",
         "Events",
         *(f"  {count:>9}  {kind}" for kind, count in sorted(contents.kinds.items())),

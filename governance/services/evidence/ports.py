@@ -119,5 +119,14 @@ class EvidenceRecords(Protocol):
     def reports(self, ids: Sequence[int]) -> list[dict[str, Any]]:
         """{id, reference, system, trace_id, call_id, case_id, received_at}; not the reporter's words."""
 
+    def systems(self) -> Sequence[str]:
+        """The names of all systems."""
+
+    def policies(self) -> Sequence[str]:
+        """The ids of all policies of every set that was ever loaded."""
+
+    def has_case(self, number: int, system: str) -> bool:
+        """Whether there is such a case, in `system` unless that is ""."""
+
     def names(self, references: Sequence[str]) -> dict[str, str]:
         """Whom references such as `person:17` and `key:3` stand for, where that is known."""

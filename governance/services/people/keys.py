@@ -15,6 +15,7 @@ from governance.domain.people import Actor, ActorKind, ApiKey, Permission, Scope
 from governance.errors import BadInput, Conflict, NotFound, Overloaded, Unauthenticated
 from governance.services.authorise import Authority
 from governance.services.people.ports import Transaction
+from governance.services.refusals import Reason
 
 _HOUR = timedelta(hours=1)
 _NOTE_SECONDS = 0.25
@@ -87,47 +88,51 @@ class KeyService:
                 raise Conflict(f"Key {key_id} is revoked already.")
             tx.append(self._authority.event(EventKind.KEY_REVOKED, actor, f"key:{key_id}", system=key.system))
 
-    def authenticate(self, header: str | None) -> Actor:
-        """Who the `Authorization` header speaks for. Raises `Unauthenticated`.
+    def authenticate(self, header: str | None, *, address: str = "") -> Actor:
+        """Who the `Authorization` header speaks for; `address` is where it came from. Raises `Unauthenticated`, which
+        is counted, and recorded once a minute.
 
         Only who has the whole key learns that it was revoked or is over; a guess learns nothing.
         """
-        secret = _bearer(header)
-        hashed = _hash(secret)
         now = self._authority.clock()
-        key = self._verified(secret, hashed, now)
+        secret = self._bearer(header, address)
+        key = self._known(secret, address)
         actor = Actor(kind=ActorKind.KEY, id=key.id, name=f"API key {key.prefix}", scopes=key.scopes, system=key.system)
+        if key.revoked_at is not None:
+            self._authority.refusals.key(actor, Reason.REVOKED, system=key.system)
+            raise Unauthenticated("The API key was revoked.", advice="Ask for a new one.")
+        if key.expires_at is not None and key.expires_at <= now:
+            self._authority.refusals.key(actor, Reason.EXPIRED, system=key.system)
+            raise Unauthenticated(f"The API key expired on {key.expires_at:%Y-%m-%d}.", advice="Ask for a new one.")
         self._note_use(key, now)
         return actor
 
-    def _verified(self, secret: str, hashed: bytes, now: datetime) -> ApiKey:
+    def _bearer(self, header: str | None, address: str) -> str:
+        scheme, _, secret = (header or "").strip().partition(" ")
+        secret = secret.strip()
+        if not secret or scheme.lower() != "bearer":
+            self._authority.refusals.missing()
+            raise Unauthenticated("No API key was sent.", advice=_HOW)
+        if len(secret) > 200 or not secret.isascii() or not secret.startswith("gov_") or secret.count("_") < 2:
+            self._authority.refusals.unknown(Reason.MALFORMED, address)
+            raise Unauthenticated("This is not an API key of this product.", advice=_HOW)
+        return secret
+
+    def _known(self, secret: str, address: str) -> ApiKey:
         prefix = secret.split("_", 2)[1]
         with self._authority.database.look() as tx:
             found = tx.keys.find(prefix)
-        if found is None or not hmac.compare_digest(found[1], hashed):
+        if found is None or not hmac.compare_digest(found[1], _hash(secret)):
+            # Also where the prefix is a key's: who does not have the rest says nothing about that key.
+            self._authority.refusals.unknown(Reason.UNKNOWN, address)
             raise Unauthenticated("The API key is not valid.", advice=_HOW)
-        key = found[0]
-        if key.revoked_at is not None:
-            raise Unauthenticated("The API key was revoked.", advice="Ask for a new one.")
-        if key.expires_at is not None and key.expires_at <= now:
-            raise Unauthenticated(f"The API key expired on {key.expires_at:%Y-%m-%d}.", advice="Ask for a new one.")
-        return key
+        return found[0]
 
     def _note_use(self, key: ApiKey, now: datetime) -> None:
         if key.last_used_at is None or now - key.last_used_at >= _HOUR:
             # Not worth a request's time: the next one notes it as well.
             with suppress(Overloaded), self._authority.database.write(wait=_NOTE_SECONDS) as tx:
                 tx.keys.used(key.id, now)
-
-
-def _bearer(header: str | None) -> str:
-    scheme, _, secret = (header or "").strip().partition(" ")
-    secret = secret.strip()
-    if not secret or scheme.lower() != "bearer":
-        raise Unauthenticated("No API key was sent.", advice=_HOW)
-    if len(secret) > 200 or not secret.isascii() or not secret.startswith("gov_") or secret.count("_") < 2:
-        raise Unauthenticated("This is not an API key of this product.", advice=_HOW)
-    return secret
 
 
 def _hash(secret: str) -> bytes:

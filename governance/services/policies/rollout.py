@@ -15,12 +15,14 @@ from typing import Any, Protocol
 from governance.domain.events import Event, EventKind, Json
 from governance.domain.people import SERVICE, Actor, ActorKind, Permission
 from governance.domain.policies import Rollout, RolloutOrigin, RolloutState, Standing
+from governance.engine.decide import ERROR_QUEUE
 from governance.errors import BadInput, CheckFailed, Conflict, NotFound
 from governance.policy import rollout as lifecycle
 from governance.policy.difference import Difference, difference
 from governance.policy.policy import PolicySet
 from governance.policy.rollout import Step
 from governance.review.notes import clean_note
+from governance.review.routing import REPORT_QUEUE
 from governance.services.authorise import Authority, Denied
 from governance.services.policies.ports import Transaction
 
@@ -97,6 +99,14 @@ class RolloutService:
         with self._authority.database.look() as tx:
             found = tx.rollouts.standing().enforce
             return None if found is None else tx.rollouts.policy_set(found.policy_set_id)
+
+    def queues(self) -> frozenset[str]:
+        """The queues that cases go to by the sets that decide now, and those of reports and of failed policies."""
+        with self._authority.database.look() as tx:
+            standing = tx.rollouts.standing()
+            sets = [tx.rollouts.policy_set(one.policy_set_id) for one in (standing.enforce, standing.shadow) if one]
+        named = {policy.then.queue for policy_set in sets for policy in policy_set.policies if policy.then.queue}
+        return frozenset({*named, ERROR_QUEUE, REPORT_QUEUE})
 
     def policy_set(self, named: str) -> tuple[PolicySet, str]:
         """A stored set by the number of a rollout or the beginning of its digest (8 digits or more), and its digest.

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from governance.domain.people import Person
-from governance.domain.review import CaseKind, CaseState, Verdict, VerdictOutcome
+from governance.domain.reports import ReportState
+from governance.domain.review import CaseKind, Verdict
 from governance.review.lifecycle import Standing
 from governance.review.routing import CaseDraft
 from governance.services.ports import UnitOfWork
@@ -23,10 +24,10 @@ class Cases(Protocol):
 
     def find(self, case_id: int) -> CaseRecord | None: ...
 
-    def move(self, case_id: int, was: Standing, becomes: Standing, *, at: datetime) -> bool:
-        """Changes the case if it still stands as it `was`; False when somebody was faster.
+    def move(self, was: CaseRecord, becomes: Standing, *, at: datetime) -> bool:
+        """Changes the case, and who holds it, if it is still as it `was`; False when somebody was faster.
 
-        `at` closes a decided one.
+        `at` closes a decided one, and ends a claim.
         """
 
     def waiting(
@@ -99,7 +100,7 @@ class Cases(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReportRecord:
-    """A stored report; `outcome` is the verdict's once its case is decided. `body` is sealed, None once erased."""
+    """A stored report. `body` is sealed, None once erased."""
 
     id: int
     reference: str
@@ -108,8 +109,7 @@ class ReportRecord:
     trace_id: str
     call_id: int | None
     case_id: int | None
-    case_state: CaseState | None
-    outcome: VerdictOutcome | None
+    state: ReportState
     decided_at: datetime | None
     wrapped_key: bytes | None
     body: bytes | None
@@ -149,9 +149,13 @@ class Reports(Protocol):
         case_id: int,
         wrapped_key: bytes,
         body: bytes,
+        state: ReportState,
         at: datetime,
     ) -> bool:
         """False when a report with this digest is there already."""
+
+    def set_state(self, case_id: int, state: ReportState) -> None:
+        """Sets the state of all reports of a case."""
 
     def attach_call(self, case_id: int, call_id: int) -> None:
         """Says which call the reports of a case are about."""

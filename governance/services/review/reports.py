@@ -21,8 +21,9 @@ from typing import Protocol
 from governance.domain.events import EventKind, Json
 from governance.domain.people import SERVICE, Actor, Permission, Scope
 from governance.domain.reports import Report, ReportState
-from governance.domain.review import CaseKind, CaseState, VerdictOutcome
+from governance.domain.review import CaseKind, CaseState
 from governance.errors import BadInput, Conflict, NotFound
+from governance.review.reporting import state_of
 from governance.review.routing import draft_for_report
 from governance.services.authorise import Authority
 from governance.services.review.ports import ReportRecord, Transaction
@@ -132,7 +133,7 @@ class ReportService:
             raise NotFound("There is no report with this reference and receipt.")
         return ReportStatus(
             reference=record.reference,
-            state=_state(record),
+            state=record.state,
             received_at=record.received_at,
             decided_at=record.decided_at,
         )
@@ -159,7 +160,7 @@ class ReportService:
     def _store(self, tx: Transaction, actor: Actor, report: NewReport, body: bytes, digest: bytes, receipt: str) -> str:
         now = self._authority.clock()
         system, trace_id, call_id = self._subject(tx, actor, report)
-        case_id = self._case(tx, report, system, trace_id, call_id, now)
+        case_id, state = self._case(tx, report, system, trace_id, call_id, now)
         report_id = tx.reports.new_id()
         cipher, wrapped = self._ciphers.create()
         reference = _reference()
@@ -174,6 +175,7 @@ class ReportService:
             case_id=case_id,
             wrapped_key=wrapped,
             body=cipher.seal(body, _bound_to(report_id)),
+            state=state,
             at=now,
         )
         if not stored:
@@ -201,7 +203,8 @@ class ReportService:
 
     def _case(
         self, tx: Transaction, report: NewReport, system: str, trace_id: str, call_id: int | None, now: datetime
-    ) -> int:
+    ) -> tuple[int, ReportState]:
+        """The case that the report opens or joins, and the report's own state that follows from it."""
         draft = draft_for_report(report.acted_upon)
         for _ in range(_ATTEMPTS):
             open_one = tx.cases.open_for(call_id, CaseKind.REPORT) if call_id is not None else None
@@ -211,7 +214,7 @@ class ReportService:
                 assert joined is not None, "a case is never deleted"
                 due = min(joined.case.due_at, draft.due(now))
                 tx.cases.join(case_id, draft, due_at=due, decision_id=None)
-                return case_id
+                return case_id, state_of(joined.case.state, None)
             opened = tx.cases.open(draft, system=system, call_id=call_id, decision_id=None, reports=1, at=now)
             if opened is not None:
                 data: dict[str, Json] = {"queue": draft.queue, "severity": str(draft.severity)}
@@ -220,7 +223,7 @@ class ReportService:
                 tx.append(
                     self._authority.event(EventKind.CASE_OPENED, SERVICE, f"case:{opened}", system=system, data=data)
                 )
-                return opened
+                return opened, state_of(CaseState.OPEN, None)
         raise Conflict("The case of this report is changing too fast.", advice="Send it again.")
 
     def _read(self, record: ReportRecord) -> Report:
@@ -234,7 +237,7 @@ class ReportService:
             trace_id=record.trace_id,
             call_id=record.call_id,
             case_id=record.case_id,
-            state=_state(record),
+            state=record.state,
             why=self._redact(str(words.get("why", ""))),
             claim=self._redact(str(words.get("claim", ""))),
             correct_source=self._redact(str(words.get("correct_source", ""))),
@@ -260,15 +263,6 @@ def _checked(report: NewReport) -> NewReport:
         if len(texts[name]) > limit:
             raise BadInput(f"{name} is longer than {limit} characters.", advice="Shorten it.")
     return NewReport(trace_id=trace_id, call_id=report.call_id, acted_upon=report.acted_upon, **texts)
-
-
-def _state(record: ReportRecord) -> ReportState:
-    if record.case_state is CaseState.DECIDED:
-        confirmed = record.outcome is VerdictOutcome.VIOLATION
-        return ReportState.CONFIRMED if confirmed else ReportState.NOT_CONFIRMED
-    if record.case_state in (None, CaseState.OPEN):
-        return ReportState.RECEIVED
-    return ReportState.IN_REVIEW
 
 
 def _reference() -> str:

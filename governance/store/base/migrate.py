@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -41,12 +43,12 @@ def current(connection: sa.Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def upgrade(engine: sa.Engine) -> bool:
+def upgrade(engine: sa.Engine, revision: str = "head") -> bool:
     """Migrates to `head()`; True if anything was done. Two processes at once: the second waits and finds it done.
 
     Raises `Misconfigured` when the database was made by a newer version.
     """
-    with engine.connect() as connection:
+    with engine.connect() as connection, _without_foreign_keys(connection):
         begin(connection)
         locks.take(connection, locks.Lock.MIGRATE)
         refuse_newer(connection)
@@ -55,9 +57,36 @@ def upgrade(engine: sa.Engine) -> bool:
             return False
         config = _config()
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
+        _check_foreign_keys(connection)
         connection.commit()
     return True
+
+
+@contextmanager
+def _without_foreign_keys(connection: sa.Connection) -> Iterator[None]:
+    """SQLite changes most of a table by making it anew (https://sqlite.org/lang_altertable.html#otheralter): while the
+    old one is dropped, rows that refer to it must be left alone. The setting holds only outside a transaction."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        connection.rollback()
+        connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+
+
+def _check_foreign_keys(connection: sa.Connection) -> None:
+    if connection.dialect.name != "sqlite":
+        return
+    broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+    if broken is not None:
+        raise Misconfigured(
+            f"The database was not migrated: a row of {broken[0]} refers to a row of {broken[2]} that is not there.",
+            advice="Nothing was changed. Run: governance db check.",
+        )
 
 
 def check(engine: sa.Engine) -> None:

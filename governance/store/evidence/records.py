@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import sqlalchemy as sa
 
 from governance.domain.decisions import Severity
 from governance.store.base import bulk
+from governance.store.base import tables as t
 from governance.store.calls.documents import AttributeReader, decision_document, read_calls, rfc3339
 
 
@@ -86,6 +88,20 @@ class Records:
             }
             for row in rows
         ]
+
+    def systems(self) -> list[str]:
+        with self._engine.connect() as connection:
+            return list(connection.execute(sa.select(t.system.c.name)).scalars())
+
+    def policies(self) -> list[str]:
+        with self._engine.connect() as connection:
+            sets = connection.execute(sa.select(t.policy_set.c.policies)).scalars()
+            return sorted({str(one["id"]) for text in sets for one in json.loads(text)["policies"]})
+
+    def has_case(self, number: int, system: str) -> bool:
+        wanted = sa.select(t.case.c.id).join(t.system, t.system.c.id == t.case.c.system_id).where(t.case.c.id == number)
+        with self._engine.connect() as connection:
+            return connection.execute(wanted.where(t.system.c.name == system) if system else wanted).first() is not None
 
     def names(self, references: Sequence[str]) -> dict[str, str]:
         found: dict[str, str] = {}

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from governance.domain.decisions import Severity
 from governance.domain.review import Case, CaseKind, CaseState, ReasonCode, Verdict, VerdictOutcome
-from governance.review.lifecycle import CaseRecord, Standing
+from governance.review.lifecycle import CaseRecord, Standing, ended
 from governance.review.routing import CaseDraft
 from governance.store.base import bulk, locks
 from governance.store.base import tables as t
@@ -43,31 +43,51 @@ class SqlCases:
         row = self._connection.execute(_select().where(t.case.c.id == case_id)).first()
         return _record(row) if row else None
 
-    def move(self, case_id: int, was: Standing, becomes: Standing, *, at: datetime) -> bool:
+    def move(self, was: CaseRecord, becomes: Standing, *, at: datetime) -> bool:
         case = t.case.c
         changed = self._connection.execute(
             t.case.update()
-            .where(
-                case.id == case_id,
-                case.state == was.state,
-                case.severity == was.severity.rank,
-                case.claimed_by.is_not_distinct_from(was.claimed_by),
-                case.lease_hash.is_not_distinct_from(was.lease),
-                case.lease_until.is_not_distinct_from(_micros(was.lease_until)),
-                case.escalated == was.escalated,
-            )
+            .where(case.id == was.case.id, case.version == was.version)
             .values(
                 state=becomes.state,
-                claimed_by=becomes.claimed_by,
-                claimed_at=_micros(becomes.claimed_at),
-                lease_hash=becomes.lease,
-                lease_until=_micros(becomes.lease_until),
                 escalated=becomes.escalated,
                 escalated_by=becomes.escalated_by,
                 closed_at=micros(at) if becomes.state is CaseState.DECIDED else None,
+                version=case.version + 1,
             )
         )
-        return changed.rowcount == 1
+        if changed.rowcount != 1:
+            return False
+        # The case's row is ours until the commit, so nobody else changes its claim.
+        self._assign(was, becomes, at)
+        return True
+
+    def _assign(self, was: CaseRecord, becomes: Standing, at: datetime) -> None:
+        table, a = t.assignment, t.assignment.c
+        standing = sa.and_(a.case_id == was.case.id, a.ended_at.is_(None))
+        end = ended(was.standing, becomes)
+        if end is not None:
+            self._connection.execute(table.update().where(standing).values(ended_at=micros(at), end=end))
+        if becomes.claimed_by is None:
+            return
+        assert becomes.claimed_at is not None
+        assert becomes.lease is not None
+        assert becomes.lease_until is not None
+        lease = {"lease_hash": becomes.lease, "lease_until": micros(becomes.lease_until)}
+        if was.standing.claimed_by is not None and end is None:
+            self._connection.execute(table.update().where(standing).values(lease))
+            return
+        self._connection.execute(
+            table.insert().values(
+                id=self._tx.take(),
+                case_id=was.case.id,
+                principal_id=becomes.claimed_by,
+                claimed_at=micros(becomes.claimed_at),
+                ended_at=None,
+                end="",
+                **lease,
+            )
+        )
 
     def waiting(
         self,
@@ -81,9 +101,10 @@ class SqlCases:
         limit: int = 50,
     ) -> Sequence[CaseRecord]:
         case = t.case.c
-        held = sa.and_(case.state == CaseState.CLAIMED, case.lease_until > micros(now))
-        mine = sa.and_(held, case.claimed_by == actor_id)
-        over = sa.and_(case.state == CaseState.CLAIMED, case.lease_until <= micros(now))
+        claim = t.assignment.c
+        held = sa.and_(case.state == CaseState.CLAIMED, claim.lease_until > micros(now))
+        mine = sa.and_(held, claim.principal_id == actor_id)
+        over = sa.and_(case.state == CaseState.CLAIMED, claim.lease_until <= micros(now))
         theirs = sa.or_(
             sa.and_(case.escalated.is_(False), _within(ordinary)),
             sa.and_(case.escalated.is_(True), case.escalated_by.is_distinct_from(actor_id), _within(escalated)),
@@ -196,7 +217,10 @@ class SqlCases:
         joined = self._connection.execute(
             t.case.update()
             .where(case.id == case_id, case.state != CaseState.DECIDED)
-            .values({name: sa.case((worse, value), else_=case[name]) for name, value in values.items()})
+            .values(
+                {name: sa.case((worse, value), else_=case[name]) for name, value in values.items()}
+                | {"version": case.version + sa.case((worse, 1), else_=0)}
+            )
         )
         return joined.rowcount == 1
 
@@ -282,8 +306,18 @@ class SqlCases:
 def _select() -> sa.Select[Any]:
     case = t.case.c
     return (
-        sa.select(t.case, t.system.c.name.label("system"), t.verdict.c.given_by)
+        sa.select(
+            t.case,
+            t.system.c.name.label("system"),
+            t.verdict.c.given_by,
+            t.assignment.c.principal_id.label("claimed_by"),
+            t.assignment.c.claimed_at,
+            t.assignment.c.lease_hash,
+            t.assignment.c.lease_until,
+        )
+        .select_from(t.case)
         .join(t.system, t.system.c.id == case.system_id)
+        .outerjoin(t.assignment, sa.and_(t.assignment.c.case_id == case.id, t.assignment.c.ended_at.is_(None)))
         .outerjoin(t.verdict, sa.and_(t.verdict.c.case_id == case.id, t.verdict.c.returned_at.is_(None)))
     )
 
@@ -327,6 +361,7 @@ def _record(row: sa.Row[Any]) -> CaseRecord:
             escalated_by=row.escalated_by,
             given_by=row.given_by,
         ),
+        version=row.version,
     )
 
 

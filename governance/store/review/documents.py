@@ -37,9 +37,12 @@ def case_document(row: cases.CaseRow) -> dict[str, Any]:
     }
 
 
-def read_case(connection: sa.Connection, case_id: int, seen: Systems = None) -> dict[str, Any]:
-    """A case with all its verdicts, the standing one first. Raises `NotFound`, also for a system not seen."""
-    row = cases.find(connection, case_id, seen)
+def read_case(
+    connection: sa.Connection, case_id: int, seen: Systems = None, *, at: datetime | None = None
+) -> dict[str, Any]:
+    """A case with all its verdicts, the standing one first; a claim that ran out before `at` is none. Raises
+    `NotFound`, also for a system not seen."""
+    row = cases.find(connection, case_id, seen, at=at)
     if row is None:
         raise NotFound(f"There is no case {case_id}.")
     return case_document(row) | {"verdicts": [_verdict(one) for one in cases.verdicts(connection, case_id)]}

@@ -20,7 +20,8 @@ OPEN = sa.text("\"case\".state <> 'decided'")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaseFilter:
-    """Which open cases; an empty field means any. `words` is a case number, or words of the title."""
+    """Which open cases; an empty field means any. `words` is a case number, or words of the title; `since` and `until`
+    are about when it was opened. `at`: a claim that ran out before then is none."""
 
     systems: Systems = None
     held_by: int | None = None
@@ -30,6 +31,9 @@ class CaseFilter:
     state: str = ""
     severities: tuple[int, ...] = ()
     words: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,16 +70,41 @@ _STANDING = (
 )
 
 
-_SELECT = sa.select(t.case, t.system.c.name.label("system_name"), _STANDING.label("verdict_by")).join(
-    t.system, t.system.c.id == t.case.c.system_id
+_CLAIM = sa.and_(t.assignment.c.case_id == t.case.c.id, t.assignment.c.ended_at.is_(None))
+
+_SELECT = (
+    sa.select(
+        t.case,
+        t.system.c.name.label("system_name"),
+        _STANDING.label("verdict_by"),
+        t.assignment.c.principal_id.label("claimed_by"),
+        t.assignment.c.lease_until,
+    )
+    .select_from(t.case)
+    .join(t.system, t.system.c.id == t.case.c.system_id)
+    .outerjoin(t.assignment, _CLAIM)
 )
 
 
-def _row(row: Any) -> CaseRow:
+def _state(at: datetime | None) -> sa.ColumnElement[str]:
+    """The state at a moment: after its lease a claimed case is open again, or escalated (review/lifecycle.py)."""
+    c = t.case.c
+    if at is None:
+        return c.state
+    over = sa.and_(c.state == CaseState.CLAIMED.value, t.assignment.c.lease_until <= micros(at))
+    return sa.case((sa.and_(over, c.escalated), CaseState.ESCALATED.value), (over, CaseState.OPEN.value), else_=c.state)
+
+
+def _row(row: Any, at: datetime | None = None) -> CaseRow:
+    lapses = row.lease_until
+    over = at is not None and row.state == CaseState.CLAIMED and lapses is not None and lapses <= micros(at)
+    state = CaseState(row.state)
+    if over:
+        state = CaseState.ESCALATED if row.escalated else CaseState.OPEN
     return CaseRow(
         id=row.id,
         kind=CaseKind(row.kind),
-        state=CaseState(row.state),
+        state=state,
         queue=row.queue,
         severity=row.severity,
         title=row.title,
@@ -88,8 +117,8 @@ def _row(row: Any) -> CaseRow:
         reports=row.reports,
         opened_at=moment(row.opened_at),
         due_at=moment(row.due_at),
-        held_by=row.claimed_by,
-        lease_until=moment_or_none(row.lease_until),
+        held_by=None if over else row.claimed_by,
+        lease_until=None if over else moment_or_none(row.lease_until),
         escalated=row.escalated,
         escalated_by=row.escalated_by,
         closed_at=moment_or_none(row.closed_at),
@@ -107,7 +136,11 @@ def page(
     c = t.case.c
     conditions: list[Any] = [OPEN, within(c.system_id, want.systems)]
     if want.held_by is not None:
-        conditions += [c.state == "claimed", c.claimed_by == want.held_by]
+        conditions += [_state(want.at) == CaseState.CLAIMED.value, t.assignment.c.principal_id == want.held_by]
+    if want.since is not None:
+        conditions.append(c.opened_at >= micros(want.since))
+    if want.until is not None:
+        conditions.append(c.opened_at < micros(want.until))
     if want.overdue_at is not None:
         conditions.append(c.due_at < micros(want.overdue_at))
     if want.queues:
@@ -115,7 +148,7 @@ def page(
     if want.reported:
         conditions.append(c.reports > 0)
     if want.state:
-        conditions.append(c.state == want.state)
+        conditions.append(_state(want.at) == want.state)
     if want.severities:
         conditions.append(c.severity.in_(want.severities))
     word = want.words.strip().lower()
@@ -138,13 +171,21 @@ def page(
     more = len(rows) > limit
     rows = rows[:limit]
     last = (rows[-1].severity, rows[-1].due_at, rows[-1].id) if more else None
-    return [_row(row) for row in rows], last
+    return [_row(row, want.at) for row in rows], last
 
 
-def find(connection: sa.Connection, number: int, systems: Systems = None) -> CaseRow | None:
-    """One case, or None when there is none or it belongs to a system that the actor may not see."""
+def open_queues(connection: sa.Connection) -> frozenset[str]:
+    """The queues in which a case is open."""
+    return frozenset(connection.execute(sa.select(t.case.c.queue).where(OPEN).distinct()).scalars())
+
+
+def find(
+    connection: sa.Connection, number: int, systems: Systems = None, *, at: datetime | None = None
+) -> CaseRow | None:
+    """One case, or None when there is none or it belongs to a system that the actor may not see. `at` as in
+    `CaseFilter`."""
     row = connection.execute(_SELECT.where(t.case.c.id == number, within(t.case.c.system_id, systems))).first()
-    return None if row is None else _row(row)
+    return None if row is None else _row(row, at)
 
 
 def load(connection: sa.Connection, systems: Systems, now: datetime, end_of_day: datetime) -> list[Load]:
@@ -157,15 +198,17 @@ def load(connection: sa.Connection, systems: Systems, now: datetime, end_of_day:
         sa.select(
             c.severity,
             c.queue,
-            c.state,
+            _state(now).label("state"),
             c.kind,
-            c.claimed_by,
+            sa.case((t.assignment.c.lease_until > micros(now), t.assignment.c.principal_id)).label("claimed_by"),
             _STANDING.label("verdict_by"),
             c.escalated,
             (c.reports > 0).label("reported"),
             c.system_id,
             when,
         )
+        .select_from(t.case)
+        .outerjoin(t.assignment, _CLAIM)
         .where(OPEN, within(c.system_id, systems))
         .subquery()
     )
@@ -280,7 +323,8 @@ def work(connection: sa.Connection, principal: int, since: datetime) -> DayOfWor
     given = connection.execute(
         sa.select(v.case_id, v.seconds).where(v.given_by == principal, v.given_at >= micros(since)).order_by(v.seconds)
     ).all()
-    held = sa.select(c.id).where(OPEN, c.state == CaseState.CLAIMED, c.claimed_by == principal)
+    a = t.assignment.c
+    held = sa.select(a.case_id).where(a.ended_at.is_(None), a.principal_id == principal)
     # Only an escalated case has such a note, and only an open one can have been handed on today and not be decided.
     handed_on = (
         sa.select(n.case_id)

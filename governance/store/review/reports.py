@@ -9,7 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from governance.domain.calls import CallKind
-from governance.domain.review import CaseKind, CaseState, VerdictOutcome
+from governance.domain.reports import ReportState
+from governance.domain.review import CaseKind, CaseState
 from governance.services.review.ports import ReportRecord
 from governance.store.base import bulk
 from governance.store.base import tables as t
@@ -87,6 +88,7 @@ class SqlReports:
         case_id: int,
         wrapped_key: bytes,
         body: bytes,
+        state: ReportState,
         at: datetime,
     ) -> bool:
         added = self._connection.execute(
@@ -102,11 +104,15 @@ class SqlReports:
                 case_id=case_id,
                 wrapped_key=wrapped_key,
                 body=body,
+                state=state,
                 received_at=micros(at),
             )
             .returning(t.report.c.id)
         ).scalar()
         return added is not None
+
+    def set_state(self, case_id: int, state: ReportState) -> None:
+        self._connection.execute(t.report.update().where(t.report.c.case_id == case_id).values(state=state))
 
     def attach_call(self, case_id: int, call_id: int) -> None:
         system = sa.select(t.call.c.system_id).where(t.call.c.id == call_id).scalar_subquery()
@@ -127,18 +133,11 @@ class SqlReports:
 
 
 def _select() -> sa.Select[Any]:
-    report, verdict = t.report.c, t.verdict.c
+    report = t.report.c
     return (
-        sa.select(
-            t.report,
-            t.system.c.name.label("system"),
-            t.case.c.state.label("case_state"),
-            t.case.c.closed_at.label("decided_at"),
-            verdict.outcome,
-        )
+        sa.select(t.report, t.system.c.name.label("system"), t.case.c.closed_at.label("decided_at"))
         .join(t.system, t.system.c.id == report.system_id)
         .outerjoin(t.case, t.case.c.id == report.case_id)
-        .outerjoin(t.verdict, sa.and_(verdict.case_id == report.case_id, verdict.returned_at.is_(None)))
     )
 
 
@@ -151,8 +150,7 @@ def _record(row: sa.Row[Any]) -> ReportRecord:
         trace_id=bytes(row.trace_id).hex() if row.trace_id is not None else "",
         call_id=row.call_id,
         case_id=row.case_id,
-        case_state=CaseState(row.case_state) if row.case_state is not None else None,
-        outcome=VerdictOutcome(row.outcome) if row.outcome is not None else None,
+        state=ReportState(row.state),
         decided_at=moment_or_none(row.decided_at),
         wrapped_key=bytes(row.wrapped_key) if row.wrapped_key is not None else None,
         body=bytes(row.body) if row.body is not None else None,

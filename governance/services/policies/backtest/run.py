@@ -16,9 +16,10 @@ from typing import Any
 from governance.detectors.runner import Runner
 from governance.domain.people import Actor, Permission
 from governance.engine.compare import Installed
-from governance.errors import BadInput, NotFound
+from governance.errors import BadInput
 from governance.policy.policy import PolicySet
 from governance.services.authorise import Authority
+from governance.services.named import unknown
 from governance.services.policies.backtest.ports import BuildRunner, HandsFor, Order, Record
 from governance.services.policies.backtest.replay import Span, Tried
 from governance.services.policies.backtest.report import Report, _Maker, part_of
@@ -70,8 +71,8 @@ class BacktestService:
     def span(
         self, *, since: datetime | None = None, until: datetime | None = None, days: int = DAYS, system: str = ""
     ) -> Span:
-        """From `since`, or `days` before `until`, up to `until`, or now. Raises `BadInput`, or `NotFound` for a system
-        that nobody has heard of."""
+        """From `since`, or `days` before `until`, up to `until`, or now. Raises `BadInput`, also for a system that
+        nobody has heard of."""
         until = until or self._authority.clock()
         since = since or until - timedelta(days=days)
         if since >= until:
@@ -82,8 +83,7 @@ class BacktestService:
             with closing(self._record()) as record:
                 known = sorted(record.systems_named().values())
             if system not in known:
-                named = ", ".join(known[:10]) or "none yet"
-                raise NotFound(f"There is no system {system[:80]!r}.", advice=f"There are: {named}.")
+                raise unknown("system", system, known, none="No system has sent a call yet.")
         return Span(since=since, until=until, system=system)
 
     def run(

@@ -24,11 +24,12 @@ from governance.store.base.tables.jobs import check_job, detector_health, job, j
 from governance.store.base.tables.metadata import id_block, metadata
 from governance.store.base.tables.people import api_key, principal, role_binding, session
 from governance.store.base.tables.policies import policy_backtest, policy_rollout, policy_rollout_step, policy_set
-from governance.store.base.tables.review import case, case_call, case_note, report, verdict
+from governance.store.base.tables.review import assignment, case, case_call, case_note, report, verdict
 from governance.store.base.tables.systems import daily_figure, release, system
 
 __all__ = [
     "api_key",
+    "assignment",
     "audit_checkpoint",
     "audit_event",
     "audit_head",

@@ -37,18 +37,16 @@ case = Table(
     Column("reports", Integer, nullable=False, comment="How many people reported the answer."),
     Column("opened_at", BigInteger, nullable=False),
     Column("due_at", BigInteger, nullable=False),
-    Column("claimed_by", Id, ForeignKey("principal.id"), nullable=True),
-    Column("claimed_at", BigInteger, nullable=True, comment="Handling time counts from here."),
-    Column(
-        "lease_hash",
-        LargeBinary(32),
-        nullable=True,
-        comment="SHA-256 of the lease token; a completion must show the token.",
-    ),
-    Column("lease_until", BigInteger, nullable=True),
     Column("escalated", Boolean, nullable=False, comment="Once escalated, only a senior may decide."),
     Column("escalated_by", Id, ForeignKey("principal.id"), nullable=True),
     Column("closed_at", BigInteger, nullable=True),
+    Column(
+        "version",
+        Integer,
+        nullable=False,
+        server_default=text("0"),
+        comment="Counts changes: a step is taken only on the version that its rules were asked about.",
+    ),
     Index(
         "ix_case_open",
         "severity",
@@ -69,6 +67,38 @@ case = Table(
         postgresql_where=text("state <> 'decided'"),
     ),
     sqlite_autoincrement=True,
+)
+
+assignment = Table(
+    "assignment",
+    metadata,
+    id_column(),
+    Column("case_id", Id, ForeignKey("case.id"), nullable=False, index=True),
+    Column("principal_id", Id, ForeignKey("principal.id"), nullable=False),
+    Column("claimed_at", BigInteger, nullable=False, comment="Handling time counts from here."),
+    Column(
+        "lease_hash",
+        LargeBinary(32),
+        nullable=False,
+        comment="SHA-256 of the lease token; a completion must show the token.",
+    ),
+    Column("lease_until", BigInteger, nullable=False),
+    Column("ended_at", BigInteger, nullable=True, comment="NULL while it stands, also past lease_until."),
+    Column("end", String(10), nullable=False, comment="'' while it stands; domain.review.AssignmentEnd"),
+    Index(
+        "uq_assignment_standing",
+        "case_id",
+        unique=True,
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
+    Index(
+        "ix_assignment_standing_principal",
+        "principal_id",
+        sqlite_where=text("ended_at IS NULL"),
+        postgresql_where=text("ended_at IS NULL"),
+    ),
+    comment="Who held a case, from when to when: one standing claim a case; those that ended stay as history.",
 )
 
 case_note = Table(
@@ -132,5 +162,8 @@ report = Table(
         "body", LargeBinary, nullable=True, comment="Encrypted JSON {why, claim, correct_source, acted_upon, contact}"
     ),
     Column("digest", LargeBinary(32), nullable=False, unique=True, comment="A resent report is the same report."),
+    Column(
+        "state", String(24), nullable=False, server_default=text("'received'"), comment="domain.reports.ReportState"
+    ),
     Column("received_at", BigInteger, nullable=False, index=True),
 )
