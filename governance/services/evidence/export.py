@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import errno
 import os
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -426,15 +427,22 @@ def _publish(file: BinaryIO, part: Path | None, target: Path) -> None:
         _refuse_taken(target)
         raise
     except OSError:
-        if part is None:
-            raise
-        # A file system without links: the name is taken first, then the file moved over it.
+        # A file system without links: the name is taken first, then the file moved over it, or copied into it.
         try:
-            target.open("xb").close()
+            handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except FileExistsError:
             _refuse_taken(target)
             raise
-        part.replace(target)
+        try:
+            with os.fdopen(handle, "wb") as named:
+                if part is not None:
+                    part.replace(target)
+                else:
+                    file.seek(0)
+                    shutil.copyfileobj(file, named)
+        except OSError:
+            target.unlink()
+            raise
 
 
 def _unwritable(target: Path, error: OSError) -> BadInput:
