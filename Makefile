@@ -25,7 +25,7 @@ NO_TORCH := $(foreach name,torch triton cuda-bindings cuda-pathfinder cuda-toolk
 	--no-emit-package $(name))
 WORKERS ?= 2
 
-.PHONY: help run install test test-ner test-scanners lint demo bench bench-detection lock clean
+.PHONY: help run install test test-ner test-scanners test-contract lint demo bench bench-detection lock clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test-ner: $(DEVELOPED) ## Run the tests of Presidio's analyzer; makes its enviro
 
 test-scanners: $(DEVELOPED) ## Run the tests of model scanners; makes their environment once (some 2 GB)
 	SCANNERS=1 $(BIN)/python -m pytest tests/scanners $(ARGS)
+
+test-contract: $(DEVELOPED) ## Compare the API with its OpenAPI document, by Schemathesis; makes its environment once
+	CONTRACT=1 $(BIN)/python -m pytest tests/contract $(ARGS)
 
 lint: $(DEVELOPED) ## Check style, types, the floors and the policies
 	$(BIN)/ruff check .
@@ -67,11 +70,12 @@ lock: $(DEVELOPED) ## Resolve the dependencies anew and write the locks
 	$(COMPILE) --upgrade --group build --constraints requirements-dev.lock --output-file requirements.lock
 	$(COMPILE:--universal=) --upgrade --extra ner --constraints requirements-dev.lock --output-file requirements-ner.lock
 	$(COMPILE:pyproject.toml=) --upgrade --group instrumented --output-file requirements-instrumented.lock
+	$(COMPILE:pyproject.toml=) --upgrade --group contract --output-file requirements-contract.lock
 	$(COMPILE:pyproject.toml=) --upgrade --group peers --output-file requirements-peers.lock
 	$(COMPILE:pyproject.toml=) --upgrade --group llm-guard $(NO_TORCH) --output-file requirements-llm-guard.lock
 
 clean: ## Remove the environments and what tools left behind; data in ./var stays
-	rm -rf $(VENV) .venv-instrumented .venv-ner .venv-peers .venv-scanners dist .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	rm -rf $(VENV) .venv-contract .venv-instrumented .venv-ner .venv-peers .venv-scanners dist .pytest_cache .mypy_cache .ruff_cache .hypothesis \
 		.import_linter_cache
 
 $(BIN)/python:

@@ -1,5 +1,5 @@
 """HTTP: the OTLP receiver, inline checks, reports and reading under /v1; health and metrics beside it."""
 
-from governance.api.app import create_api
+from governance.api.app import create_api, mounted
 
-__all__ = ["create_api"]
+__all__ = ["create_api", "mounted"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import structlog
@@ -14,15 +16,15 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from governance.api import checks, problems, reading, receiver, reports
+from governance.api import checks, contract, problems, reading, receiver, reports
 from governance.api.body import Bodies
 from governance.api.metrics import Metrics
 from governance.api.parameters import only_known
 from governance.api.validation import Invalid, describe
 from governance.errors import GovernanceError
-from governance.store.base import patience
 
 if TYPE_CHECKING:
     from governance.bootstrap import Application
@@ -42,7 +44,7 @@ def create_api(application: Application, metrics: Metrics | None = None) -> Fast
     api = FastAPI(
         title="Governance API",
         version="1",
-        description="Record, check and read model calls. Authenticate with `Authorization: Bearer <API key>`.",
+        generate_unique_id_function=lambda route: route.name,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -53,11 +55,20 @@ def create_api(application: Application, metrics: Metrics | None = None) -> Fast
     api.include_router(checks.router(application, bodies))
     api.include_router(reports.router(application, bodies))
     api.include_router(reading.router(application))
+    contract.describe(api, (checks.CheckIn, reports.ReportIn))
     api.add_exception_handler(GovernanceError, _governance_error)
     api.add_exception_handler(HTTPException, _http_error)
     api.add_exception_handler(RequestValidationError, _invalid)
-    api.add_middleware(Envelope, metrics=metrics)
+    api.add_middleware(Envelope, metrics=metrics, patient=application.patient)
     return api
+
+
+def mounted(api: FastAPI) -> Mount:
+    """`api` under /v1, for every path below it: Starlette's own pattern ends at a line break, and what the server
+    beside it would answer is no answer of the API."""
+    mount = Mount("/v1", api)
+    mount.path_regex = re.compile(mount.path_regex.pattern, re.DOTALL)
+    return mount
 
 
 async def _governance_error(request: Request, error: Exception) -> Response:
@@ -85,8 +96,10 @@ async def _invalid(request: Request, error: Exception) -> Response:
 class Envelope:
     """ASGI middleware: a request id, no caching, figures, and an answer without internals when something breaks."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, patient: Callable[[], AbstractContextManager[None]]) -> None:
+        """`patient` bounds how long what runs in it waits for the database."""
         self._app = app
+        self._patient = patient
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -112,7 +125,7 @@ class Envelope:
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                with patience.at_most(patience.SENDER_SECONDS):  # threads that work for this request take it with them
+                with self._patient():  # threads that work for this request take it with them
                     await self._app(scope, receive, enveloped)
             except ClientDisconnect:
                 status = status or 499

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import anyio.to_thread
 from fastapi import APIRouter
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 from starlette.requests import Request
 
 from governance.api.access import key_holder, own_system
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 _MOST_PARTS = 10_000
 _TRACE = r"^[0-9a-fA-F]{32}$"
-Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+# NUL is no mistake here: like a lone surrogate, it has become U+FFFD (`parse_json`).
+Name = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x01-\x1f\x7f]*$")]
 
 
 def _text_of(value: Any) -> Any:
@@ -53,6 +54,33 @@ def _document_of(value: Any) -> Any:
     return {"text": value} if isinstance(value, str) else value
 
 
+_TEXT = {
+    "anyOf": [
+        {"type": "string"},
+        {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "object"}]}},
+    ],
+    "description": "A text, or a list of content parts: texts, {text} or others, which stand as [type] in the text.",
+}
+_NOT_NULL = {"type": ["string", "object", "array", "number", "boolean"]}
+Text = Annotated[str, BeforeValidator(_text_of)]
+Json = Annotated[str, BeforeValidator(_json_text), WithJsonSchema({**_NOT_NULL, "description": "JSON, also as text."})]
+
+
+def _said(schema: dict[str, Any]) -> None:
+    """The text goes by one of two names."""
+    text = schema["properties"].pop("text")
+    schema["properties"] |= {"text": _TEXT | {"title": text["title"]}, "content": _TEXT | {"title": "Content"}}
+    schema["required"] = ["role"]
+    schema["oneOf"] = [{"required": ["text"]}, {"required": ["content"]}]
+
+
+def _something(schema: dict[str, Any]) -> None:
+    """A check is of something."""
+    schema["anyOf"] = [
+        {"required": [name], "properties": {name: {"minItems": 1}}} for name in ("messages", "documents", "tool_calls")
+    ]
+
+
 class _Model(BaseModel):
     # A field that nobody knows would be content that nobody checks.
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -61,8 +89,10 @@ class _Model(BaseModel):
 class MessageIn(_Model):
     """What was said. `text` may also be called `content`, and be a list of parts."""
 
+    model_config = ConfigDict(json_schema_extra=_said)
+
     role: Name
-    text: Annotated[str, BeforeValidator(_text_of)] = Field(validation_alias=AliasChoices("text", "content"))
+    text: Text = Field(validation_alias=AliasChoices("text", "content"))
 
 
 class DocumentIn(_Model):
@@ -74,13 +104,18 @@ class DocumentIn(_Model):
     labels: list[Name] = Field(default_factory=list, max_length=100)
 
 
+DocumentOrText = Annotated[DocumentIn, BeforeValidator(_document_of, json_schema_input_type=DocumentIn | str)]
+
+
 class ToolCallIn(_Model):
     """A tool asked for, and what it gave back where it ran. Arguments and result: JSON, or JSON as text."""
 
     id: Name = ""
     name: Name
-    arguments: Annotated[str, BeforeValidator(_json_text)] = ""
-    result: Annotated[str | None, BeforeValidator(_json_text)] = None
+    arguments: Json = ""
+    result: Annotated[
+        str | None, BeforeValidator(_json_text), WithJsonSchema({"description": "JSON, also as text."})
+    ] = None
 
 
 class UserIn(_Model):
@@ -96,19 +131,21 @@ class ReleaseIn(_Model):
     name: Name = ""
     model: Name = ""
     prompt_version: Name = ""
-    retrieval: Annotated[str, BeforeValidator(_json_text)] = ""
-    tools: Annotated[str, BeforeValidator(_json_text)] = ""
+    retrieval: Json = ""
+    tools: Json = ""
 
 
 class CheckIn(_Model):
     """`system` may be left out with a key that is bound to one. With direction `output`, the assistant's messages at
     the end are what is checked as the answer; all before them is its context."""
 
+    model_config = ConfigDict(json_schema_extra=_something)
+
     system: Name = ""
     direction: Literal["input", "output"] = "input"
     messages: list[MessageIn] = Field(default_factory=list, max_length=_MOST_PARTS)
-    documents: list[Annotated[DocumentIn, BeforeValidator(_document_of)]] = Field(
-        default_factory=list, max_length=_MOST_PARTS
+    documents: list[Annotated[DocumentIn, BeforeValidator(_document_of, json_schema_input_type=DocumentIn | str)]] = (
+        Field(default_factory=list, max_length=_MOST_PARTS)
     )
     tool_calls: list[ToolCallIn] = Field(default_factory=list, max_length=_MOST_PARTS)
     user: UserIn = UserIn()

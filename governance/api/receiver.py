@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
@@ -15,10 +15,11 @@ from starlette.responses import Response
 from governance.api.access import key_holder
 from governance.api.body import PLAIN, Bodies, coding_of
 from governance.api.metrics import Metrics
+from governance.api.otlp_schema import media
 from governance.api.problems import UnsupportedMediaType
 from governance.domain.people import Scope
 from governance.ingest import otlp
-from governance.ingest.body import Media, media_of
+from governance.ingest.body import media_of
 from governance.intake import Body, Signal, Taken
 
 if TYPE_CHECKING:
@@ -29,12 +30,19 @@ _LOG = structlog.get_logger("governance.receiver")
 _DECODERS = 2
 _CODINGS = (*PLAIN, "gzip")
 _MESSAGE_BYTES = 1_000
-_BODY = {
-    "requestBody": {
-        "required": True,
-        "content": {media.value: {"schema": {"type": "string", "format": "binary"}} for media in Media},
+
+
+def _documented(kind: str) -> dict[str, Any]:
+    """Request and answer in the API's document."""
+    return {
+        "requestBody": {"required": True, "content": media(f"Export{kind}ServiceRequest")},
+        "responses": {
+            "200": {
+                "description": "Committed, but for what `partialSuccess` counts.",
+                "content": media(f"Export{kind}ServiceResponse"),
+            }
+        },
     }
-}
 
 
 def router(application: Application, bodies: Bodies, metrics: Metrics) -> APIRouter:
@@ -67,14 +75,21 @@ def router(application: Application, bodies: Bodies, metrics: Metrics) -> APIRou
             answer, media = otlp.partial_success(signal, taken.rejected, _words(taken), content_type)
         return Response(answer, 200, media_type=media)
 
-    @routes.post("/traces", openapi_extra=_BODY, summary="Record model calls", response_class=Response)
+    @routes.post("/traces", openapi_extra=_documented("Trace"), summary="Record model calls", response_class=Response)
     async def traces(request: Request) -> Response:
-        """An `ExportTraceServiceRequest`, as protobuf or JSON, plain or gzip. Needs a key with scope `ingest`."""
+        """An `ExportTraceServiceRequest`, as protobuf or JSON, plain or gzip (`Content-Encoding`). Needs a key with
+        scope `ingest`. The answer comes when the calls are committed; a resend changes nothing."""
         return await receive(request, "traces")
 
-    @routes.post("/logs", openapi_extra=_BODY, summary="Record content sent as log events", response_class=Response)
+    @routes.post(
+        "/logs",
+        openapi_extra=_documented("Logs"),
+        summary="Record content sent as log events",
+        response_class=Response,
+    )
     async def logs(request: Request) -> Response:
-        """An `ExportLogsServiceRequest`, as protobuf or JSON, plain or gzip. Needs a key with scope `ingest`."""
+        """An `ExportLogsServiceRequest`, as protobuf or JSON, plain or gzip (`Content-Encoding`). Needs a key with
+        scope `ingest`. Events of `gen_ai.*` join the call of their trace and span id, before or after it comes."""
         return await receive(request, "logs")
 
     return routes

@@ -24,10 +24,21 @@ if TYPE_CHECKING:
 _TRACE = r"^[0-9a-fA-F]{32}$"
 
 
+def _one_of_two(schema: dict[str, Any]) -> None:
+    """`trace_id` or `call_id`; null is the same as absent."""
+    null = {"type": "null"}
+    trace = {"not": {"enum": [None, "0" * 32]}}
+    schema["oneOf"] = [
+        {"required": ["trace_id"], "properties": {"trace_id": trace, "call_id": null}},
+        {"required": ["call_id"], "properties": {"trace_id": null, "call_id": {"not": null}}},
+    ]
+    schema["properties"]["why"]["pattern"] = r"[^\s\x1c-\x1f\x85]"  # not blank alone
+
+
 class ReportIn(BaseModel):
     """What the user says: either `trace_id` or `call_id` tells of which answer."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra=_one_of_two)
 
     trace_id: Annotated[str, StringConstraints(pattern=_TRACE)] | None = None
     call_id: Number | None = None

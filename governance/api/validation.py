@@ -53,21 +53,6 @@ def place(location: tuple[int | str, ...]) -> str:
 
 
 def body_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The OpenAPI request body for a route that reads its body itself, in bounds."""
-    schema = model.model_json_schema()
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": _inlined(schema)}}}}
-
-
-def _inlined(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema without `$defs`, which an OpenAPI document would look for elsewhere."""
-    definitions = schema.pop("$defs", {})
-
-    def put(value: Any) -> Any:
-        if isinstance(value, dict):
-            if "$ref" in value:
-                return put(definitions[value["$ref"].rsplit("/", 1)[-1]])
-            return {name: put(item) for name, item in value.items()}
-        return [put(item) for item in value] if isinstance(value, list) else value
-
-    result: dict[str, Any] = put(schema)
-    return result
+    """The OpenAPI request body for a route that reads its body itself, in bounds; `contract` adds the model."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from governance.intake.recording import Recording
     from governance.services.calls.explain import ExplainService
     from governance.services.calls.inline import InlineService
+    from governance.services.calls.read import ReadCalls
     from governance.services.calls.record import Recorder
     from governance.services.calls.reveal import RevealService
     from governance.store.calls.checks import SqlCheckStore
@@ -31,6 +33,13 @@ class CallParts(PolicyParts):
 
         with self.database.read() as connection:
             return read_call(connection, call_id, attributes=self.attributes)
+
+    @cached_property
+    def read_calls(self) -> ReadCalls:
+        from governance.services.calls.read import ReadCalls
+        from governance.store.calls.queries import CallQueries
+
+        return ReadCalls(self.visible, CallQueries(self.database, lambda: self.attributes))
 
     @cached_property
     def attributes(self) -> AttributeReader:
@@ -87,6 +96,10 @@ class CallParts(PolicyParts):
         from governance.intake import LocalIntake
 
         return LocalIntake(lambda: self.recorder)
+
+    def patient(self) -> AbstractContextManager[None]:
+        """Bounds how long what is done for a request waits for a database that others hold."""
+        return patience.at_most(patience.SENDER_SECONDS)
 
     @cached_property
     def recording(self) -> Recording:

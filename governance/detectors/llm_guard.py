@@ -19,6 +19,7 @@ from pathlib import Path
 from governance.detectors.host import environment
 from governance.detectors.host.process import Limits, release, share
 from governance.detectors.host.scanning import READS, RECEIVED, Scanner, hosted
+from governance.detectors.host.source import unpinned
 from governance.detectors.interface import (
     CallDetector,
     Detector,
@@ -173,7 +174,7 @@ def _wrong(asked: Mapping[str, OptionValue]) -> Iterator[tuple[str, str]]:
         yield "name", "scanner 'Deanonymize' changes answers and states nothing; leave it out"
         return
     if name not in SCANNERS:
-        yield "name", f"{name!r} is no scanner of 'llm_guard'; there are: {', '.join(SCANNERS)}"
+        yield "name", f"{name!r} is not a scanner of 'llm_guard'; there are: {', '.join(SCANNERS)}"
         return
     sides = [side for side, names in (("input", INPUT), ("output", OUTPUT)) if name in names]
     if _direction(asked) not in sides:
@@ -186,6 +187,8 @@ def _wrong(asked: Mapping[str, OptionValue]) -> Iterator[tuple[str, str]]:
     for key in ("as", "model", "revision"):
         if not isinstance(asked.get(key, ""), str):
             yield key, f"{key!r} of scanner {name!r} is a string"
+    if why := unpinned(str(asked.get("model", "")), str(asked.get("revision", ""))):
+        yield "revision" if asked.get("revision") else "model", f"the model of scanner {name!r} {why}"
     if not isinstance(asked.get("onnx", False), bool):
         yield "onnx", f"'onnx' of scanner {name!r} is true or false"
     given = [key for key in ("model", "revision", "onnx") if asked.get(key)]

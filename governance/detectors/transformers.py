@@ -20,6 +20,7 @@ from functools import partial
 from governance.detectors.host import environment
 from governance.detectors.host.process import Limits, release, share
 from governance.detectors.host.scanning import READS, RECEIVED, Scanner, hosted
+from governance.detectors.host.source import unpinned
 from governance.detectors.interface import (
     CallDetector,
     Detector,
@@ -116,6 +117,8 @@ def _wrong(asked: Mapping[str, OptionValue]) -> Iterator[tuple[str, str]]:
         yield "reads", f"'reads' of model {name!r} names some of: {', '.join(READS)}"
     if not isinstance(asked.get("revision", ""), str):
         yield "revision", f"'revision' of model {name!r} is a string"
+    if why := unpinned(str(asked.get("path", "")), str(asked.get("revision", ""))):
+        yield "revision" if asked.get("revision") else "path", f"model {name!r} {why}"
     if not isinstance(asked.get("onnx", False), bool):
         yield "onnx", f"'onnx' of model {name!r} is true or false"
 

@@ -7,7 +7,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from governance.errors import BadInput, TooLarge
@@ -18,6 +18,7 @@ from governance.ingest.wire_protobuf import finite
 MAX_DEPTH = 100
 _STATUS = {"STATUS_CODE_UNSET": 0, "STATUS_CODE_OK": 1, "STATUS_CODE_ERROR": 2}
 _INTEGER = re.compile(r"-?[0-9]{1,20}\Z")
+_NUMBER = re.compile(r"-?([0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?|NaN|Infinity)\Z")
 _INT64 = range(-(2**63), 2**63)
 _UINT64 = range(2**64)
 
@@ -32,10 +33,10 @@ def parsed(data: bytes) -> dict[str, Any]:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise BadInput(
-            f"The body is no JSON ({why_no_json(error)}).", advice="Check the Content-Type and the exporter."
+            f"The body is not JSON ({why_no_json(error)}).", advice="Check the Content-Type and the exporter."
         ) from None
     if not isinstance(document, dict):
-        raise BadInput("The body is no JSON object.", advice='OTLP/JSON starts with {"resourceSpans": ...}.')
+        raise BadInput("The body is not a JSON object.", advice='OTLP/JSON starts with {"resourceSpans": ...}.')
     return document
 
 
@@ -168,35 +169,53 @@ def _value(value: Any, at: str, depth: int) -> Any:
     if depth > MAX_DEPTH:
         raise BadInput(f"{at}: nested more than {MAX_DEPTH} deep.", advice="Send flatter attributes.")
     value = _object(value, at)
-    if (text := value.get("stringValue")) is not None:
-        return _text(text, f"{at}.stringValue")
-    if (integer := value.get("intValue")) is not None:
-        return _integer(integer, f"{at}.intValue", _INT64)
-    if (flag := value.get("boolValue")) is not None:
-        if not isinstance(flag, bool):
-            raise _wrong(f"{at}.boolValue", "true or false")
-        return flag
-    if (number := value.get("doubleValue")) is not None:
-        return _double(number, f"{at}.doubleValue")
-    if (array := value.get("arrayValue")) is not None:
-        items = _objects(_object(array, f"{at}.arrayValue").get("values"), f"{at}.arrayValue.values")
-        return [_value(item, f"{at}.arrayValue.values[{i}]", depth + 1) for i, item in enumerate(items)]
-    if (pairs := value.get("kvlistValue")) is not None:
-        inner = _object(pairs, f"{at}.kvlistValue").get("values")
-        return _attributes(inner, f"{at}.kvlistValue.values", depth + 1)
-    if (data := value.get("bytesValue")) is not None:
-        try:
-            raw = base64.b64decode(_text(data, f"{at}.bytesValue").replace("-", "+").replace("_", "/"), validate=True)
-        except (binascii.Error, ValueError):
-            raise _wrong(f"{at}.bytesValue", "base64") from None
-        return base64.b64encode(raw).decode("ascii")
-    return None
+    found = [
+        read(inner, f"{at}.{name}", depth) for name, read in _MEMBERS.items() if (inner := value.get(name)) is not None
+    ]
+    return found[0] if found else None
+
+
+def _flag(value: Any, at: str) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong(at, "true or false")
+    return value
+
+
+def _array(value: Any, at: str, depth: int) -> list[Any]:
+    items = _objects(_object(value, at).get("values"), f"{at}.values")
+    return [_value(item, f"{at}.values[{i}]", depth + 1) for i, item in enumerate(items)]
+
+
+def _pairs(value: Any, at: str, depth: int) -> Attributes:
+    return _attributes(_object(value, at).get("values"), f"{at}.values", depth + 1)
+
+
+def _bytes(value: Any, at: str) -> str:
+    try:
+        raw = base64.b64decode(_text(value, at).replace("-", "+").replace("_", "/"), validate=True)
+    except (binascii.Error, ValueError):
+        raise _wrong(at, "base64") from None
+    return base64.b64encode(raw).decode("ascii")
 
 
 def _double(value: Any, at: str) -> float | str:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise _wrong(at, "a number")
+    if isinstance(value, str) and not _NUMBER.match(value):
+        raise _wrong(at, "a number")
     try:
         return finite(float(value))
     except (ValueError, OverflowError):
         raise _wrong(at, "a number") from None
+
+
+# The members of an AnyValue. One is to be there; of several the first counts, and all must be well-formed.
+_MEMBERS: dict[str, Callable[[Any, str, int], Any]] = {
+    "stringValue": lambda value, at, _: _text(value, at),
+    "intValue": lambda value, at, _: _integer(value, at, _INT64),
+    "boolValue": lambda value, at, _: _flag(value, at),
+    "doubleValue": lambda value, at, _: _double(value, at),
+    "arrayValue": _array,
+    "kvlistValue": _pairs,
+    "bytesValue": lambda value, at, _: _bytes(value, at),
+}

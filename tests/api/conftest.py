@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,8 @@ import httpx
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from starlette.applications import Starlette
-from starlette.routing import Mount
 
-from governance.api import create_api
+from governance.api import create_api, mounted
 from governance.api.health import health_routes
 from governance.api.metrics import Metrics
 from governance.bootstrap import Application
@@ -47,6 +47,7 @@ class Http:
 
     def __init__(self, app: Any, portal: BlockingPortal) -> None:
         self._portal = portal
+        self._contract: dict[str, Any] | None = None
         transport = httpx.ASGITransport(app=app, raise_app_exceptions=True)
         self._client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
 
@@ -58,7 +59,25 @@ class Http:
         async def send() -> httpx.Response:
             return await self._client.request(method, path, headers=headers, **options)
 
-        return self._portal.call(send)
+        answer = self._portal.call(send)
+        if self._contract is None and path.startswith("/v1/"):
+            self._contract = self._portal.call(self._client.get, "/v1/openapi.json").json()
+        if self._contract is not None:
+            assert_documented(self._contract, answer)
+        return answer
+
+
+def assert_documented(contract: dict[str, Any], answer: httpx.Response) -> None:
+    """The API's document has the status and the format of an answer, for the addresses that it has at all."""
+    path = answer.request.url.path.removeprefix("/v1")
+    for template, operations in contract["paths"].items():
+        operation = operations.get(answer.request.method.lower())
+        if operation is None or not re.fullmatch(re.sub(r"\{[^}]+\}", "[^/]+", template), path):
+            continue
+        responses = operation["responses"]
+        assert str(answer.status_code) in responses, f"{answer.request.method} {template}: {answer.status_code}"
+        media = answer.headers["content-type"].partition(";")[0]
+        assert media in responses[str(answer.status_code)]["content"], f"{template}: {answer.status_code} {media}"
 
 
 @pytest.fixture
@@ -88,7 +107,7 @@ def portal() -> Iterator[BlockingPortal]:
 @pytest.fixture
 def http(application: Application, portal: BlockingPortal) -> Http:
     metrics = Metrics()
-    routes = [*health_routes(application, metrics), Mount("/v1", create_api(application, metrics))]
+    routes = [*health_routes(application, metrics), mounted(create_api(application, metrics))]
     return Http(Starlette(routes=routes), portal)
 
 

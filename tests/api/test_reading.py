@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import json
+import re
 from datetime import timedelta
 
+import jsonschema
 import pytest
 import sqlalchemy as sa
 
@@ -213,7 +216,17 @@ def test_the_openapi_document_describes_every_address(http: Http) -> None:
         "/traces", "/logs", "/check", "/reports", "/reports/{reference}", "/calls", "/calls/{call_id}", "/cases",
         "/cases/{case_id}", "/decisions/{decision_id}", "/decisions/{decision_id}/explanation", "/audit/checkpoint",
     }  # fmt: skip
+    schemas = document["components"]["schemas"]
     body = document["paths"]["/check"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    assert "messages" in body["properties"]
-    assert "$ref" not in str(body)
+    assert body == {"$ref": "#/components/schemas/CheckIn"}
+    assert "messages" in schemas["CheckIn"]["properties"]
+    assert set(re.findall(r"#/components/schemas/(\w+)", json.dumps(document))) == schemas.keys()
+    for schema in schemas.values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            public = path in ("/reports/{reference}", "/audit/checkpoint")
+            assert public == ("security" not in operation)
+            assert {"400", "500", "503"} <= operation["responses"].keys()
+            assert "422" not in operation["responses"]
     assert http("GET", "/v1/docs").status_code == 404

@@ -40,12 +40,18 @@ RUBRICS = """
 @pytest.mark.parametrize(
     ("asked", "old", "new", "marked", "said"),
     [
-        (SCANNERS, "name: Toxicity", "name: Toxicty", "name", "'Toxicty' is no scanner of 'llm_guard'"),
+        (SCANNERS, "name: Toxicity", "name: Toxicty", "name", "'Toxicty' is not a scanner of 'llm_guard'"),
         (SCANNERS, "topics: [weapons]", "topic: [weapons]", "topic", "has no setting 'topic'"),
         (SCANNERS, "topics: [weapons]", "topics: [weapons]\n        reads: [mail]", "reads", "names some of"),
         (SCANNERS, "\n        topics: [weapons]", "", "name", "scanner 'BanTopics' needs 'topics'"),
         (SCANNERS, "threshold: 0.7", "threshold: high", "threshold", "is a number"),
         (SCANNERS, "name: Toxicity, threshold: 0.7", "name: JSON, model: /srv/m", "model", "takes no model"),
+        (SCANNERS, "threshold: 0.7", "model: org/toxic", "model", "is a name on a hub"),
+        (SCANNERS, "threshold: 0.7", "model: models/toxic", "model", "is a name on a hub"),
+        (SCANNERS, "threshold: 0.7", "model: org/toxic, revision: main", "revision", "'main' is a branch"),
+        (SCANNERS, "threshold: 0.7", "model: org/toxic, revision: 36295dd", "revision", "full hash of a commit"),
+        (MODELS, "path: /srv/other", "path: org/other", "path", "is a name on a hub"),
+        (MODELS, "path: /srv/other", "path: org/other\n        revision: v1.0", "revision", "'v1.0' is a branch"),
         (SCANNERS, "- name: BanTopics", "- name: Toxicity", "topics", "has no setting 'topics'"),
         (SCANNERS, "scanners:", "scaners:", "use", "has no option 'scaners'"),
         (MODELS, "path: /srv/other", "folder: /srv/other", "folder", "has no setting 'folder'"),
@@ -67,6 +73,21 @@ def test_a_mistake_is_shown_at_its_place(
     if marked != "use":
         assert line[problem.column - 1 :].startswith(f"{marked}:"), problem.render()
     assert f"one.yaml:{problem.line}:{problem.column}: error:" in problem.render()
+
+
+@pytest.mark.parametrize(
+    ("asked", "old", "new"),
+    [
+        (SCANNERS, "threshold: 0.7", "model: /srv/toxic"),
+        (SCANNERS, "threshold: 0.7", "model: ./toxic"),
+        (SCANNERS, "threshold: 0.7", f"model: org/toxic, revision: {'0a' * 20}"),
+        (MODELS, "path: /srv/other", f"path: org/other\n        revision: {'0a' * 20}"),
+    ],
+)
+def test_a_model_may_be_a_directory_or_one_commit_on_a_hub(tmp_path: Path, asked: str, old: str, new: str) -> None:
+    text = GOOD.replace("{use: patterns, packs: [injection]}", asked.replace(old, new).rstrip())
+    (tmp_path / "one.yaml").write_text(text, "utf-8")
+    assert not [one for one in examine(tmp_path).problems if one.rule == "unknown-detector"]
 
 
 def _shown() -> list[str]:

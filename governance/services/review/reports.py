@@ -254,7 +254,7 @@ def _checked(report: NewReport) -> NewReport:
         raise BadInput("A report is about one answer: send either trace_id or call_id.")
     if trace_id and (not _TRACE.fullmatch(trace_id) or trace_id == "0" * 32):
         raise BadInput("trace_id must be 32 hexadecimal digits.")
-    if report.call_id is not None and not 0 < report.call_id < 2**53:
+    if report.call_id is not None and not 0 <= report.call_id < 2**53:  # no call has 0: that is not found
         raise BadInput("call_id must be a call's number.")
     texts = {name: getattr(report, name).strip() for name in LENGTHS}
     if not texts["why"]:
