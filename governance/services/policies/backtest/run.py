@@ -22,9 +22,9 @@ from governance.services.authorise import Authority
 from governance.services.named import unknown
 from governance.services.policies.backtest.ports import BuildRunner, HandsFor, Order, Record
 from governance.services.policies.backtest.replay import Span, Tried
-from governance.services.policies.backtest.report import Report, _Maker, part_of
+from governance.services.policies.backtest.report import BacktestReport, ReportBuilder, part_of
 from governance.services.policies.backtest.tally import Tally
-from governance.services.policies.golden import Golden, Judge
+from governance.services.policies.golden import Golden, GoldenRunner
 from governance.services.policies.ports import Transaction
 
 DAYS = 30
@@ -97,7 +97,7 @@ class BacktestService:
         processes: int = 1,
         golden: Sequence[Golden] = (),
         progress: Progress = unheard,
-    ) -> Report:
+    ) -> BacktestReport:
         """Tries `candidate` on the calls of `span` (default: the last 30 days) and on `golden` calls, beside `against`
         (default: the set in force; where there is none, an empty one). `examine` is how many stale calls are looked at
         again, chosen evenly. Blocks; give it a thread of its own where somebody waits.
@@ -128,7 +128,7 @@ class BacktestService:
         processes: int = 1,
         golden: Sequence[Golden] = (),
         progress: Progress = unheard,
-    ) -> Report:
+    ) -> BacktestReport:
         """As `run`, for a use case that has asked already whether it may; `by` names who wanted it."""
         began = time.monotonic()
         if against is None:
@@ -165,7 +165,7 @@ class BacktestService:
         runners: Sequence[Runner],
         golden: Sequence[Golden],
         progress: Progress,
-    ) -> Report:
+    ) -> BacktestReport:
         """All that is read is of one moment, however many count."""
         size, slices = record.slices(order.span, SLICE)
         heard = _Heard(progress, size + min(size, order.most) + len(golden))
@@ -182,8 +182,8 @@ class BacktestService:
         tally.stale -= looked
         tally.merge(replace(examined, stale=0, unchecked=0))
         sets = [one.policy_set for one in (order.before, order.after)]
-        told = Judge(*zip(runners, sets, strict=True)).report(golden, heard.one) if golden else None
-        maker = _Maker(record, tally, order, first=record.first(order.span), since=order.now - MEASURED)
+        told = GoldenRunner(*zip(runners, sets, strict=True)).report(golden, heard.one) if golden else None
+        maker = ReportBuilder(record, tally, order, first=record.first(order.span), since=order.now - MEASURED)
         return maker.report(at=order.now, examined=looked, golden=told)
 
     def latest(self, actor: Actor, digest: str, against: str, *, system: str = "") -> Mapping[str, Any] | None:
