@@ -82,7 +82,7 @@ class StandingSet:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class StandingSets:
     """Which sets decide now: the one in force (None before the first start) and the one beside it, if any."""
 
     enforce: StandingSet | None = None
