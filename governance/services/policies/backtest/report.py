@@ -12,7 +12,7 @@ from governance.domain.calls import Call, CallKind, EndUser, Release
 from governance.domain.decisions import PolicyStatus
 from governance.engine.compare import decides, meaning
 from governance.policy.policy import Policy
-from governance.services.policies.backtest.ports import Order, Record
+from governance.services.policies.backtest.ports import BacktestOrder, Record
 from governance.services.policies.backtest.replay import Span
 from governance.services.policies.backtest.tally import Counts, Key, Tally
 from governance.services.policies.golden import GoldenReport
@@ -221,7 +221,9 @@ class BacktestReport:
 class ReportBuilder:
     """Turns counts into a report."""
 
-    def __init__(self, record: Record, tally: Tally, order: Order, *, first: int | None, since: datetime) -> None:
+    def __init__(
+        self, record: Record, tally: Tally, order: BacktestOrder, *, first: int | None, since: datetime
+    ) -> None:
         self._record, self._tally, self._order = record, tally, order
         span = order.span
         began = span.since if first is None else max(span.since, times.moment(first))
