@@ -13,12 +13,14 @@ COPY policies policies
 RUN /opt/governance/bin/pip install --no-deps --no-build-isolation .
 
 FROM python:3.11-slim
-RUN useradd --system --uid 10001 --home-dir /data --create-home --shell /usr/sbin/nologin governance
+RUN groupadd --system --gid 10001 governance \
+    && useradd --system --uid 10001 --gid 10001 --home-dir /data --create-home --shell /usr/sbin/nologin governance
 COPY --from=build /opt/governance /opt/governance
 ENV PATH=/opt/governance/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     GOVERNANCE_DATA_DIR=/data
-USER governance
+# By number: a cluster that asks for an account other than root can tell only so.
+USER 10001:10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 8501

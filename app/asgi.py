@@ -21,8 +21,14 @@ from starlette.routing import Route
 from streamlit import config as streamlit_config
 from streamlit import file_util
 
-from app import identity
-from app.gate import ServiceGate
+from app.door import csp
+from app.door.addresses import LOOPBACK
+from app.door.cookies import Cookies
+from app.door.entrance import Entrance
+from app.door.gate import ServiceGate
+from app.door.middleware import HEADER, USER_KEY, DoorMiddleware
+from app.door.proxies import ForwardedMiddleware
+from app.door.routes import door_routes
 from governance import bootstrap
 from governance.api import create_api, mounted
 from governance.api.health import health_routes
@@ -66,7 +72,7 @@ def configure(public_url: str = "") -> None:
     """Sets Streamlit's options for this process, whatever config files lie in the working directory or at home."""
     streamlit_config.get_config_options(force_reparse=True, options_from_flags=options(public_url))
     # A mapping cannot be given as a flag: Streamlit would expect JSON text there.
-    streamlit_config.set_option("server.trustedUserHeaders", {identity.HEADER: identity.USER_KEY})
+    streamlit_config.set_option("server.trustedUserHeaders", {HEADER: USER_KEY})
 
 
 application = bootstrap.running()
@@ -75,23 +81,15 @@ _public_url = _settings.public_url.rstrip("/")
 configure(_public_url)
 
 _gate = ServiceGate(application)
-_cookies = identity.Cookies(
+_cookies = Cookies(
     # Derived, so that a sign-in under way survives a restart and another server of the same installation.
     secret=hmac.digest(application.signing_seed, b"sign-in cookie", hashlib.sha256),
     https=_public_url.startswith("https:"),
     hours=_settings.session_hours,
 )
-_sign_in = identity.SignIn(
-    gate=_gate,
-    cookies=_cookies,
-    public_url=_public_url,
-    issuer=_settings.oidc_issuer,
-    client_id=_settings.oidc_client_id,
-    client_secret=_settings.oidc_client_secret.get_secret_value(),
-    roles_claim=_settings.roles_claim,
-)
+_entrance = Entrance(gate=_gate, cookies=_cookies, public_url=_public_url)
 _metrics = Metrics()
-_hosts = frozenset(identity.LOOPBACK | ({(urlsplit(_public_url).hostname or "").lower()} if _public_url else set()))
+_hosts = frozenset(LOOPBACK | ({(urlsplit(_public_url).hostname or "").lower()} if _public_url else set()))
 
 
 @asynccontextmanager
@@ -106,23 +104,24 @@ async def _lifespan(_app: st.App) -> AsyncIterator[None]:
 app = st.App(
     _HERE / "main.py",
     routes=[
-        *_sign_in.routes(),
+        *door_routes(_entrance, application.provider),
         *health_routes(application, _metrics),
         # Without its own route, the bare prefix would be answered by the console's page.
         Route("/v1", RedirectResponse("/v1/openapi.json")),
         mounted(create_api(application, _metrics)),
     ],
     middleware=[
+        Middleware(ForwardedMiddleware, trusted=_settings.trusted_proxies, expected=bool(_public_url)),
         Middleware(
-            identity.Identity,
+            DoorMiddleware,
             gate=_gate,
             cookies=_cookies,
             hosts=_hosts,
             public_url=_public_url,
             # Each page of the console is a file, and its address the file's name (`main.page`).
             pages=frozenset(file.stem for file in (_HERE / "views").glob("*.py")),
-            policy=identity.console_policy((Path(file_util.get_static_dir()) / "index.html").read_text("utf-8")),
-        )
+            policy=csp.console_policy((Path(file_util.get_static_dir()) / "index.html").read_text("utf-8")),
+        ),
     ],
     lifespan=_lifespan,
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.components import failure, ui
+from app.components import failure, session_over, ui
 from app.shell import session, words
 from governance.domain.people import Permission
 
@@ -75,6 +75,7 @@ with st.sidebar:
         st.caption(f"Times: {session.zone_words()}")
     session.change_password()
     st.button("Sign out", icon=":material/logout:", type="tertiary", on_click=st.logout)
+    session_over.watch()
 
 with failure.caught():
     here.run()

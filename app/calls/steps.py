@@ -9,17 +9,15 @@ from app.components import ui
 from app.shell import session, words
 from governance.domain.calls import CallKind
 from governance.domain.content import PartKind
-from governance.store.base.scope import Systems
-from governance.store.calls import queries as calls
-from governance.store.calls.queries import CallView, Step
+from governance.services.calls.read import CallView, TraceStep
 
 _WENT_IN = (PartKind.SYSTEM, PartKind.HISTORY, PartKind.INPUT, PartKind.TOOL_CALL)  # of a search, a tool, a chain
 _SHOWN = 4_000
 
 
-def labels(found: list[Step]) -> dict[str, Step]:
+def labels(found: list[TraceStep]) -> dict[str, TraceStep]:
     """A distinct name for each step, set in below its parent: names come with calls and repeat."""
-    named: dict[str, Step] = {}
+    named: dict[str, TraceStep] = {}
     taken: set[str] = set()
     for step in found:
         plain = " ".join((step.name or words.CALL_KIND[step.kind]).split())[:60]
@@ -32,13 +30,14 @@ def labels(found: list[Step]) -> dict[str, Step]:
     return named
 
 
-def _state(step: Step) -> str:
+def _state(step: TraceStep) -> str:
     return "flagged" if step.flagged else "failed" if step.failed else "usual"
 
 
-def panel(trace_id: str, visible: Systems, *, chosen: int, key: str) -> None:
+def panel(trace_id: str, *, chosen: int, key: str) -> None:
     """The waterfall of a trace and the step picked in it; `chosen` is the call that is picked at first."""
-    found = session.read(calls.trace, trace_id, visible)
+    read, who = session.application().read_calls, session.actor()
+    found = read.steps(who, trace_id)
     if not found:
         return
     named = labels(found)
@@ -80,7 +79,7 @@ def panel(trace_id: str, visible: Systems, *, chosen: int, key: str) -> None:
                 + (f" · {words.tokens(step.input_tokens, step.output_tokens)} tokens" if step.input_tokens else ""),
                 width="content",
             )
-        call = session.read(calls.find, step.id, visible)
+        call = read.find(who, step.id)
         if call is not None:
             _in_and_out(call)
 

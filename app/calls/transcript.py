@@ -11,7 +11,7 @@ from app.components.marked import Level, Mark, Turn
 from app.shell import words
 from governance.domain.content import ContentKind, PartKind
 from governance.privacy.alignment import Replacement
-from governance.store.calls.queries import CallView, ShownPart
+from governance.services.calls.read import CallView, ShownPart
 
 LONGEST = 6_000
 MOST_TURNS = 60

@@ -109,6 +109,11 @@ def whole(text: str) -> str:
     return text.replace(" ", "\u00a0")
 
 
+def tab_labels(*names: str) -> list[str]:
+    """Labels of tabs, in grey: on a dark page the primary colour, which the open tab would have, is too dim."""
+    return [f":gray[{name}]" for name in names]
+
+
 def onward(page: str, label: str, **query: object) -> None:
     """A link to another page of the console."""
     st.page_link(

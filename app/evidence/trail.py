@@ -5,12 +5,13 @@ The sentences hold our own words and people's names; whoever shows them in a lis
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from app.shell import words
 from governance.domain.events import EventKind as E
+from governance.services.evidence.read import EventRow
 
 # What the pills on the audit page stand for.
 GROUPS: dict[str, tuple[E, ...]] = {
@@ -103,6 +104,12 @@ _WANTED = {
     "approve_policy": "approving a policy change",
     "manage_access": "managing people, keys and jobs",
 }
+
+
+def people(events: Iterable[EventRow]) -> set[int]:
+    """The people to whom events refer."""
+    references = {reference.partition(":") for event in events for reference in (event.actor, event.subject)}
+    return {int(number) for kind, _, number in references if kind == "person" and number.isdecimal()}
 
 
 def who(actor: str, names: Mapping[int, str], operator: str = "") -> str:

@@ -11,16 +11,14 @@ import streamlit as st
 from app.overview import deviations
 from app.policies import live as policy_figures
 from app.shell import session, words
-from governance.domain.people import Actor, Permission
+from governance.domain.people import Actor, Permission, Systems
 from governance.domain.policies import UNDER_WAY, Rollout, RolloutState
 from governance.domain.review import CaseState
 from governance.review.workload import Load
+from governance.services.calls.read import Checking
+from governance.services.evidence.read import AuditLog
 from governance.services.policies.rollout import owns
-from governance.store.base.scope import Systems
-from governance.store.calls import health
-from governance.store.evidence import health as log_health
-from governance.store.review import queries as cases
-from governance.store.systems import queries as systems
+from governance.services.review.read import DayOfWork
 from governance.systems import posture
 from governance.systems.days import Day
 from governance.systems.health import Detector, Worker
@@ -37,7 +35,7 @@ class Overview:
     detectors: Sequence[Detector]
     workers: Sequence[Worker]
     waiting: int
-    audit: log_health.AuditLog
+    audit: AuditLog
     today: int
     deviations: Sequence[deviations.Deviation]
     changes: Sequence[Rollout]
@@ -52,19 +50,27 @@ def end_of_day(now: datetime) -> datetime:
 
 
 @st.cache_data(ttl=SECONDS, show_spinner=False, max_entries=64)
-def _loads(source: str, visible: Systems, until: datetime) -> list[Load]:
-    return session.read(cases.load, visible, session.application().clock(), until)
+def _loads(source: str, scope: Systems, until: datetime, _who: Actor) -> list[Load]:
+    return session.application().read_cases.loads(_who, until)
 
 
-def loads(visible: Systems, now: datetime) -> list[Load]:
+def loads(now: datetime) -> list[Load]:
     """All open cases that the person may see, counted; at most `SECONDS` old."""
-    return _loads(session.source(), visible, end_of_day(now).astimezone(UTC))
+    if not session.may(Permission.READ_CASES):
+        return []
+    until = end_of_day(now).astimezone(UTC)
+    return _loads(session.source(), session.scope(Permission.READ_CASES), until, session.actor())
 
 
 @st.cache_data(ttl=SECONDS, show_spinner=False, max_entries=64)
-def _days(source: str, visible: Systems, today: int) -> tuple[list[Day], list[posture.Trend]]:
-    days = session.read(systems.days, visible, today - _BEFORE)
+def _days(source: str, scope: Systems, today: int, _who: Actor) -> tuple[list[Day], list[posture.Trend]]:
+    days = session.application().read_systems.days(_who, today - _BEFORE)
     return days, posture.trends(days, today)
+
+
+def days(today: int) -> tuple[list[Day], list[posture.Trend]]:
+    """The days of the systems that the person may see, and their trends; at most `SECONDS` old."""
+    return _days(session.source(), session.scope(Permission.READ_CALLS), today, session.actor())
 
 
 @st.cache_data(ttl=SECONDS, show_spinner=False, max_entries=4)
@@ -72,41 +78,36 @@ def _changes(source: str) -> list[Rollout]:
     return [one for one in session.application().rollout.history(limit=30) if one.state in UNDER_WAY]
 
 
-@st.cache_data(ttl=SECONDS, show_spinner=False, max_entries=4)
-def _health(source: str) -> tuple[list[Detector], list[Worker], int, log_health.AuditLog]:
+@st.cache_data(ttl=SECONDS, show_spinner=False, max_entries=64)
+def _health(source: str, scope: Systems, _who: Actor) -> tuple[Checking, AuditLog]:
     since = session.application().clock() - timedelta(days=7)
-    with session.application().database.read() as connection:
-        return (
-            health.detectors(connection),
-            health.workers(connection),
-            health.waiting(connection),
-            log_health.audit_log(connection, since),
-        )
+    return session.application().read_calls.checking(_who), session.application().read_audit.log(_who, since)
 
 
-def overview(visible: Systems, now: datetime) -> Overview:
+def overview(now: datetime) -> Overview:
     """All that Overview shows."""
     today = int(now.timestamp() // 86400)
-    counted = loads(visible, now)
-    days, trends = _days(session.source(), visible, today)
-    detectors, workers, waiting, state = _health(session.source())
+    counted = loads(now)
+    known, trends = days(today)
+    scope = session.scope(Permission.READ_AUDIT, Permission.READ_CALLS)
+    checking, state = _health(session.source(), scope, session.actor())
     return Overview(
         loads=counted,
-        days=days,
+        days=known,
         trends=trends,
-        detectors=detectors,
-        workers=workers,
-        waiting=waiting,
+        detectors=checking.detectors,
+        workers=checking.workers,
+        waiting=checking.waiting,
         audit=state,
         today=today,
         changes=_changes(session.source()),
         deviations=deviations.deviations(
-            policies=[(policy.title, said) for policy, said in policy_figures.needing(visible, now)],
+            policies=[(policy.title, said) for policy, said in policy_figures.needing(now)],
             loads=counted,
             trends=trends,
-            detectors=detectors,
-            workers=workers,
-            waiting=waiting,
+            detectors=checking.detectors,
+            workers=checking.workers,
+            waiting=checking.waiting,
             verified_at=state.verified_at,
             verified=state.verified,
             unsealed=state.unsealed,
@@ -186,7 +187,7 @@ def needs(state: Overview, who: Actor, may: Callable[..., bool], now: datetime) 
     return [*alarms, *found, *(one for one in state.deviations if not one.alarm)]
 
 
-def hard_to_read(done: cases.DayOfWork) -> int:
+def hard_to_read(done: DayOfWork) -> int:
     """How many cases of a reviewer's day held text that may hurt to read."""
     return sum(number for policy, number in done.policies.items() if harmful(policy))
 
@@ -213,9 +214,9 @@ class Week:
     flagged: int
 
 
-def week(visible: Systems, now: datetime) -> Week:
+def week(now: datetime) -> Week:
     """Calls and flagged calls of the last seven days, the same figures as on Overview."""
     today = int(now.timestamp() // 86400)
-    days, _trends = _days(session.source(), visible, today)
-    recent = [day for day in days if day.day > today - 7]
+    known, _trends = days(today)
+    recent = [day for day in known if day.day > today - 7]
     return Week(calls=sum(day.calls for day in recent), flagged=sum(day.flagged for day in recent))

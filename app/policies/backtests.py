@@ -20,7 +20,6 @@ from app.shell import session, words, work
 from governance.domain.people import Permission
 from governance.policy.policy import PolicySet
 from governance.services.policies.backtest.run import Progress
-from governance.store.calls import queries as calls
 
 EXAMPLES = 3
 SHOWN = 8
@@ -30,7 +29,7 @@ SHOWN = 8
 def panel(before: PolicySet, after: PolicySet) -> None:
     """What a change would do to recorded calls: asked for with a button, shown with how sure it is. Who sees the calls
     of some systems only sees, and tries, one of these at a time."""
-    places = [""] if session.may(Permission.READ_CALLS, "") else _systems()
+    places = [""] if session.may(Permission.READ_CALLS, "") else session.systems()
     if not places:
         return
     with ui.panel("On recorded calls", "nothing is changed here"):
@@ -76,11 +75,6 @@ def panel(before: PolicySet, after: PolicySet) -> None:
 
             work.works().start(job, *key)
             st.rerun()
-
-
-def _systems() -> list[str]:
-    """The systems whose calls the person may see, who does not see all."""
-    return sorted(name for name in session.system_names().values() if session.may(Permission.READ_CALLS, name))
 
 
 def _show(found: Mapping[str, Any], before: PolicySet, after: PolicySet) -> None:
@@ -201,11 +195,8 @@ def _rates_spec(points: tuple[tuple[str, str, float, float, float], ...], theme:
 
 
 def _examples(title: str, numbers: Sequence[str]) -> None:
-    shown = [
-        call
-        for number in numbers[:EXAMPLES]
-        if (call := session.read(calls.find, int(number), session.visible(Permission.READ_CALLS))) is not None
-    ]
+    read, who = session.application().read_calls, session.actor()
+    shown = [call for number in numbers[:EXAMPLES] if (call := read.find(who, int(number))) is not None]
     if not shown:
         return
     st.caption(f"{title}, for example")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
 import streamlit as st
@@ -12,10 +12,10 @@ import streamlit as st
 from app.policies.sets import in_force
 from app.shell import session, words
 from governance.domain.decisions import PolicyStatus
+from governance.domain.people import Actor, Permission, Systems
 from governance.policy.policy import Policy
 from governance.policy.problems import Problem
-from governance.store.base.scope import Systems
-from governance.store.policies import queries
+from governance.services.policies.read import Judged, Spoke
 
 DAYS = 30
 """Figures are those of so many days, up to today."""
@@ -62,8 +62,8 @@ class Live:
 class Figures:
     """`calls` were decided in `DAYS` days, by system."""
 
-    by_policy: Mapping[str, Sequence[queries.Spoke]]
-    judged: Mapping[str, queries.Judged]
+    by_policy: Mapping[str, Sequence[Spoke]]
+    judged: Mapping[str, Judged]
     calls: Mapping[str, int]
     shadowed: Mapping[str, int]
     today: int
@@ -94,28 +94,24 @@ def _covers(policy: Policy, system: str) -> bool:
 
 
 @st.cache_data(ttl=15, show_spinner=False, max_entries=64)
-def _figures(source: str, visible: Systems, today: int) -> Figures:
-    since = datetime.fromtimestamp((today - DAYS + 1) * 86_400, UTC)
-    with session.application().database.read() as connection:
-        spoke = queries.spoke(connection, visible, today - DAYS + 1)
-        decided = queries.decided(connection, visible, today - DAYS + 1)
-        judged = queries.judged(connection, visible, since)
-    by_policy: dict[str, list[queries.Spoke]] = {}
-    for one in spoke:
+def _figures(source: str, scope: Systems, today: int, _who: Actor) -> Figures:
+    found = session.application().read_policies.figures(_who, today - DAYS + 1)
+    by_policy: dict[str, list[Spoke]] = {}
+    for one in found.spoke:
         by_policy.setdefault(one.policy, []).append(one)
     return Figures(
         by_policy=by_policy,
-        judged=judged,
-        calls={one.system: one.calls for one in decided},
-        shadowed={one.system: one.shadow_calls for one in decided},
+        judged=found.judged,
+        calls={one.system: one.calls for one in found.decided},
+        shadowed={one.system: one.shadow_calls for one in found.decided},
         today=today,
     )
 
 
-def figures(visible: Systems) -> Figures:
+def figures() -> Figures:
     """All policies' figures, at most 15 seconds old; of the systems that the person may see."""
     today = int(session.application().clock().timestamp() // 86_400)
-    return _figures(session.source(), visible, today)
+    return _figures(session.source(), session.scope(Permission.READ_CASES), today, session.actor())
 
 
 def attention(
@@ -155,12 +151,12 @@ def attention(
     return changed, False
 
 
-def needing(visible: Systems, now: datetime) -> list[tuple[Policy, str]]:
+def needing(now: datetime) -> list[tuple[Policy, str]]:
     """The policies in force that are out of the ordinary by their figures or exceptions, with what it is."""
     standing = in_force()
-    if standing is None:
+    if standing is None or not session.may(Permission.READ_CASES):
         return []
-    live = figures(visible)
+    live = figures()
     found = [(policy, attention(policy, live.of(policy), today=now)) for policy in standing[1].policies]
     return [(policy, said) for policy, (said, odd) in found if odd]
 

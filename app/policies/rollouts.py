@@ -16,7 +16,6 @@ from governance.errors import GovernanceError
 from governance.policy.difference import Difference
 from governance.policy.policy import PolicySet
 from governance.services.policies.rollout import GateClosed, owns
-from governance.store.calls import health
 from governance.systems import posture
 from governance.systems.health import Detector
 
@@ -25,7 +24,8 @@ _NOTE = 500
 
 def absent() -> Mapping[str, Detector]:
     """The detectors that do not work here, by name."""
-    return {one.name: one for one in session.read(health.detectors) if posture.absent(one)}
+    checking = session.application().read_calls.checking(session.actor())
+    return {one.name: one for one in checking.detectors if posture.absent(one)}
 
 
 def why_not_propose(found: policy_files.Files, differs: Difference | None, under_way: Sequence[Rollout]) -> str:

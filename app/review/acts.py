@@ -13,8 +13,7 @@ from app.shell import session, words
 from governance.domain.people import Permission
 from governance.domain.review import ReasonCode, VerdictOutcome
 from governance.errors import GovernanceError
-from governance.store.review import queries as cases
-from governance.store.review.queries import CaseRow
+from governance.services.review.read import CaseRow
 
 SKIPPED = timedelta(hours=1)
 """How long a skipped case is left to others, unless nothing else waits."""
@@ -42,9 +41,9 @@ def next_case() -> CaseRow | None:
         found = review.next_case(session.actor(), passed=passed)
         if found is None and passed:
             found = review.next_case(session.actor())
+        return session.application().read_cases.row(session.actor(), found.id) if found else None
     except GovernanceError:
         return None
-    return session.read(cases.find, found.id) if found else None
 
 
 def start() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
@@ -18,15 +18,12 @@ import streamlit as st
 from app.components import ui
 from app.shell import words
 from governance import bootstrap
-from governance.domain.people import Actor, Permission
+from governance.domain.people import Actor, Permission, Systems
 from governance.errors import GovernanceError
-from governance.store.systems import queries as system_queries
 
 if TYPE_CHECKING:
     from governance.bootstrap import Application
-    from governance.store.base.scope import Systems
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -46,7 +43,7 @@ def begin() -> Actor:
     """Looks the person up anew: at the start of each run, of the whole script or of a fragment, and before each act.
 
     Without a live session it shows the way to sign in (and back to this very page) and stops the script; so it does
-    while somebody else knows the person's password, though such a session is let no further than `identity.Identity`.
+    while somebody else knows the person's password, though such a session is let no further than `DoorMiddleware`.
     """
     found = application().sessions.find(str(st.user.get("session") or ""))
     _run.actor = None if found is None or found.must_change_password else found
@@ -79,7 +76,7 @@ def _to_sign_in(*, given: bool) -> None:
 
 
 def _link(words_: str, way: str) -> None:
-    """A link of the page itself, to a page of `identity.SignIn` and back here: Streamlit's own open another tab."""
+    """A link of the page itself, to a page of `app.door` and back here: Streamlit's own open another tab."""
     where = st.context.url or ""
     path = "/" + where.split("://", 1)[-1].partition("/")[2].partition("?")[0]
     query = urlencode([(key, value) for key in st.query_params for value in st.query_params.get_all(key)])
@@ -146,32 +143,25 @@ def roles() -> list[str]:
     ]
 
 
-def read(query: Callable[Concatenate[Any, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Runs one read query on a short connection; `args` begin after the connection."""
-    with application().database.read() as connection:
-        return query(connection, *args, **kwargs)
-
-
 def source() -> str:
     """Names the database in cache keys: two applications in one process never share a figure."""
     return application().database_url
 
 
-@st.cache_data(ttl=30, show_spinner=False, max_entries=8)
-def _system_names(source: str) -> dict[int, str]:
-    return read(system_queries.names)
+def scope(*permissions: Permission) -> Systems:
+    """The systems in which the person has one of the permissions. What a page keeps of what a service read for one
+    person (`st.cache_data`) it keeps under this: others get it only where they see the same systems."""
+    return application().visible.systems(actor(), *permissions)
 
 
-def system_names() -> dict[int, str]:
-    """All systems by id, at most half a minute old."""
-    return _system_names(source())
+@st.cache_data(ttl=30, show_spinner=False, max_entries=64)
+def _systems(source: str, scope: Systems, permission: Permission, _who: Actor) -> list[str]:
+    return list(application().read_systems.names(_who, permission).values())
 
 
-def visible(permission: Permission = Permission.READ_CALLS) -> Systems:
-    """The systems that the person may see: ids, or None for all."""
-    if may(permission, ""):
-        return None
-    return tuple(number for number, name in system_names().items() if may(permission, name))
+def systems(permission: Permission = Permission.READ_CALLS) -> list[str]:
+    """The names of the systems in which the person has the permission, in order; at most half a minute old."""
+    return _systems(source(), scope(permission), permission, actor()) if may(permission) else []
 
 
 def attempt(act: Callable[[], T]) -> T | None:

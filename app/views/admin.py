@@ -9,19 +9,19 @@ import streamlit as st
 
 from app.components import ui
 from app.jobs import panel as jobs_panel
+from app.people import sign_ins
 from app.shell import session, words
 from governance.domain.people import Permission, Role, RoleBinding, Scope
 from governance.errors import GovernanceError
-from governance.store.calls import health
-from governance.store.people import queries as people
+from governance.services.people.read import KeyRow, PersonRow
 from governance.systems import posture
 
 session.need(Permission.MANAGE_ACCESS)
 me, now = session.actor(), session.now()
-everybody = session.read(people.people)
-keys = session.read(people.keys)
+everybody = session.application().read_people.people(me)
+keys = session.application().read_people.keys(me)
 names = {person.id: person.name for person in everybody}
-systems = list(session.system_names().values())
+systems = session.systems(Permission.MANAGE_ACCESS)
 active = [person for person in everybody if person.disabled_at is None]
 open_keys = [
     key for key in keys if key.revoked_at is None and (key.expires_at is None or session.local(key.expires_at) > now)
@@ -100,7 +100,7 @@ def add_person() -> None:
 
 
 @st.dialog("Roles")
-def change_roles(person: people.Person) -> None:
+def change_roles(person: PersonRow) -> None:
     st.markdown(f"**{words.name(person.name)}**")
     given = [binding for binding in person.bindings if not binding.from_claim]
     kept = [binding for binding in person.bindings if binding.from_claim]
@@ -132,7 +132,7 @@ def change_roles(person: people.Person) -> None:
 
 
 @st.dialog("Disable this account?")
-def disable(person: people.Person) -> None:
+def disable(person: PersonRow) -> None:
     st.markdown(f"**{words.name(person.name)}** is signed out everywhere and can't sign in again.")
     st.caption("What they did stays in the record.")
     if st.button("Disable", type="primary", icon=":material/person_off:", key=f"disable-go-{person.id}"):
@@ -140,7 +140,7 @@ def disable(person: people.Person) -> None:
 
 
 @st.dialog("Give a new password?")
-def new_password(person: people.Person) -> None:
+def new_password(person: PersonRow) -> None:
     st.markdown(f"**{words.name(person.name)}** is signed out everywhere and signs in with the new password.")
     if st.button("Give a new password", type="primary", icon=":material/password:", key=f"password-go-{person.id}"):
         try:
@@ -185,15 +185,15 @@ def make_key() -> None:
 
 
 @st.dialog("Revoke this key?")
-def revoke(key: people.Key) -> None:
+def revoke(key: KeyRow) -> None:
     st.markdown(f"Applications that use key **{key.id}** (gov\\_{words.name(key.prefix)}…) are refused within seconds.")
     st.caption("This can't be taken back.")
     if st.button("Revoke", type="primary", icon=":material/key_off:", key=f"revoke-go-{key.id}"):
         attempt(lambda: session.application().keys.revoke(session.begin(), key.id), f"Key {key.id} is revoked.")
 
 
-people_tab, keys_tab, working_tab, jobs_tab = st.tabs(
-    ["People", "API keys", "Detectors and checking", "Background jobs"]
+people_tab, sign_in_tab, keys_tab, working_tab, jobs_tab = st.tabs(
+    ui.tab_labels("People", "Sign-in", "API keys", "Detectors and checking", "Background jobs")
 )
 
 with people_tab:
@@ -265,6 +265,9 @@ with people_tab:
             ]
         )
 
+with sign_in_tab:
+    sign_ins.panel()
+
 with keys_tab, ui.panel("API keys", f"{len(open_keys)} open"):
     if not keys:
         st.markdown("**No key yet.** An application needs one to send calls or reports, or to ask for a check.")
@@ -293,10 +296,9 @@ with keys_tab, ui.panel("API keys", f"{len(open_keys)} open"):
         make_key()
 
 with working_tab:
-    detectors = session.read(health.detectors)
-    workers = session.read(health.workers)
-    waiting = session.read(health.waiting)
-    alive = [worker for worker in workers if now - worker.seen_at < posture.SILENT]
+    checking = session.application().read_calls.checking(me)
+    detectors, waiting = checking.detectors, checking.waiting
+    alive = [worker for worker in checking.workers if now - worker.seen_at < posture.SILENT]
     with ui.panel("Detectors"):
         if detectors:
             ui.table(

@@ -10,20 +10,16 @@ from typing import Any, cast
 import streamlit as st
 
 from app.components import address, ui
+from app.components.choice import choice
 from app.components.marked import pairs
 from app.components.rows import Column, choose, quiet
 from app.evidence import trail
 from app.shell import session, words
 from governance.audit.verify import Outcome
 from governance.domain.events import EventKind
-from governance.domain.people import Permission
-from governance.errors import GovernanceError
+from governance.domain.people import Actor, Permission, Systems
 from governance.services.evidence.export import EvidenceFilter
-from governance.store.evidence import health
-from governance.store.evidence import queries as audit
-from governance.store.evidence.queries import EventFilter
-from governance.store.people import queries as people
-from governance.store.review import queries as cases
+from governance.services.evidence.read import EventFilter, EventRow
 
 PAGE = 50
 INTACT = "Nothing was altered, removed, reordered or added later"
@@ -39,9 +35,10 @@ CHECKS = {
 
 session.need(Permission.READ_AUDIT)
 me, now = session.actor(), session.now()
-everybody = session.read(people.names)
+read = session.application().read_audit
+everybody = session.application().read_people.everybody(me)
 week_ago = session.application().clock() - timedelta(days=7)
-state = session.read(health.audit_log, week_ago)
+state = read.log(me, week_ago)
 
 
 def verify() -> None:
@@ -54,15 +51,12 @@ def verify() -> None:
 
 
 # Seldom on the page, so looked up seldom: when the log began.
-@st.cache_data(ttl=3600, show_spinner=False, max_entries=4)
-def began_at(source: str) -> datetime | None:
-    try:
-        return session.read(audit.event, 0).at
-    except GovernanceError:
-        return None
+@st.cache_data(ttl=3600, show_spinner=False, max_entries=64)
+def began_at(source: str, scope: Systems, _who: Actor) -> datetime | None:
+    return session.application().read_audit.began(_who)
 
 
-first = began_at(session.source())
+first = began_at(session.source(), session.scope(Permission.READ_AUDIT), me)
 since_note = f" since {words.day(session.local(first), now)}" if first else ""
 broken = state.verified is False
 title = (
@@ -76,7 +70,7 @@ with ui.header(title, f"{words.count(state.size, 'entry', 'entries')}{since_note
     run_verify = st.button("Verify now", icon=":material/verified_user:", type="primary")
 if run_verify:
     verify()
-    state = session.read(health.audit_log, week_ago)
+    state = read.log(me, week_ago)
 session.told()
 
 with st.container(border=True):
@@ -148,17 +142,7 @@ address.check("audit", {"show": trail.GROUPS, "who": person_names, "about": lamb
 with left:
     address.say()
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-        kind = st.pills(
-            "Kind",
-            list(trail.GROUPS),
-            default="Everything",
-            required=True,
-            key="show",
-            bind="query-params",
-            label_visibility="collapsed",
-            wrap=True,
-            on_change=restart,
-        )
+        kind = choice("Kind", list(trail.GROUPS), key="show", address="show", on_change=restart)
         with st.popover("Person, subject, time", icon=":material/filter_list:"):
             who = st.selectbox("Person", person_names, key="who", bind="query-params", on_change=restart)
             about = st.text_input(
@@ -181,17 +165,17 @@ with left:
         until=until,
     )
     before = st.session_state.get("audit_before")
-    rows = session.read(audit.events, chosen, before=before, limit=PAGE + 1)
+    rows = read.events(me, chosen, before=before, limit=PAGE + 1)
     more, rows = len(rows) > PAGE, rows[:PAGE]
-    reasons = session.read(
-        cases.reveal_reasons,
+    reasons = read.reveal_reasons(
+        me,
         [int(row.data["reveal"]) for row in rows if row.kind == EventKind.CONTENT_REVEALED and "reveal" in row.data],
     )
 
     named = {trail.case_number(row.subject, row.data) for row in rows}
-    titles = session.read(cases.titles, [number for number in named if number])
+    titles = read.case_titles(me, {number for number in named if number})
 
-    def sentence(row: audit.EventRow) -> str:
+    def sentence(row: EventRow) -> str:
         reason = reasons.get(int(row.data.get("reveal", 0) or 0), "") if row.kind == EventKind.CONTENT_REVEALED else ""
         return trail.sentence(row.kind, row.actor, row.subject, row.data, everybody, reason=reason, titles=titles)
 
@@ -254,7 +238,7 @@ with left:
                 if row.seq is None:
                     st.caption("It is signed within a second; then its proof appears here.")
                 else:
-                    proof = session.read(audit.proof, row.seq)
+                    proof = read.proof(me, row.seq)
                     st.caption(
                         f"{words.count(len(proof.path), 'hash leads', 'hashes lead')} from this entry to the signed "
                         "statement. Anyone can check it offline (RFC 6962)."
@@ -263,8 +247,8 @@ with left:
 
 with right:
     with ui.panel("Export evidence"):
-        period = st.segmented_control("Period", list(PERIODS), default="Month", required=True)
-        names = sorted(session.system_names().values())
+        period = choice("Period", list(PERIODS), key="export_period", default="Month", segmented=True, shown_label=True)
+        names = session.systems(Permission.READ_AUDIT)
         system = st.selectbox("System", ["All systems", *names], key="export_system")
         case_number = st.text_input("Case number", placeholder="all cases", key="export_case")
         place = "" if system == "All systems" else system
@@ -286,7 +270,7 @@ with right:
             help=why_not or None,
         ):
             wanted = EvidenceFilter(
-                since=session.application().clock() - timedelta(days=PERIODS[period or "Month"]),
+                since=session.application().clock() - timedelta(days=PERIODS[period]),
                 system=place,
                 case=int(case_number) if case_number.strip() else None,
             )
@@ -320,7 +304,7 @@ with right:
             )
         st.caption("The auditor checks it offline with the verifier inside. Making it is itself an entry.")
     with ui.panel("Who revealed original text", "7 days"):
-        revealed = session.read(health.revealers, week_ago)
+        revealed = read.revealers(me, week_ago)
         if revealed:
             ui.table(
                 [

@@ -13,14 +13,13 @@ from app.components.marked import pairs, transcript
 from app.shell import session, words
 from governance.domain.calls import CallKind, CallStatus
 from governance.domain.people import Permission
-from governance.store.calls import queries as calls
-from governance.store.calls.queries import CallView
+from governance.services.calls.read import CallView
 
 session.need(Permission.READ_CALLS)
-now = session.now()
-visible = session.visible()
+me, now = session.actor(), session.now()
+read = session.application().read_calls
 asked = st.query_params.get("id", "")
-wanted = session.read(calls.find, int(asked), visible) if asked.isdecimal() and len(asked) < 17 else None
+wanted = read.find(me, int(asked)) if asked.isdecimal() and len(asked) < 17 else None
 if wanted is None:
     with ui.header("No such call, or you may not see it"):
         pass
@@ -73,7 +72,7 @@ with left:
                 st.caption("It could not be examined, and is never counted as clean.")
             else:
                 st.caption("It holds its steps together; what was said is in them.")
-        replaced = session.read(calls.replacements, [one.part.message_id for one in call.parts])
+        replaced = read.replacements(me, call)
         shown = evidence.shown(call, detail, replaced, unfold=bool(st.session_state.get(f"unfold-call-{call.id}")))
         if shown.earlier:
             with st.expander(evidence.before(shown.earlier)):
@@ -91,7 +90,7 @@ with left:
         if row.error:
             st.caption("The error as it was sent")
             st.code(row.error, language=None, wrap_lines=True)
-    steps.panel(row.trace_id, visible, chosen=call.id, key=f"call-{call.id}")
+    steps.panel(row.trace_id, chosen=call.id, key=f"call-{call.id}")
 
 with right:
     with ui.panel("What was decided", f"{words.moment(session.local(decision.decided_at), now)}" if decision else ""):

@@ -7,13 +7,13 @@ from datetime import datetime, time, timedelta
 import streamlit as st
 
 from app.components import address, ui
+from app.components.choice import choice
 from app.components.rows import Column, choose, quiet
 from app.overview import figures
 from app.shell import session, words
 from governance.domain.calls import CallKind, CallStatus
 from governance.domain.people import Permission
-from governance.store.calls import queries as calls
-from governance.store.calls.queries import CallFilter
+from governance.services.calls.read import After, CallFilter, CallRow
 
 PAGE = 30
 PERIODS = {"Any time": None, "Today": 0, "7 days": 7, "30 days": 30, "Days …": None}
@@ -28,9 +28,6 @@ KINDS = {"Any kind": "", **{word: kind for kind, word in words.CALL_KIND.items()
 
 session.need(Permission.READ_CALLS)
 now = session.now()
-names = session.system_names()
-visible = session.visible()
-shown = {number: name for number, name in names.items() if visible is None or number in visible}
 
 
 def restart() -> None:
@@ -39,19 +36,20 @@ def restart() -> None:
     st.session_state.pop("calls_after", None)
 
 
-week = figures.week(visible, now)
+week = figures.week(now)
 with ui.header(
     f"{week.calls:,} calls in 7 days, {words.share(week.flagged, week.calls)} flagged" if week.calls else "Calls",
     "What your systems were asked, did and answered · text is redacted",
 ):
     pass
 session.told()
+shown = session.systems()
 address.check(
     "calls",
     {
         "only": ("All", "Flagged"),
         "words": None,
-        "system": shown.values(),
+        "system": shown,
         "kind": KINDS,
         "state": STATUS,
         "model": None,
@@ -61,17 +59,7 @@ address.check(
 address.say()
 
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-    only = st.pills(
-        "Which",
-        ["All", "Flagged"],
-        default="All",
-        required=True,
-        key="only",
-        bind="query-params",
-        label_visibility="collapsed",
-        wrap=True,
-        on_change=restart,
-    )
+    only = choice("Which", ["All", "Flagged"], key="only", address="only", on_change=restart)
     with st.container(horizontal=True, width="content", vertical_alignment="bottom"):
         find = st.text_input(
             "Search",
@@ -84,7 +72,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", horizontal_align
             on_change=restart,
         )
         with st.popover("Filter", icon=":material/filter_list:"):
-            of = st.multiselect("System", list(shown.values()), key="system", bind="query-params", on_change=restart)
+            of = st.multiselect("System", shown, key="system", bind="query-params", on_change=restart)
             kind = st.selectbox("Kind", list(KINDS), key="kind", bind="query-params", on_change=restart)
             state = st.selectbox("State", list(STATUS), key="state", bind="query-params", on_change=restart)
             model = st.text_input(
@@ -103,12 +91,8 @@ with st.container(horizontal=True, vertical_alignment="bottom", horizontal_align
                 midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
                 since = midnight - timedelta(days=PERIODS[period] or 0)
 
-systems = visible
-if of:
-    asked = tuple(number for number, name in shown.items() if name in of)
-    systems = asked
 want = CallFilter(
-    systems=systems,
+    systems=tuple(of),
     kind=KINDS[kind],
     flagged=only == "Flagged",
     model=model.strip(),
@@ -118,8 +102,8 @@ want = CallFilter(
     words=find,
 )
 after = st.session_state.get("calls_after")
-page = session.read(calls.page, want, after=after, limit=PAGE)
-narrowed = want != CallFilter(systems=visible)
+page = session.application().read_calls.page(session.actor(), want, after=after, limit=PAGE)
+narrowed = want != CallFilter()
 
 
 def show_all() -> None:
@@ -129,7 +113,7 @@ def show_all() -> None:
     restart()
 
 
-def turn(to: tuple[int, int] | None) -> None:
+def turn(to: After | None) -> None:
     if to is None:
         restart()
     else:
@@ -150,7 +134,7 @@ if not page.rows and page.next is None:
     st.stop()
 
 
-def state_of(row: calls.CallRow) -> str:
+def state_of(row: CallRow) -> str:
     if row.status is CallStatus.RECORDED:
         return "Not checked yet"
     if row.status is CallStatus.FAILED:

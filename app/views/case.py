@@ -20,19 +20,14 @@ from governance.domain.people import Permission
 from governance.domain.review import CaseKind, CaseState, ReasonCode, VerdictOutcome
 from governance.errors import GovernanceError
 from governance.review import reasons
-from governance.store.calls import queries as calls
-from governance.store.evidence import queries as audit
-from governance.store.evidence.queries import EventFilter
-from governance.store.people import queries as people
-from governance.store.review import queries as cases
-from governance.store.review.queries import CaseRow
+from governance.services.review.read import CaseRow
 
 session.need(Permission.READ_CASES)
 me, now = session.actor(), session.now()
-visible = session.visible(Permission.READ_CASES)
+application = session.application()
 asked = st.query_params.get("id", "")
-wanted_case = session.read(cases.find, int(asked), visible) if asked.isdecimal() and len(asked) < 16 else None
-if wanted_case is None:
+view = application.read_cases.view(me, int(asked)) if asked.isdecimal() and len(asked) < 16 else None
+if view is None:
     with ui.header("No such case, or you may not see it"):
         pass
     with ui.notice(
@@ -41,27 +36,26 @@ if wanted_case is None:
         st.page_link("views/queue.py", label="Open the queue", icon=":material/inbox:")
     st.stop()
 
-case: CaseRow = wanted_case
+case: CaseRow = view.row
 system = case.system
 live = case.state is CaseState.CLAIMED and case.lease_until is not None and case.lease_until > now
 mine = live and case.held_by == me.id
 token = acts.lease(case.id) if mine else ""
-verdicts = session.read(cases.verdicts, case.id)
+verdicts, notes = view.verdicts, view.notes
 standing = verdicts[0] if verdicts and verdicts[0].returned_at is None else None
-notes = session.read(cases.notes, case.id)
 involved = {case.held_by, case.escalated_by, *(v.by for v in verdicts), *(v.approved_by for v in verdicts)}
 involved |= {v.returned_by for v in verdicts} | {note.by for note in notes}
-names = session.read(people.names, [number for number in involved if number is not None])
+names = application.read_people.names(me, {number for number in involved if number is not None})
 
 
 def person(number: int | None) -> str:
     return "You" if number == me.id else words.name(names.get(number or 0, "Somebody"))
 
 
-call = session.read(calls.find, case.call_id, visible) if case.call_id is not None else None
+sees_call = session.may(Permission.READ_CALLS, system)
+call = application.read_calls.find(me, case.call_id) if sees_call and case.call_id is not None else None
 if case.decision_id is not None:
-    found = session.read(calls.decisions, decision_id=case.decision_id)
-    decision = found[0] if found else None
+    decision = application.read_calls.decision(me, case.decision_id) if sees_call else None
 else:
     decision = next((one for one in call.decisions if not one.shadow), None) if call is not None else None
 detail: Any = decision.detail if decision else {"policies": [], "findings": [], "failures": [], "explanation": ""}
@@ -130,7 +124,7 @@ def reveal_facts() -> dict[str, bool]:
 may_reveal = call is not None and session.may(Permission.REVEAL_CONTENT, system, **reveal_facts())
 revealed = None
 if call is not None and may_reveal and not st.session_state.get(f"hidden-{call.id}"):
-    revealed = session.application().reveal.read(me, call.id)
+    revealed = application.reveal.read(me, call.id)
 original: dict[tuple[PartKind, int], str] | None = None
 if revealed is not None:
     original = {(part.kind, part.index): part.content.text for part in parts_of(revealed.call)}
@@ -140,7 +134,7 @@ REASONS = ["Fraud check", "The redacted text is not enough to decide", "The pers
 
 @st.dialog("Show the original text")
 def ask_to_reveal() -> None:
-    minutes = session.application().settings.reveal_minutes
+    minutes = application.settings.reveal_minutes
     st.markdown(
         f"You will see names, numbers and accounts for **{words.count(minutes, 'minute')}**. Your name, the reason and "
         "the time are recorded first, and the compliance officer sees them."
@@ -157,7 +151,7 @@ def ask_to_reveal() -> None:
         full = f"{reason}: {note.strip()}" if note.strip() else str(reason)
         shown_call = case.call_id
         done = session.attempt(
-            lambda: session.application().reveal.reveal(session.begin(), full, case_id=case.id, call_id=shown_call)
+            lambda: application.reveal.reveal(session.begin(), full, case_id=case.id, call_id=shown_call)
         )
         if done is not None:
             st.session_state.pop(f"hidden-{shown_call}", None)
@@ -167,7 +161,7 @@ def ask_to_reveal() -> None:
 @st.fragment(run_every=1)
 def countdown(until: datetime, call_id: int) -> None:
     """Counts down on the page; that the text is gone afterwards is the server's doing, at each draw."""
-    left = int((until - session.application().clock()).total_seconds())
+    left = int((until - application.clock()).total_seconds())
     if left <= 0:
         st.rerun(scope="app")
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
@@ -183,7 +177,7 @@ def countdown(until: datetime, call_id: int) -> None:
 
 def further_calls() -> None:
     """Calls that show the same incident: the verdict is for all of them."""
-    found, more = session.read(cases.further_calls, case.id, visible)
+    found, more = application.read_cases.further_calls(me, case.id)
     if not found:
         return
     number = f"more than {len(found)} further calls" if more else words.count(len(found), "further call")
@@ -203,7 +197,7 @@ with left:
     if case.kind is CaseKind.REPORT:
         with ui.panel("What the user reported", words.count(case.reports, "report")):
             try:
-                reported = session.application().reports.of_case(me, case.id)
+                reported = application.reports.of_case(me, case.id)
             except GovernanceError as error:
                 reported = []
                 st.text(str(error))
@@ -238,13 +232,16 @@ with left:
                 ):
                     ask_to_reveal()
         if call is None:
-            st.markdown(":gray[:material/hourglass_empty: The call that this is about has not arrived yet.]")
-            st.caption("It appears here as soon as the application sends it.")
+            if sees_call:
+                st.markdown(":gray[:material/hourglass_empty: The call that this is about has not arrived yet.]")
+                st.caption("It appears here as soon as the application sends it.")
+            else:
+                st.markdown(":gray[:material/lock: Your role may not see the call that this is about.]")
         else:
             if revealed is not None:
                 countdown(revealed.until, call.id)
             unfold = bool(st.session_state.get(f"unfold-{case.id}"))
-            replaced = session.read(calls.replacements, [one.part.message_id for one in call.parts])
+            replaced = application.read_calls.replacements(me, call)
             shown = evidence.shown(call, detail, replaced, original=original, unfold=unfold)
             if not call.row.content_captured:
                 st.markdown(":orange-badge[:material/visibility_off: No content captured]")
@@ -268,12 +265,12 @@ with left:
                     help="This text may be hard to read.",
                 )
             if shown.folded or unfold:
-                day = session.read(cases.work, me.id, figures.start_of_day(now).astimezone(UTC))
+                day = application.read_cases.work(me, figures.start_of_day(now).astimezone(UTC))
                 if hard := figures.hard_to_read(day):
                     st.caption(f"Your day held {words.count(hard, 'case')} with text that is hard to read.")
     if call is not None:
         further_calls()
-        steps.panel(call.row.trace_id, visible, chosen=call.id, key=f"case-{case.id}")
+        steps.panel(call.row.trace_id, chosen=call.id, key=f"case-{case.id}")
 
 with right:
     with ui.panel(
@@ -322,7 +319,7 @@ with right:
                 else "It could not be checked, so a person looks at it."
             )
     with st.container(border=True):
-        context, similar_tab, history_tab = st.tabs(["Context", "Similar cases", "History"])
+        context, similar_tab, history_tab = st.tabs(ui.tab_labels("Context", "Similar cases", "History"))
         with context:
             if call is None:
                 st.caption("Known once the call arrives.")
@@ -330,12 +327,12 @@ with right:
                 pairs(steps.context(call), key=f"context-{case.id}")
                 ui.onward("call", "Open the call", id=call.id)
         with similar_tab:
-            outcomes = session.read(cases.right_when_flagged, case.policy, visible) if case.policy else {}
+            outcomes = application.read_cases.right_when_flagged(me, case.policy) if case.policy else {}
             decided = sum(outcomes.values())
             if decided:
                 right_share = words.interval(outcomes.get("violation", 0), decided)
                 st.caption(f"This policy is right when it flags: {right_share} of {words.count(decided, 'case')}.")
-            alike = session.read(cases.similar, case, visible)
+            alike = application.read_cases.similar(me, case)
             for other in alike:
                 with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
                     outcome = words.OUTCOME.get(other.outcome, words.CASE_STATE[other.state])
@@ -344,9 +341,10 @@ with right:
             if not alike:
                 st.caption("Other cases of the same policy and system appear here.")
         with history_tab:
-            everybody = session.read(people.names)
-            for event in session.read(audit.events, EventFilter(subject=f"case:{case.id}"), limit=30):
-                sentence = trail.sentence(event.kind, event.actor, event.subject, event.data, everybody)
+            events = application.read_audit.of_case(me, case.id)
+            actors = application.read_people.names(me, trail.people(events))
+            for event in events:
+                sentence = trail.sentence(event.kind, event.actor, event.subject, event.data, actors)
                 at = ui.whole(words.moment(session.local(event.at), now))
                 st.markdown(f":gray[{at}] &ensp;{words.name(sentence, 200)}")
             for note in notes:

@@ -16,7 +16,6 @@ from governance.domain.people import Permission
 from governance.domain.policies import UNDER_WAY, Rollout, RolloutOrigin, RolloutState
 from governance.policy.difference import Difference
 from governance.policy.policy import PolicySet
-from governance.store.policies import queries
 
 MOST = 12
 # A longer difference is folded; it can be read whole.
@@ -24,7 +23,6 @@ LONG = 60
 
 session.need(Permission.READ_CASES)
 now = session.now()
-visible = session.visible(Permission.READ_CASES)
 asked = st.query_params.get("id", "")
 files = policy_files.files()
 rollout: Rollout | None = None
@@ -224,7 +222,9 @@ with right:
             today = int(session.application().clock().timestamp() // 86_400)
             began = rollout.when(RolloutState.SHADOW)
             day = int(began.timestamp() // 86_400) if began else today
-            decided = session.read(queries.decided, visible, day, policy_set=rollout.policy_set_id)
+            decided = session.application().read_policies.decided(
+                session.actor(), day, policy_set=rollout.policy_set_id
+            )
             calls = sum(one.shadow_calls for one in decided)
             flagged = sum(one.shadow_flagged for one in decided)
             if calls:

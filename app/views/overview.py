@@ -19,10 +19,8 @@ from governance.systems import posture
 
 session.need(Permission.READ_CALLS)
 now = session.now()
-names = session.system_names()
-visible = session.visible()
-shown = {number: name for number, name in names.items() if visible is None or number in visible}
-state = figures.overview(visible, now)
+shown = session.systems()
+state = figures.overview(now)
 
 if not shown:
     with ui.header("No calls yet", "This page shows whether your GenAI systems are under control"):
@@ -37,7 +35,7 @@ if not shown:
     asked_at = urlsplit(st.context.url or "")
     here = f"{asked_at.scheme}://{asked_at.netloc}" if asked_at.netloc else "http://127.0.0.1:8501"
     here = session.application().settings.public_url.rstrip("/") or here
-    sample, own = st.tabs(["Sample traffic", "Your application"])
+    sample, own = st.tabs(ui.tab_labels("Sample traffic", "Your application"))
     with sample:
         st.code(f"governance demo --url {here}", language=None)
         st.caption("Three systems, 14 days, flagged calls of every kind and two reports by users.")
@@ -63,7 +61,7 @@ def page_link(page: str, label: str, query: dict[str, str]) -> None:
 
 
 ALL = "All systems"
-labels = {words.name(name): name for name in shown.values()}
+labels = {words.name(name): name for name in shown}
 asked = st.query_params.get("system", "")
 chosen = asked if asked in labels.values() else ""
 address.check("overview", {"system": labels.values()})
@@ -204,8 +202,9 @@ def trend_spec(trend: posture.Trend, top: float, first: int, last: int, theme: s
     )
     if len(rows) < 3:
         layers.append(base.mark_point(filled=True, size=42, opacity=1, color=t["gray"]).encode(y=y("Rate")))
-    odd = base.mark_point(filled=True, size=42, opacity=1, color=t["orange"]).encode(y=y("Rate"))
-    layers.append(odd.transform_filter("datum.odd"))
+    if any(row["odd"] for row in rows):  # a layer without marks would be a picture without a name to a screen reader
+        odd = base.mark_point(filled=True, size=42, opacity=1, color=t["orange"]).encode(y=y("Rate"))
+        layers.append(odd.transform_filter("datum.odd"))
     return ui.spec(alt.layer(*layers, data=pd.DataFrame(rows)), 148)
 
 

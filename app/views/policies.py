@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.components import address, ui
+from app.components.choice import choice
 from app.components.rows import Column, choose, quiet
 from app.policies import files as policy_files
 from app.policies import live as policy_figures
@@ -19,7 +20,6 @@ from governance.policy.policy import Policy
 
 session.need(Permission.READ_CASES)
 now = session.now()
-visible = session.visible(Permission.READ_CASES)
 found = policy_files.files()
 standing = policy_sets.in_force()
 current = standing[1] if standing else None
@@ -95,7 +95,7 @@ elif found.trouble:
 listed: dict[str, Policy] = {one.id: one for one in (current.policies if current else ())}
 fresh = {one.id for one in (found.set.policies if found.set else ())} - listed.keys()
 listed |= {one.id: one for one in (found.set.policies if found.set else ()) if one.id in fresh}
-live = policy_figures.figures(visible)
+live = policy_figures.figures()
 absent = rollouts.absent()
 results = policy_tests.trials_of(current) if current else []
 changed = dict.fromkeys(policy_sets.touched(differs), "Changed in the files") if differs else {}
@@ -148,25 +148,7 @@ for stage in (*STAGE.values(), NEW):
 address.check("policies", {"show": views, "find": None})
 address.say()
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-    asked = st.query_params.get("show", "")
-    st.session_state.setdefault("policies_view", asked if asked in views else "All")
-    if st.session_state["policies_view"] not in views:
-        st.session_state["policies_view"] = "All"
-
-    def keep() -> None:
-        address.forget()
-        st.query_params["show"] = st.session_state["policies_view"]
-
-    view = st.pills(
-        "Stage",
-        list(views),
-        required=True,
-        key="policies_view",
-        on_change=keep,
-        label_visibility="collapsed",
-        wrap=True,
-        format_func=lambda name: f"{name} :gray[{views[name]}]",
-    )
+    view = choice("Stage", list(views), key="policies_view", address="show", counts=views, on_change=address.forget)
     search = st.text_input(
         "Search",
         key="find",

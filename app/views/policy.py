@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from app.components import ui
+from app.components.choice import choice
 from app.components.marked import Line, pairs, source
 from app.policies import files as policy_files
 from app.policies import live as policy_figures
@@ -24,11 +25,9 @@ from governance.domain.people import Permission
 from governance.domain.policies import UNDER_WAY
 from governance.policy.controls import catalogue
 from governance.policy.policy import Policy
-from governance.store.policies import queries
 
 session.need(Permission.READ_CASES)
 now = session.now()
-visible = session.visible(Permission.READ_CASES)
 asked = st.query_params.get("id", "")[:200]
 files = policy_files.files()
 standing = policy_sets.in_force()
@@ -60,7 +59,7 @@ touching = [
     for one in under_way
     if (what := policy_sets.changes(one.against, one.digest)) is not None and policy.id in policy_sets.touched(what)
 ]
-live = policy_figures.figures(visible).of(policy)
+live = policy_figures.figures().of(policy)
 absent = rollouts.absent()
 
 STAGE = {
@@ -162,14 +161,7 @@ with left:
         views["What differs"] = "the file against what is in force"
     with st.container(border=True):
         with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
-            chosen = st.segmented_control(
-                "Show",
-                list(views),
-                default=next(iter(views)),
-                required=True,
-                key=f"source-{policy.id}",
-                label_visibility="collapsed",
-            ) or next(iter(views))
+            chosen = choice("Show", list(views), key=f"source-{policy.id}", segmented=True)
             st.caption(words.name(views[chosen], 120), width="content")
         if chosen == "File":
             source(policy_files.source(file, wrong), key=f"file-{policy.id}")
@@ -328,8 +320,7 @@ with right:
                     st.text(exception.reason)
                     st.code(exception.when, language=None, wrap_lines=True)
     with ui.panel("Cases it opened", "the latest"):
-        places = tuple(session.system_names()) if visible is None else visible
-        opened = session.read(queries.latest_cases, policy.id, places)
+        opened = session.application().read_policies.latest_cases(session.actor(), policy.id)
         for case in opened:
             with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
                 outcome = words.OUTCOME.get(case.outcome, words.CASE_STATE[case.state])

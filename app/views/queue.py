@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from app.components import address, ui
+from app.components.choice import choice
 from app.components.rows import Column, choose
 from app.overview import figures
 from app.review import acts
@@ -15,18 +16,15 @@ from app.shell import session, words
 from governance.domain.people import Permission
 from governance.domain.review import CaseState
 from governance.review.workload import Load
-from governance.store.people import queries as people
-from governance.store.review import queries as cases
-from governance.store.review.queries import CaseFilter, CaseRow
+from governance.services.review.read import After, CaseFilter, CaseRow
 
 PAGE = 100
 
 session.need(Permission.READ_CASES)
 me = session.actor()
 now = session.now()
-names = session.system_names()
-visible = session.visible(Permission.READ_CASES)
-loads = figures.loads(visible, now)
+read = session.application().read_cases
+loads = figures.loads(now)
 
 
 def total(loads: list[Load], **want: Any) -> int:
@@ -51,15 +49,10 @@ QUEUE_VIEWS = {words.queue(queue) for queue in queues}
 
 def chosen_filter(view: str, find: str, only: list[str], severities: list[str], among: list[str]) -> CaseFilter:
     """The filter that the view and the fields stand for."""
-    systems = visible
-    if only:
-        asked = tuple(number for number, name in names.items() if name in only)
-        systems = asked if visible is None else tuple(number for number in asked if number in visible)
     ranks = tuple(rank for rank, word in words.SEVERITY.items() if word in severities)
     return CaseFilter(
-        systems=systems,
+        systems=tuple(only),
         held_by=me.id if view == "Mine" else None,
-        at=session.application().clock(),
         overdue_at=session.application().clock() if view == "Overdue" else None,
         queues=tuple(queue for queue in queues if words.queue(queue) in ({view} if view in QUEUE_VIEWS else among)),
         reported=view == "Reported by users",
@@ -71,7 +64,7 @@ def chosen_filter(view: str, find: str, only: list[str], severities: list[str], 
 
 def work_note() -> list[str]:
     """'you decided 12 today, median 3 min' and '2 cases of your day were hard to read', for those who decide."""
-    done = session.read(cases.work, me.id, figures.start_of_day(now).astimezone(UTC))
+    done = read.work(me, figures.start_of_day(now).astimezone(UTC))
     said = [f"you decided {done.decided} today, median {words.span(done.median_seconds)}"] if done.decided else []
     if hard := figures.hard_to_read(done):
         said.append(f"{words.count(hard, 'case')} of your day {'was' if hard == 1 else 'were'} hard to read")
@@ -112,7 +105,7 @@ with ui.header(
     ):
         acts.start()
 session.told()
-shown_systems = [name for number, name in names.items() if visible is None or number in visible]
+shown_systems = session.systems(Permission.READ_CASES)
 address.check(
     "queue",
     {
@@ -126,31 +119,12 @@ address.check(
 address.say()
 
 with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-    # Not bind=: a bound address carries the label, and the label carries a count.
-    asked = st.query_params.get("view", "")
-    st.session_state.setdefault("view", asked if asked in COUNTS else "All open")
-    if st.session_state["view"] not in COUNTS:
-        st.session_state["view"] = "All open"
-
-    def keep() -> None:
-        st.query_params["view"] = st.session_state["view"]
-        restart()
 
     def restart() -> None:
         address.forget()
         st.session_state.pop("queue_after", None)
 
-    chosen_view = st.pills(
-        "View",
-        list(COUNTS),
-        required=True,
-        key="view",
-        on_change=keep,
-        label_visibility="collapsed",
-        wrap=True,
-        format_func=lambda name: f"{name} :gray[{COUNTS[name]}]",
-    )
-    view = chosen_view or "All open"
+    view = choice("View", list(COUNTS), key="view", address="view", counts=COUNTS, on_change=restart)
     with st.container(horizontal=True, width="content"):
         find = st.text_input(
             "Search",
@@ -175,7 +149,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", horizontal_align
 
 narrowed = bool(find or only or severities or among)
 after = st.session_state.get("queue_after")
-rows, next_page = session.read(cases.page, chosen_filter(view, find, only, severities, among), after=after, limit=PAGE)
+rows, next_page = read.page(me, chosen_filter(view, find, only, severities, among), after=after, limit=PAGE)
 
 
 def show_all() -> None:
@@ -241,7 +215,7 @@ if view == "All open" and not narrowed and after is None and first is not None:
         ui.onward("case", "Open", id=first.id)
 
 held = {row.held_by for row in rows if row.held_by is not None}
-holders = session.read(people.names, held) if held else {}
+holders = session.application().read_people.names(me, held)
 
 
 def holder(case: CaseRow) -> str:
@@ -300,7 +274,7 @@ with st.container(horizontal=True, horizontal_alignment="distribute", vertical_a
     )
     with st.container(horizontal=True, width="content"):
 
-        def turn(to: cases.After | None) -> None:
+        def turn(to: After | None) -> None:
             if to is None:
                 st.session_state.pop("queue_after", None)
             else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.components import address, ui
+from app.components.choice import choice
 from app.components.rows import Column, choose
 from app.shell import session, words
 from governance.domain.people import Permission
@@ -37,15 +38,11 @@ if not reports:
 
 address.check("reports", {"reported": ("All", *words.REPORT_STATE.values())})
 address.say()
-states = st.pills(
+states = choice(
     "State",
     ["All", *words.REPORT_STATE.values()],
-    default="All",
-    required=True,
     key="reported",
-    bind="query-params",
-    label_visibility="collapsed",
-    wrap=True,
+    address="reported",
     on_change=address.forget,
 )
 listed = [report for report in reports if states in ("All", words.REPORT_STATE[report.state])]

@@ -21,20 +21,13 @@ from governance.api.parameters import LARGEST, Moment, Whole, refuse_empty_perio
 from governance.api.validation import Invalid
 from governance.domain.people import Actor, Scope
 from governance.errors import BadInput, NotFound
-from governance.services.named import unknown
-from governance.store.base import keys
-from governance.store.base.times import micros
-from governance.store.calls import documents as call_store
-from governance.store.calls import queries as calls
-from governance.store.review import queries as cases
-from governance.store.review.documents import case_document, read_case
-from governance.store.systems import queries as systems
+from governance.services.calls.read import CallFilter, position
+from governance.services.named import UnknownName
+from governance.services.review.documents import case_document, case_with_verdicts
+from governance.services.review.read import CaseFilter
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
     from governance.bootstrap import Application
-    from governance.store.base.scope import Systems
 
 T = TypeVar("T")
 MOST_STEPS = 10_000
@@ -57,15 +50,14 @@ def router(application: Application) -> APIRouter:
     """`GET /calls`, `/cases`, `/decisions` (scope `read`), and `/audit/checkpoint` (public)."""
     routes = APIRouter(tags=["Reading"])
 
-    async def read(request: Request, query: Callable[[sa.Connection, Systems], T]) -> T:
-        """Runs a query for the systems that the key sees."""
+    async def read(request: Request, query: Callable[[Actor], T]) -> T:
+        """Runs a query as the key's actor. What was named and does not exist is told of the parameter that names it."""
         actor = await key_holder(application, request, Scope.READ)
-
-        def run() -> T:
-            with application.database.read() as connection:
-                return query(connection, visible(connection, actor))
-
-        return await anyio.to_thread.run_sync(run)
+        try:
+            return await anyio.to_thread.run_sync(query, actor)
+        except UnknownName as error:
+            problem = f"{error.message[:1].lower()}{error.message[1:]} {error.advice}".strip().removesuffix(".")
+            raise Invalid([{"at": error.what, "problem": problem}]) from None
 
     @routes.get("/calls", response_model=Page, summary="Calls, newest first")
     async def list_calls(
@@ -88,27 +80,26 @@ def router(application: Application) -> APIRouter:
             within = (since is None or since <= started) and (until is None or started < until)
             return within and status in (None, call["status"])
 
-        def query(connection: sa.Connection, seen: Systems) -> bytes:
+        def query(actor: Actor) -> bytes:
             refuse_empty_period(since, until)
-            narrowed = _narrowed(connection, seen, system)
+            calls, systems = application.read_calls, (system,) if system is not None else ()
 
             def documents(ids: Sequence[int]) -> list[dict[str, Any]]:
-                return call_store.read_calls(connection, ids)
+                return calls.documents(actor, ids)
 
             if trace_id is not None:
-                found = calls.trace(connection, trace_id.lower(), narrowed, most=MOST_STEPS)
+                found = calls.steps(actor, trace_id.lower(), systems=systems, most=MOST_STEPS)
                 steps = [step for step in found if step.flagged or not flagged]
                 begin = max(0, *(_position(after, 1) or (0,)))
                 asked = [step.id for step in steps[begin : begin + STEPS_A_PAGE]]
                 items, done = fill(asked, lambda ids: [one for one in documents(ids) if wanted(one)])
                 end = begin + done
                 return page(items, _cursor((end,) if end < len(steps) else None))
-            want = calls.CallFilter(systems=narrowed, status=status or "", flagged=flagged, since=since, until=until)
-            listed = calls.page(connection, want, after=_position(after, 2), limit=limit)
+            want = CallFilter(systems=systems, status=status or "", flagged=flagged, since=since, until=until)
+            listed = calls.page(actor, want, after=_position(after, 2), limit=limit)
             items, done = fill([row.id for row in listed.rows], documents)
             if done < len(listed.rows):
-                last = listed.rows[done - 1]
-                return page(items, _cursor((micros(last.started_at), last.id)))
+                return page(items, _cursor(position(listed.rows[done - 1])))
             return page(items, _cursor(listed.next))
 
         return Response(await read(request, query), media_type="application/json")
@@ -117,12 +108,7 @@ def router(application: Application) -> APIRouter:
     async def one_call(request: Request, call_id: PathNumber) -> dict[str, Any]:
         """The call with its texts redacted, its findings, decisions and cases."""
 
-        def query(connection: sa.Connection, seen: Systems) -> dict[str, Any]:
-            if calls.find(connection, call_id, seen) is None:
-                raise NotFound("There is no such call.")
-            return call_store.read_call(connection, call_id, attributes=application.attributes)
-
-        return await read(request, query)
+        return await read(request, lambda actor: application.read_calls.document(actor, call_id))
 
     @routes.get("/cases", response_model=Page, summary="Open cases, the most urgent first")
     async def list_cases(
@@ -137,21 +123,18 @@ def router(application: Application) -> APIRouter:
     ) -> Page:
         """By severity, then deadline. `since` and `until` are about `opened_at`. A claim that ran out is no claim."""
 
-        def query(connection: sa.Connection, seen: Systems) -> Page:
+        def query(actor: Actor) -> Page:
             refuse_empty_period(since, until)
-            narrowed = _narrowed(connection, seen, system)
-            if queue is not None:
-                _refuse_unknown_queue(application, connection, queue)
-            want = cases.CaseFilter(
-                systems=narrowed,
-                queues=(queue,) if queue else (),
+            want = CaseFilter(
+                systems=(system,) if system is not None else (),
+                queues=(queue,) if queue is not None else (),
                 state=state or "",
                 since=since,
                 until=until,
-                at=application.clock(),
             )
-            position = _position(after, 3)
-            rows, following = cases.page(connection, want, after=position, limit=limit)
+            if queue is not None:
+                application.read_cases.need_queue(actor, queue)
+            rows, following = application.read_cases.page(actor, want, after=_position(after, 3), limit=limit)
             return Page(items=[case_document(row) for row in rows], next=_cursor(following))
 
         return await read(request, query)
@@ -160,8 +143,11 @@ def router(application: Application) -> APIRouter:
     async def one_case(request: Request, case_id: PathNumber) -> dict[str, Any]:
         """The case and the verdicts given on it."""
 
-        def query(connection: sa.Connection, seen: Systems) -> dict[str, Any]:
-            return read_case(connection, case_id, seen, at=application.clock())
+        def query(actor: Actor) -> dict[str, Any]:
+            view = application.read_cases.view(actor, case_id)
+            if view is None:
+                raise NotFound(f"There is no case {case_id}.")
+            return case_with_verdicts(view)
 
         return await read(request, query)
 
@@ -169,13 +155,7 @@ def router(application: Application) -> APIRouter:
     async def one_decision(request: Request, decision_id: PathNumber) -> dict[str, Any]:
         """What the policies said, with the findings and the digest of the policy set."""
 
-        def query(connection: sa.Connection, seen: Systems) -> dict[str, Any]:
-            document = call_store.read_decision(connection, decision_id)
-            if document["call_id"] is None or calls.find(connection, int(document["call_id"]), seen) is None:
-                raise NotFound("There is no such decision.")
-            return document
-
-        return await read(request, query)
+        return await read(request, lambda actor: application.read_calls.decision_document(actor, decision_id))
 
     @routes.get("/decisions/{decision_id}/explanation", summary="Why a call was decided so")
     async def one_explanation(request: Request, decision_id: PathNumber) -> dict[str, Any]:
@@ -195,45 +175,9 @@ def router(application: Application) -> APIRouter:
     async def checkpoint() -> Response:
         """A signed note (C2SP tlog-checkpoint). Public: keep it elsewhere, and nobody can rewrite what came before."""
 
-        def latest() -> str:
-            with application.database.read() as connection:
-                return keys.latest_note(connection) or ""
-
-        note = await anyio.to_thread.run_sync(latest)
-        if not note:
-            raise NotFound("The audit log is empty.")
-        return PlainTextResponse(note)
+        return PlainTextResponse(await anyio.to_thread.run_sync(application.read_audit.checkpoint))
 
     return routes
-
-
-def visible(connection: sa.Connection, actor: Actor) -> Systems:
-    """The ids of the systems that a key sees; None is all. A bound key whose system sent nothing yet sees nothing."""
-    if not actor.system:
-        return None
-    return tuple(number for number, name in systems.names(connection).items() if name == actor.system)
-
-
-def _narrowed(connection: sa.Connection, seen: Systems, name: str | None) -> Systems:
-    """The seen systems, or of these only the one of that name. Raises `Invalid` for one that is not among them; a key
-    whose own system has sent nothing yet sees nothing, whatever it asks for."""
-    if name is None or seen == ():
-        return seen
-    known = {found: number for number, found in systems.names(connection).items() if seen is None or number in seen}
-    if name not in known:
-        raise _not_there("system", unknown("system", name, known, none="No system has sent a call yet."))
-    return (known[name],)
-
-
-def _refuse_unknown_queue(application: Application, connection: sa.Connection, queue: str) -> None:
-    known = cases.open_queues(connection)
-    if queue not in known and queue not in (known := known | application.rollout.queues()):
-        raise _not_there("queue", unknown("queue", queue, known))
-
-
-def _not_there(parameter: str, error: BadInput) -> Invalid:
-    problem = f"{error.message[:1].lower()}{error.message[1:]} {error.advice}".strip().removesuffix(".")
-    return Invalid([{"at": parameter, "problem": problem}])
 
 
 def _cursor(position: tuple[int, ...] | None) -> str | None:

@@ -168,7 +168,7 @@ class Writer:
 class Archive:
     """Reads an archive of `Writer` from a seekable file.
 
-    Raises `BadInput` when it is no ZIP file at all, `TooLarge` for more than a package may hold, and `Tampered` when
+    Raises `BadInput` when it is not a ZIP file at all, `TooLarge` for more than a package may hold, and `Tampered` when
     it is not in the one form.
     """
 
@@ -182,7 +182,7 @@ class Archive:
         start = file.read(4)
         file.seek(max(0, size - _END.size))
         if start != b"PK\x03\x04" and file.read(4) != b"PK\x05\x06":
-            raise BadInput("This is not an evidence package: it is no ZIP file.")
+            raise BadInput("This is not an evidence package: it is not a ZIP file.")
         at = total = 0
         while True:
             file.seek(at)
@@ -199,7 +199,7 @@ class Archive:
                 raise Tampered(f"The package is damaged at byte {at}, in the header of {name}.")
             total += plain
             if plain > LARGEST_MEMBER or total > LARGEST_TOTAL or len(self.members) >= MOST_MEMBERS:
-                raise TooLarge("The package says it holds more than a package may.")
+                raise TooLarge("The package states a size above the limit.")
             self.members[name] = member
             at = member.at + packed
         tail = _tail(list(self.members.values()), at)

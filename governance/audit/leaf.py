@@ -21,8 +21,6 @@ from governance.errors import BadInput
 VERSION = 1
 LARGEST = 2**53 - 1
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
 
 def leaf_bytes(event: Event) -> bytes:
     """The leaf of `event`, UTF-8 JSON `{actor, at, data, kind, subject, system, v}`.
@@ -49,7 +47,7 @@ def canonical(value: Mapping[str, Any]) -> bytes:
 
 
 def _written(value: Any) -> bytes:
-    """JSON of what is in order."""
+    """JSON of a value whose keys are in order."""
     try:
         return to_json(value)
     except PydanticSerializationError:
@@ -90,7 +88,7 @@ def parse(leaf: bytes) -> dict[str, Any]:
 
 
 def _ordered(value: object, where: str) -> Any:
-    """The value with the keys of its objects in order. Raises `BadInput` for what the subset does not hold."""
+    """The value with the keys of its objects in order. Raises `BadInput` for what the subset does not allow."""
     kind = type(value)
     if kind is str or kind is bool or value is None:
         return value

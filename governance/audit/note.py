@@ -90,7 +90,7 @@ class Verifier:
             try:
                 Ed25519PublicKey.from_public_bytes(self.public).verify(signature, text.encode())
             except InvalidSignature:
-                raise Tampered(f"The signature of {self.name} does not hold.") from None
+                raise Tampered(f"The signature of {self.name} is not valid.") from None
             signed = True
         if not signed:
             raise Tampered(f"The note is not signed by {self.name} with key {self.key_id.hex()}.")
@@ -196,7 +196,7 @@ def _from_pem(text: str) -> bytes:
     try:
         key = serialization.load_pem_public_key(text.encode())
     except (ValueError, TypeError):
-        raise BadInput("The PEM holds no public key.") from None
+        raise BadInput("The PEM contains no public key.") from None
     if not isinstance(key, Ed25519PublicKey):
         raise BadInput("The key is not an Ed25519 key.")
     return key.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
@@ -204,9 +204,9 @@ def _from_pem(text: str) -> bytes:
 
 def _check_name(name: str) -> None:
     if not name or "+" in name or any(character.isspace() or ord(character) < 32 for character in name):
-        raise BadInput("A log's name must not be empty or hold spaces or plus signs.")
+        raise BadInput("A log's name must not be empty or contain spaces or plus signs.")
 
 
 def _check_text(text: str) -> None:
     if not text.endswith("\n") or any(ord(character) < 32 and character != "\n" for character in text):
-        raise BadInput("A note's text must end in a newline and hold no control characters.")
+        raise BadInput("A note's text must end in a newline and contain no control characters.")

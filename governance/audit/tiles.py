@@ -128,7 +128,7 @@ class TileReader:
         raise NotImplementedError
 
     def tile(self, level: int, number: int) -> bytes:
-        """A complete tile, or of the last one what there is."""
+        """A complete tile, or what there is of the last one."""
         if number == self.edge.size >> (8 * (level + 1)):
             return self.edge.levels[level] if level < len(self.edge.levels) else b""
         found = self._tiles.get((level, number))

@@ -1,4 +1,4 @@
-"""The offline verifier of evidence packages: needs the file, and nothing else. No database, no network, no settings.
+"""Verifies evidence packages offline: needs only the file, no database, network or settings.
 
 It answers with named checks. What cannot be checked says so and never counts as passed.
 """
@@ -81,7 +81,7 @@ class Verification:
 
 
 class Ledger:
-    """Collects what goes wrong in one check, and gives the check."""
+    """Collects the failures of one check, and gives the check."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -110,7 +110,7 @@ def unchecked(name: str, detail: str) -> Check:
 
 
 class _Stop(Exception):
-    """What follows cannot be judged."""
+    """What follows cannot be verified."""
 
 
 def verify_package(file: BinaryIO, *, key: str = "", kept: str = "", advance: Advance = lambda _: None) -> Verification:
@@ -388,7 +388,7 @@ class _Package:
             ledger.fail(str(error))
 
     def _compare(self, leaf: Mapping[str, Any], record: Mapping[str, Any]) -> Iterator[str]:
-        """What a record says otherwise than the event that founded it. An event may say more, or less."""
+        """Where a record contradicts the event that founded it. An event may state more, or less."""
         try:
             for name, proven, found in self._pairs(leaf, record):
                 if proven != found:
@@ -464,7 +464,7 @@ class _Package:
 
 
 def _shape(manifest: Mapping[str, Any]) -> None:
-    """Touches all that is read later; raises if it is not there."""
+    """Reads everything that is used later; raises if something is missing."""
     strings = [manifest["origin"], manifest["made_at"], manifest["key"], manifest["checkpoint"]["root"]]
     numbers = [manifest["checkpoint"]["size"], manifest["leaves"]["count"]]
     bounds = [manifest["leaves"]["first"], manifest["leaves"]["last"]]
@@ -488,7 +488,7 @@ def _same(data: Mapping[str, Any], record: Mapping[str, Any], **names: str) -> I
 
 
 def _decided(value: Mapping[str, Any]) -> tuple[object, ...]:
-    """What a decision comes down to, of a leaf or of a record."""
+    """The essence of a decision, of a leaf or of a record."""
     policies = tuple(
         (one.get("policy"), one.get("outcome"), one.get("action"), one.get("status"))
         for one in value.get("policies") or ()

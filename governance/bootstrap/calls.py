@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from governance.intake import Intake
     from governance.services.calls.explain import ExplainService
     from governance.services.calls.inline import InlineService
+    from governance.services.calls.read import ReadCalls
     from governance.services.calls.record import Recorder
     from governance.services.calls.reveal import RevealService
     from governance.store.calls.checks import SqlCheckStore
@@ -29,6 +30,13 @@ class CallParts(PolicyParts):
 
         with self.database.read() as connection:
             return read_call(connection, call_id, attributes=self.attributes)
+
+    @cached_property
+    def read_calls(self) -> ReadCalls:
+        from governance.services.calls.read import ReadCalls
+        from governance.store.calls.queries import CallQueries
+
+        return ReadCalls(self.visible, CallQueries(self.database, lambda: self.attributes))
 
     @cached_property
     def attributes(self) -> AttributeReader:

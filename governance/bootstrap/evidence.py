@@ -9,6 +9,7 @@ from governance.bootstrap.calls import CallParts
 
 if TYPE_CHECKING:
     from governance.services.evidence.export import ExportEvidence
+    from governance.services.evidence.read import ReadAudit
     from governance.services.evidence.verify import VerifyLog
     from governance.store.base.wal import Checkpointer
     from governance.store.evidence.audit_log import PostgresSealer
@@ -27,6 +28,21 @@ class EvidenceParts(CallParts):
         writer = self.database.audit
         assert isinstance(writer, SqlAuditLog)
         return AuditReader(self.engine, writer)
+
+    @property
+    def unkeyed_audit_log(self) -> AuditReader:
+        """The log as `audit_log`, also where the keys at hand do not fit it: so that it can be said why."""
+        from governance.store.evidence.audit_log import SqlAuditLog
+        from governance.store.evidence.queries import AuditReader
+
+        return AuditReader(self.engine, SqlAuditLog(self.signer, self.clock))
+
+    @cached_property
+    def read_audit(self) -> ReadAudit:
+        from governance.services.evidence.read import ReadAudit
+        from governance.store.evidence.queries import AuditQueries
+
+        return ReadAudit(self.visible, AuditQueries(self.database), self.clock)
 
     @cached_property
     def sealer(self) -> PostgresSealer:

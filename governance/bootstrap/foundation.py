@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from governance.privacy.keys import KeyRing
     from governance.privacy.redaction import Redactor
     from governance.services.authorise import Authority
+    from governance.services.systems.read import ReadSystems
+    from governance.services.visible import Visible
+    from governance.store.systems.queries import SystemQueries
     from governance.store.transaction import Database, Transaction
 
 
@@ -164,6 +167,25 @@ class Foundation:
         from governance.services.authorise import Authority
 
         return Authority(self.database, self.permissions, self.clock)
+
+    @cached_property
+    def visible(self) -> Visible:
+        """Which systems an actor may see: all that is read asks it."""
+        from governance.services.visible import Visible
+
+        return Visible(self.authority, self._system_queries)
+
+    @cached_property
+    def read_systems(self) -> ReadSystems:
+        from governance.services.systems.read import ReadSystems
+
+        return ReadSystems(self.visible, self._system_queries)
+
+    @cached_property
+    def _system_queries(self) -> SystemQueries:
+        from governance.store.systems.queries import SystemQueries
+
+        return SystemQueries(self.database)
 
     def build_runner(self, uses: Iterable[DetectorUse], access: Mapping[str, str], *, thorough: bool = False) -> Runner:
         """The detectors that are asked for. `access` are a set's own Cedar files, text by name: what is in force is

@@ -10,8 +10,10 @@ from governance.bootstrap.foundation import Foundation
 from governance.errors import Misconfigured
 
 if TYPE_CHECKING:
+    from governance.openid.client import OpenIdProvider
     from governance.services.people.accounts import PeopleService
     from governance.services.people.keys import KeyService
+    from governance.services.people.read import ReadPeople
     from governance.services.people.sessions import SessionService
 
 
@@ -32,6 +34,27 @@ class PeopleParts(Foundation):
             return PeopleService(self.authority, group_roles=self.settings.role_map)
         except ValueError as error:
             raise Misconfigured(f"GOVERNANCE_ROLE_MAP: {error}.", advice="See docs/settings.md.") from None
+
+    @cached_property
+    def provider(self) -> OpenIdProvider | None:
+        """The OpenID Connect provider that people sign in with; None for local accounts."""
+        from governance.openid.client import OpenIdProvider
+
+        if not self.settings.oidc_issuer:
+            return None
+        return OpenIdProvider(
+            issuer=self.settings.oidc_issuer,
+            client_id=self.settings.oidc_client_id,
+            client_secret=self.settings.oidc_client_secret.get_secret_value(),
+            roles_claim=self.settings.roles_claim,
+        )
+
+    @cached_property
+    def read_people(self) -> ReadPeople:
+        from governance.services.people.read import ReadPeople
+        from governance.store.people.queries import PeopleQueries
+
+        return ReadPeople(self.visible, PeopleQueries(self.database))
 
     @cached_property
     def keys(self) -> KeyService:

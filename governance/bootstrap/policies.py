@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from governance.services.calls.in_force import InForce, ReadySet
     from governance.services.policies.backtest.ports import HandsFor
     from governance.services.policies.backtest.run import BacktestService
+    from governance.services.policies.read import ReadPolicies
     from governance.services.policies.rollout import RolloutService
     from governance.services.policies.suggest import SuggestService
     from governance.store.calls.decisions import SqlDecisions
@@ -42,6 +43,14 @@ class PolicyParts(Foundation):
         from governance.policy.load import examine
 
         return examine(folder or self.policies_dir, packaged=resource("policies"))
+
+    @cached_property
+    def read_policies(self) -> ReadPolicies:
+        """What policies did, for who may see it."""
+        from governance.services.policies.read import ReadPolicies
+        from governance.store.policies.queries import PolicyQueries
+
+        return ReadPolicies(self.visible, PolicyQueries(self.database))
 
     @cached_property
     def rollout(self) -> RolloutService:

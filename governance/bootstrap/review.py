@@ -10,11 +10,19 @@ from governance.bootstrap.calls import CallParts
 
 if TYPE_CHECKING:
     from governance.services.review.cases import ReviewService
+    from governance.services.review.read import ReadCases
     from governance.services.review.reports import ReportService
 
 
 class ReviewParts(CallParts):
     """The use cases of review. Notes and words of reports are redacted as calls are."""
+
+    @cached_property
+    def read_cases(self) -> ReadCases:
+        from governance.services.review.read import ReadCases
+        from governance.store.review.queries import CaseQueries
+
+        return ReadCases(self.visible, CaseQueries(self.database), self.clock, self.rollout.queues)
 
     @cached_property
     def review(self) -> ReviewService:

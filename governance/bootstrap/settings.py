@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from ipaddress import ip_address
+import json
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -37,7 +38,10 @@ class Settings(BaseSettings):
     roles_claim: str = Field(default="groups", description="The claim that holds a person's roles or groups.")
     role_map: Annotated[dict[str, str], NoDecode] = Field(
         default_factory=dict,
-        description="Group to role, as group=role[,group=role...]; a group named as a role needs no entry.",
+        description="Group to role, as group=role[,group=role...] or JSON; a group named as a role needs no entry.",
+    )
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        default=(), description="Proxies whose word on the client's address is taken: addresses or networks, by commas."
     )
     key_encryption_key: SecretStr = Field(
         default=SecretStr(""),
@@ -113,9 +117,18 @@ class Settings(BaseSettings):
     @field_validator("role_map", mode="before")
     @classmethod
     def _groups(cls, value: object) -> object:
-        """`group=role[,group=role...]` as it stands in the environment."""
+        """`group=role[,group=role...]` as it stands in the environment, or JSON for names that contain commas."""
         if not isinstance(value, str):
             return value
+        if value.lstrip().startswith("{"):
+            try:
+                found = json.loads(value)
+            except ValueError:
+                raise ValueError("it begins like a JSON object and is none") from None
+            for group, role in found.items():
+                if role not in set(Role):
+                    raise ValueError(f"{group!r} is given no role; roles are {', '.join(Role)}")
+            return found
         pairs = [pair.strip() for pair in value.split(",") if pair.strip()]
         groups = {}
         for pair in pairs:
@@ -124,6 +137,25 @@ class Settings(BaseSettings):
                 raise ValueError(f"{pair!r} is no group=role; roles are {', '.join(Role)}")
             groups[group] = role
         return groups
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        """Addresses and networks as they stand in the environment."""
+        if not isinstance(value, str):
+            return value
+        networks = []
+        for part in (part.strip() for part in value.split(",")):
+            if not part:
+                continue
+            try:
+                network = ip_network(part)
+            except ValueError as error:
+                raise ValueError(f"{part!r} is no address and no network ({error})") from None
+            if network.prefixlen == 0:
+                raise ValueError(f"{part!r} is everybody: whoever calls would choose their own address")
+            networks.append(network)
+        return tuple(networks)
 
     def environment(self) -> dict[str, str]:
         """The settings as environment variables, secrets included: for processes of our own."""
@@ -135,7 +167,9 @@ class Settings(BaseSettings):
             if isinstance(value, SecretStr):
                 value = value.get_secret_value()
             elif isinstance(value, dict):
-                value = ",".join(f"{group}={role}" for group, role in value.items())
+                value = json.dumps(value) if value else ""
+            elif isinstance(value, tuple):
+                value = ",".join(str(network) for network in value)
             elif isinstance(value, Path):
                 value = value.absolute()
             found[f"GOVERNANCE_{name.upper()}"] = str(value)

@@ -16,6 +16,7 @@ import httpx
 import typer
 
 from governance.bootstrap import Application, running
+from governance.cli.acting import acting
 from governance.cli.output import JsonFlag, emit, progress
 from governance.demo.script import SYSTEMS, Complaint, Conversation, conversations, script
 from governance.demo.wire import CONTENT_TYPE, Body, bodies
@@ -23,7 +24,7 @@ from governance.domain.people import Scope, operator
 from governance.errors import GovernanceError, Overloaded, Unauthenticated
 
 if TYPE_CHECKING:
-    from governance.store.systems.totals import Totals
+    from governance.services.systems.read import Totals
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -109,13 +110,10 @@ class _Http:
 
     def settle(self) -> None:
         """Waits for the server's worker."""
-        from governance.store.systems.totals import of_systems
-
         deadline = time.monotonic() + CHECKED_WITHIN
         while time.monotonic() < deadline:
-            with self._application.database.read() as connection:
-                if not of_systems(connection, SYSTEM_NAMES).waiting:
-                    break
+            if not _totals(self._application).waiting:
+                break
             time.sleep(0.5)
         self._client.close()
 
@@ -186,10 +184,7 @@ def _server(application: Application, url: str) -> str:
 
 
 def _totals(application: Application) -> Totals:
-    from governance.store.systems.totals import of_systems
-
-    with application.database.read() as connection:
-        return of_systems(connection, SYSTEM_NAMES)
+    return application.read_systems.totals(acting(), SYSTEM_NAMES)
 
 
 def _show(server: str, before: Totals, after: Totals) -> None:

@@ -8,7 +8,6 @@ import socket
 import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +16,9 @@ import typer
 
 from governance.bootstrap import Application, open_application, resource
 from governance.cli.output import JsonFlag, counted, emit, plain
+from governance.cli.people import sign_in as sign_in_checks
 from governance.cli.policies.detectors import settled
+from governance.cli.verdict import Verdict, ok, warning, wrong
 from governance.detectors import registry
 from governance.detectors.host import environment
 from governance.errors import GovernanceError
@@ -31,35 +32,20 @@ _FREE_BYTES = 1 << 30
 _CLOCK_EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
-    """`state` is ok, warning or wrong; `mend` says what to do where it is not ok."""
-
-    check: str
-    state: str
-    says: str
-    mend: str = ""
-
-
-def ok(check: str, says: str) -> Verdict:
-    return Verdict(check=check, state="ok", says=says)
-
-
-def warning(check: str, says: str, mend: str) -> Verdict:
-    return Verdict(check=check, state="warning", says=says, mend=mend)
-
-
-def wrong(check: str, says: str, mend: str) -> Verdict:
-    return Verdict(check=check, state="wrong", says=says, mend=mend)
-
-
 @app.command()
 def doctor(
     port: Annotated[int, typer.Option(help="The port that serve is to listen on.", min=1, max=65535)] = 8501,
+    sign_in: Annotated[
+        bool, typer.Option("--sign-in", help="Only sign-in: asks the identity provider, shows the last sign-ins.")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
     """Say what is wrong with this installation, and how to mend it. Exit code 1 when something is."""
-    verdicts = examine(open_application(), port)
+    more: dict[str, object] = {}
+    if sign_in:
+        verdicts, more["sign_ins"] = sign_in_checks.examine(open_application())
+    else:
+        verdicts = examine(open_application(), port)
     marks = {"ok": "ok     ", "warning": "look   ", "wrong": "WRONG  "}
 
     def show() -> None:
@@ -68,7 +54,7 @@ def doctor(
             if verdict.mend:
                 typer.echo(f"         {plain(verdict.mend)}")
 
-    emit({"ok": not _any_wrong(verdicts), "checks": verdicts}, show, as_json=json)
+    emit({"ok": not _any_wrong(verdicts), "checks": verdicts, **more}, show, as_json=json)
     if _any_wrong(verdicts):
         raise typer.Exit(1)
 
@@ -291,7 +277,7 @@ def _sign_in(application: Application) -> Iterator[Verdict]:
     elif not settings.public_url.startswith("https:"):
         yield warning("sign-in", "OpenID Connect without https.", "Set GOVERNANCE_PUBLIC_URL to the https address.")
     else:
-        yield ok("sign-in", f"OpenID Connect at {settings.oidc_issuer}")
+        yield ok("sign-in", f"OpenID Connect at {settings.oidc_issuer}; to try it: governance doctor --sign-in")
 
 
 def _port(port: int) -> Iterator[Verdict]:

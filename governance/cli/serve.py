@@ -198,9 +198,8 @@ def run(application: Application, listening: socket.socket) -> None:
         ws_ping_timeout=20,
         timeout_keep_alive=75,
         timeout_graceful_shutdown=_GRACE_SECONDS,
-        # Without a public address no proxy is in front: who says so would choose their own address.
-        proxy_headers=bool(application.settings.public_url),
-        forwarded_allow_ips="127.0.0.1,::1",
+        # `app.door.proxies` alone reads what proxies say, from those of GOVERNANCE_TRUSTED_PROXIES.
+        proxy_headers=False,
         backlog=_BACKLOG,
     )
     config.load()

@@ -70,7 +70,7 @@ class AccessDetector:
         try:
             parsed_schema = cedarpy.Schema.from_str(schema)
         except ValueError as error:
-            raise Misconfigured(f"{SCHEMA_FILE} is no Cedar schema: {error}.") from None
+            raise Misconfigured(f"{SCHEMA_FILE} is not a Cedar schema: {error}.") from None
         try:
             self._policies: Any = cedarpy.PolicySet.from_str(policies)
         except ValueError as error:
@@ -96,10 +96,10 @@ class AccessDetector:
             policies = (folder / POLICIES_FILE).read_text("utf-8")
             schema = (folder / SCHEMA_FILE).read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             raise Misconfigured(
                 f"The data-access policies in {folder} cannot be read: {reason}.",
-                advice=f"It must hold {POLICIES_FILE} and {SCHEMA_FILE}.",
+                advice=f"It must contain {POLICIES_FILE} and {SCHEMA_FILE}.",
             ) from None
         return cls(policies, schema, classify=classify)
 
@@ -199,7 +199,7 @@ def _denied(verdict: Verdict, action: str, part: Part, place: tuple[int, int] | 
 def _surfaced(
     kept: Sequence[tuple[Part, Verdict, tuple[str, ...]]], allowed: Sequence[Part], outputs: Sequence[Part]
 ) -> Iterator[Finding]:
-    """A finding for each answer and source that it repeats, unless a source that is allowed says the same."""
+    """Finds each answer that repeats a source, unless a source that is allowed says the same."""
     answers = [(part, Words.of(part.content.text)) for part in outputs]
     for source, verdict, labels in kept:
         written = Words.of(source.content.text)
@@ -231,27 +231,27 @@ def _surfaced(
 
 
 def surfaces(found: Overlap, source: Words) -> bool:
-    """Whether so much repeated is the source shown: a long stretch of it, much of it, or the whole of a short one."""
+    """Whether the overlap counts as showing the source: a long stretch, much of it, or the whole of a short one."""
     if found.run >= _RUN or (found.share >= _SHARE and found.repeated >= _SHINGLES):
         return True
     return _SHORT <= len(source.words) < _RUN and found.run >= source.weight(0, len(source.words) - 1)
 
 
 def _covers(part: Part, words: Words) -> bool:
-    """Whether the part says nearly all of these words, too."""
+    """Whether the part contains nearly all of these words, too."""
     found = overlap(words, Words.of(part.content.text))
     return found is not None and found.run >= 0.9 * words.weight(0, len(words.words) - 1)
 
 
 def labels_of(part: Part) -> tuple[str, ...]:
-    """The data labels of a document, or those that a tool's result states of itself; lower case, sorted."""
+    """The data labels of a document, or those in a tool's result; lower case, sorted."""
     if part.kind is PartKind.TOOL_RESULT:
         return stated_labels(part.content.text)
     return tuple(sorted({label.strip().lower() for label in part.content.labels}))
 
 
 def stated_labels(result: str) -> tuple[str, ...]:
-    """The data labels that a tool's result states of itself (see `LABELS`), lower case; none when it is no JSON."""
+    """The data labels in a tool's result (see `LABELS`), lower case; none when it is not JSON."""
     if len(result) > _LONGEST_LABELLED or not any(f'"{name}"' in result for name in LABELS):
         return ()
     try:
@@ -277,7 +277,7 @@ def _build(requests: Sequence[Options], surroundings: Surroundings) -> AccessDet
     policies, schema = (own.get(f"{FOLDER}/{name}") for name in (POLICIES_FILE, SCHEMA_FILE))
     if policies is not None:
         if schema is None:
-            raise Misconfigured(f"The policy set holds {POLICIES_FILE} without {SCHEMA_FILE}.")
+            raise Misconfigured(f"The policy set contains {POLICIES_FILE} without {SCHEMA_FILE}.")
         return AccessDetector(policies, schema, classify=by)
     return AccessDetector.load(surroundings.access_policies, classify=by)
 

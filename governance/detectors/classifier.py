@@ -84,7 +84,9 @@ def heads_for(content: Content) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A text or a part of one, and what is asked of it. `number` is its content's, `offset` where in that it begins."""
+    """A text, or a part of one, and which heads examine it. `number` is its content's; `offset` is where it begins in
+    that content.
+    """
 
     number: int
     offset: int

@@ -13,7 +13,7 @@ STUCK_MOST = 4
 
 
 class _Box(Generic[Answer]):
-    """What a thread came to."""
+    """The outcome of a thread."""
 
     def __init__(self) -> None:
         self.done = threading.Event()
@@ -31,7 +31,10 @@ class Deadline:
         self._stuck = 0
 
     def run(self, work: Callable[[], Answer]) -> Answer:
-        """What `work` gives or raises. Raises `TimeoutError` when it takes longer, or when too many still hang."""
+        """Gives what `work` gives, or raises what it raises.
+
+        Raises `TimeoutError` when it takes longer, or when too many earlier runs still hang.
+        """
         if self._stuck >= STUCK_MOST:
             raise TimeoutError("still busy with earlier texts")
         box: _Box[Answer] = _Box()

@@ -174,7 +174,7 @@ def _wrong(asked: Mapping[str, OptionValue]) -> Iterator[tuple[str, str]]:
         yield "name", "scanner 'Deanonymize' changes answers and states nothing; leave it out"
         return
     if name not in SCANNERS:
-        yield "name", f"{name!r} is no scanner of 'llm_guard'; there are: {', '.join(SCANNERS)}"
+        yield "name", f"{name!r} is not a scanner of 'llm_guard'; there are: {', '.join(SCANNERS)}"
         return
     sides = [side for side, names in (("input", INPUT), ("output", OUTPUT)) if name in names]
     if _direction(asked) not in sides:

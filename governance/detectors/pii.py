@@ -1,4 +1,4 @@
-"""`pii`: personal data with a form of its own, by the pack of that name and by recognisers of the firm's own.
+"""`pii`: personal data with a recognisable form, by the pack of that name and by the firm's own recognisers.
 
 The work is done by `patterns`, in its one pass over a text: `use: pii` is `use: patterns, packs: [pii]` with
 `recognisers`. Names, places and organisations need a language model: `presidio`.
@@ -21,7 +21,7 @@ NAME = "pii"
 
 
 def described(name: str, pack: str, finds: str) -> DetectorDescription:
-    """A detector that is one pack of `patterns`, with recognisers of one's own."""
+    """Describes a detector that is one pack of `patterns`, with recognisers of one's own."""
     loaded = load_pack(pack)
     return DetectorDescription(
         name=name,
@@ -34,14 +34,14 @@ def described(name: str, pack: str, finds: str) -> DetectorDescription:
             OptionDescription(
                 name="recognisers",
                 kind="mappings",
-                description="Identifiers of one's own, each with name, label, regex, hits and clean.",
+                description="Your own identifiers, each with name, label, regex, hits and clean.",
             ),
         ),
     )
 
 
 def requested(pack: str, category: str, options: Options) -> DetectorUse:
-    """The same request, of `patterns`."""
+    """The same request, made of `patterns`."""
     asked: dict[str, object] = {"packs": [pack]}
     own = [{**one, "category": category} for one in declared(options)]
     if own:

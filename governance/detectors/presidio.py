@@ -45,7 +45,7 @@ _INSTALL = "Install the extra: pip install governance-console[ner]."
 
 
 class PresidioDetector:
-    """Entities of the chosen types. Safe to share between threads: they wait for each other."""
+    """Finds entities of the chosen types. Safe to share between threads: they wait for each other."""
 
     name = NAME
 

@@ -1,4 +1,4 @@
-"""Which detectors there are, what can be asked of them, and how what all policies ask becomes one runner."""
+"""Lists the detectors and what can be asked of them, and makes one runner of everything that policies ask for."""
 
 from __future__ import annotations
 
@@ -74,13 +74,13 @@ def describe(name: str) -> DetectorDescription | None:
 
 
 def resolved(use: DetectorUse) -> DetectorUse:
-    """The request as it is built and as its findings are known: of the detector that does the work."""
+    """The request in the terms of the detector that does the work, which are those of its findings."""
     kind = KINDS.get(use.name)
     return use if kind is None or kind.request is None else kind.request(use.options)
 
 
 def selects(use: DetectorUse, finding: Finding) -> bool:
-    """Whether the request asks for such a finding: of the detector, and of what its selector names (packs ...)."""
+    """Whether the request asks for such a finding: of this detector, and of what its selector names (packs ...)."""
     if finding.detector != use.name:
         return False
     kind = KINDS.get(use.name)
@@ -93,7 +93,7 @@ def selects(use: DetectorUse, finding: Finding) -> bool:
 
 
 def _selected(one: OptionValue) -> OptionValue:
-    """What stands in `Finding.pack` for one value of a selector: the value, or what a mapping is called."""
+    """The value of `Finding.pack` for one value of a selector: the value itself, or a mapping's name."""
     return (one.get("as") or one.get("name")) if isinstance(one, Mapping) else one
 
 
@@ -136,7 +136,7 @@ def _misdirected(options: Options) -> list[str]:
 
 
 def _own(options: Options, description: DetectorDescription) -> Options:
-    """The options without those that say when the detector looks, which are not its own business."""
+    """The options that the detector itself reads: not those that say when it runs."""
     if description.cost == "low":
         return options
     taken = {option.name for option in ATTENTION}
@@ -144,7 +144,7 @@ def _own(options: Options, description: DetectorDescription) -> Options:
 
 
 def _attention(description: DetectorDescription, requests: Sequence[Options], *, thorough: bool) -> Attention:
-    """What serves all requests: the most that any policy wants looked at, the shortest time that any gives."""
+    """What serves all requests: the most that any policy wants examined, the shortest deadline that any sets."""
     if description.cost == "low":
         return Attention(deadline=description.deadline)
     usual = "flagged" if description.cost == "high" else "always"

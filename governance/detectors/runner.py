@@ -51,7 +51,7 @@ _NOTHING = Examination()
 
 @dataclass(kw_only=True)
 class Health:
-    """Counters of one detector in this process, since it was built. `skipped` was not for it to look at."""
+    """Counters of one detector in this process, since it was built. `skipped` counts what it was not to examine."""
 
     examined: int = 0
     failed: int = 0
@@ -62,8 +62,7 @@ class Health:
 
 @dataclass(frozen=True, kw_only=True)
 class Unavailable:
-    """Stands in for a detector that could not be built: every examination that it was to make states that it did not
-    run."""
+    """Stands in for a detector that could not be built: each of its examinations records that it did not run."""
 
     name: str
     reason: str
@@ -71,7 +70,7 @@ class Unavailable:
 
 @dataclass(frozen=True)
 class _Task:
-    """One detector, ready to be run: over many subjects at once where it can, else one after the other."""
+    """One detector, ready to run: over many subjects at once where it can, else one after the other."""
 
     name: str
     attention: Attention
@@ -164,25 +163,25 @@ class Runner:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All detectors asked for, also those that are unavailable."""
+        """All detectors that policies ask for, unavailable ones included."""
         return tuple(sorted(self.health))
 
     def prepare(self) -> None:
-        """Begins to make ready what detectors depend on (processes, models), and does not wait for it."""
+        """Begins to prepare what detectors depend on (processes, models), without waiting for it."""
         for detector in self._detectors:
             if isinstance(detector, Watched):
                 detector.prepare()
 
     @property
     def conditions(self) -> dict[str, Condition]:
-        """How each detector fares that depends on something outside it; failed for those that could not be built."""
+        """The state of each detector that depends on something outside it; failed for those that could not be built."""
         found = {one.name: one.condition for one in self._detectors if isinstance(one, Watched)}
         for absent in (*self._missing, *(failure for _, failure in self._missing_late)):
             found[absent.detector] = Condition(state="failed", detail=absent.reason.removeprefix(UNAVAILABLE))
         return found
 
     def close(self) -> None:
-        """Ends what detectors have started: processes, connections. They answer no more."""
+        """Ends what detectors have started: processes, connections. The detectors cannot be used afterwards."""
         for detector in self._detectors:
             if isinstance(detector, Watched):
                 detector.close()
@@ -228,7 +227,7 @@ class Runner:
         return tasks
 
     def glance(self, content: Content) -> Examination:
-        """What the detectors that look at everything say; the costly ones are not asked."""
+        """Examines with the detectors that examine everything, without the costly ones."""
         return self._examine((content,), self._first, (), [False], _content_digest)[0]
 
     def examine_call(self, call: Call, parts: Sequence[Part], *, flagged: bool = False) -> Examination:
@@ -298,7 +297,7 @@ class Runner:
         return examinations
 
     def _absent(self, failure: DetectorFailure, count: int) -> None:
-        """Counts what a detector that is not there was to look at."""
+        """Counts what an unavailable detector should have examined."""
         health = self.health[failure.detector]
         health.examined += count
         health.failed += count
@@ -361,7 +360,9 @@ def _outcomes(task: _Task, subjects: Sequence[Subject], chosen: Sequence[int]) -
 
 
 def _units(detector: Detector | CallDetector) -> list[tuple[str, str]]:
-    """A detector's units with their versions. A divisible one is a unit too, for what belongs to none of its packs."""
+    """A detector's units with their versions. A divisible detector is itself a unit, for findings that belong to none
+    of its packs.
+    """
     if isinstance(detector, Divisible) and detector.units:
         own = [(f"{detector.name}/{pack}", version) for pack, version in detector.units.items()]
         return [(detector.name, own[0][1].partition("+")[0]), *own]
@@ -369,7 +370,7 @@ def _units(detector: Detector | CallDetector) -> list[tuple[str, str]]:
 
 
 def unit_of(finding: Finding, units: Mapping[str, str]) -> str:
-    """The unit that a finding is of."""
+    """The unit that a finding belongs to."""
     part = f"{finding.detector}/{finding.pack}"
     return part if part in units else finding.detector
 
@@ -397,7 +398,7 @@ def found_before(units: Mapping[str, str], earlier: Sequence[tuple[Mapping[str, 
 
 
 def _lacking(task: _Task, known: Sequence[Found]) -> list[int]:
-    """The subjects of which the task's units are not known."""
+    """The subjects for which the task's units are not known."""
     if not task.units:
         return [number for number, one in enumerate(known) if task.name in one.missing]
     prefix = f"{task.name}/"
@@ -418,7 +419,7 @@ def _call_digest(subject: CallSubject) -> bytes:
 
 
 def describe_failure(error: Exception) -> str:
-    """Why a detector failed, without its words: a foreign exception's message may quote the content."""
+    """Why a detector failed, without the exception's own message: that may quote content."""
     if isinstance(error, GovernanceError | TimeoutError):
         return f"{type(error).__name__}: {error}"
     return type(error).__name__

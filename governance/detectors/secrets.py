@@ -1,4 +1,4 @@
-"""`secrets`: keys, tokens and passwords, by provider formats, by assignments and by how random a value is.
+"""`secrets`: keys, tokens and passwords, by providers' formats, by assignments and by randomness.
 
 The work is done by `patterns`, in its one pass over a text: `use: secrets` is `use: patterns, packs: [secrets]` with
 `recognisers`. Nothing is written to disk, and redaction hides every occurrence of what was found once.

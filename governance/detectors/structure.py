@@ -1,4 +1,4 @@
-"""`structure`: what an answer is like, whatever it says: refused, empty, cut short, no JSON, too long, going round."""
+"""`structure`: facts about the form of an answer: refused, empty, cut short, no JSON, too long, repetitive."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ STRUCTURE = DetectorDescription(
 
 @functools.cache
 def refusals() -> Pack:
-    """The rules for refusals, in the form of a rule pack."""
+    """The rules for refusals, as a rule pack."""
     return read_pack("refusals", (Path(__file__).parent / "refusals.yaml").read_bytes())
 
 
@@ -81,7 +81,7 @@ class StructureDetector:
         self._any_refusal.Compile()
 
     def examine(self, content: Content) -> Sequence[Finding]:
-        """Facts that hold of an answer's text wherever it stands; nothing about texts that are no answers."""
+        """Facts about an answer's text that are true wherever it stands; nothing about texts that are not answers."""
         if content.kind is not ContentKind.MESSAGE or content.role.lower() not in _ANSWERS:
             return ()
         findings: list[Finding] = []
@@ -143,7 +143,7 @@ class StructureDetector:
         return len(hits) > 1 or self._answered not in hits
 
     def examine_call(self, call: Call, parts: Sequence[Part]) -> Sequence[Finding]:
-        """Empty, truncated and malformed answers. Nothing of a call whose content is missing, or that failed."""
+        """Empty, truncated and malformed answers; nothing for a call without content, or that failed."""
         findings: list[Finding] = []
         outputs = [part for part in parts if part.kind is PartKind.OUTPUT]
         if call.kind is not CallKind.LLM:
@@ -209,7 +209,10 @@ def wants_json(call: Call) -> bool:
 
 
 def json_problem(text: str) -> str:
-    """The rule that the text breaks as JSON (RFC 8259), or "": fenced JSON is told apart: it is easily mended."""
+    """The rule of JSON (RFC 8259) that the text breaks, or "".
+
+    JSON in a code fence has a rule of its own, since it is easily repaired.
+    """
     try:
         json.loads(text)
     except RecursionError:

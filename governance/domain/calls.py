@@ -24,7 +24,7 @@ class CallKind(StrEnum):
 
 
 class CallStatus(StrEnum):
-    """Where a call is on its way: committed, decided, or undecidable (and then under human review)."""
+    """The state of a call: committed, decided, or undecidable (and then under human review)."""
 
     RECORDED = "recorded"
     CHECKED = "checked"

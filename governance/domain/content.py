@@ -57,6 +57,33 @@ class Part:
     score: float | None = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StoredPart:
+    """One part without its text; `message_id` says where the text is."""
+
+    kind: PartKind
+    index: int
+    message_id: int
+    content_kind: ContentKind
+    role: str
+    name: str
+    type: str
+    reference: str
+    score: float | None
+    labels: tuple[str, ...]
+
+    def with_text(self, text: str) -> Part:
+        return Part(
+            kind=self.kind,
+            index=self.index,
+            content=Content(
+                kind=self.content_kind, text=text, role=self.role, type=self.type, name=self.name, labels=self.labels
+            ),
+            reference=self.reference,
+            score=self.score,
+        )
+
+
 _INPUT_KINDS = {
     "system": PartKind.SYSTEM,
     "developer": PartKind.SYSTEM,
@@ -69,12 +96,12 @@ _INPUT_KINDS = {
 
 
 def input_kind(role: str) -> PartKind:
-    """The part an input message plays, by its role: a role nobody knows is treated as the user's."""
+    """The kind of part of an input message, by its role. An unknown role is treated as the user's."""
     return _INPUT_KINDS.get(role.lower(), PartKind.INPUT)
 
 
 def parts_of(call: Call) -> Iterator[Part]:
-    """All parts of a call, in the order input, output, documents, tool calls (arguments, then result)."""
+    """All parts of a call: input, output, documents, tool calls (arguments, then result), in this order."""
     counts: dict[PartKind, int] = {}
 
     def place(kind: PartKind, content: Content, reference: str = "", score: float | None = None) -> Part:

@@ -1,4 +1,4 @@
-"""Decisions are judgements: what a policy set said of one call."""
+"""Decisions: what a policy set decided about one call."""
 
 from __future__ import annotations
 

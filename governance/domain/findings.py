@@ -1,4 +1,4 @@
-"""Findings are facts: what a detector states about a part of a call. They say nothing about what to do."""
+"""Findings are facts: what a detector found in a part of a call. They do not say what to do."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DetectorFailure:
-    """A detector that failed, timed out or is unavailable: never counted as "nothing found"."""
+    """A detector that failed, timed out or is unavailable. It never counts as "nothing found"."""
 
     detector: str
     reason: str

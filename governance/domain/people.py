@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+Systems = tuple[int, ...] | None
+"""Ids of the systems that may be seen; None is all of them."""
+
 
 class Role(StrEnum):
     REVIEWER = "reviewer"
@@ -67,6 +70,26 @@ class Person:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ProviderSignIn:
+    """What an identity provider said of somebody's roles at one sign-in, and what followed.
+
+    `shape` is how the claim `claim` came, `names` the first of the `count` names in it, `problem` why it could not be
+    read ("" when it could), `outcome` "admitted" or "disabled".
+    """
+
+    at: datetime
+    person_id: int
+    person: str
+    claim: str
+    shape: str
+    names: tuple[str, ...]
+    count: int
+    problem: str
+    roles: tuple[Role, ...]
+    outcome: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ApiKey:
     """What a list shows of an API key: never its secret. `system` is "" for any."""
 
@@ -112,7 +135,7 @@ SERVICE = Actor(kind=ActorKind.SERVICE, id=0, name="The console")
 
 
 def operator(name: str) -> Actor:
-    """Who runs the command line: whoever may read the data directory holds every right, and is named in the log."""
+    """The person at the command line: whoever can read the data directory has every right, and is named in the log."""
     return Actor(
         kind=ActorKind.SERVICE,
         id=0,

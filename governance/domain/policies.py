@@ -1,4 +1,4 @@
-"""The way of a policy set into force: who proposed it, who approved it, when it decided beside and when in force."""
+"""How a policy set comes into force: who proposed and approved it, when it ran in shadow, and when in force."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class StandingSet:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Standing:
-    """Which sets decide now: the one in force (None before the first start) and the one beside it, if any."""
+    """The sets that decide now: the one in force (None before the first start), and the one in shadow, if any."""
 
     enforce: StandingSet | None = None
     shadow: StandingSet | None = None

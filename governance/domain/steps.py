@@ -1,4 +1,4 @@
-"""Steps: the calls of a trace or session in their order, as judgements over a sequence see them."""
+"""Steps: the calls of a trace or session in order, for policies about sequences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a decision means for an application that waits for it: redacted messages, or a stated answer."""
+"""What the application that waits for a decision must do: redacted messages, or a safe response."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def consequence(
     findings: Sequence[Finding],
     redact: Redact,
 ) -> Consequence:
-    """What the application is to do. `parts` and `findings` are those that the decision was made of."""
+    """What the application must do. `parts` and `findings` are those that the decision was made of."""
     acting = [
         outcome
         for outcome in decision.policies
@@ -71,12 +71,12 @@ def consequence(
 
 
 def record_of(call: Call) -> str:
-    """What an encrypted place of a call's texts is bound to."""
+    """Identifies the record that encrypted places of a call's texts are bound to."""
     return f"{call.trace_id}:{call.span_id}"
 
 
 def _operators(redacting: Sequence[PolicyOutcome], policy_set: PolicySet) -> dict[str, Operator]:
-    """What the policies say, by label and category. Of two that disagree the one that shows less counts."""
+    """The policies' redactions, by label and category. Where two disagree, the one that shows less applies."""
     chosen: dict[str, Operator] = {}
     for outcome in redacting:
         policy = policy_set.get(outcome.policy)
@@ -87,14 +87,14 @@ def _operators(redacting: Sequence[PolicyOutcome], policy_set: PolicySet) -> dic
 
 
 def _read(indexes: Sequence[int], findings: Sequence[Finding]) -> Sequence[int]:
-    """The findings an outcome names. One that failed names none: then everything found is taken out."""
+    """The findings that an outcome names. An outcome that failed names none: then everything found is redacted."""
     return indexes or range(len(findings))
 
 
 def _redacted(
     call: Call, parts: Sequence[Part], findings: Sequence[Finding], redact: Callable[[str, Sequence[Finding]], str]
 ) -> tuple[Message, ...]:
-    """The call's messages, those without a finding as they were."""
+    """The call's messages; those without a finding are unchanged."""
     by_part: dict[tuple[PartKind, int], list[Finding]] = {}
     for finding in findings:
         if finding.part is not None and finding not in by_part.setdefault((finding.part, finding.index), []):

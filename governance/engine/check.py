@@ -62,7 +62,7 @@ class _Placed:
 
 @dataclass(frozen=True, slots=True)
 class _Looked:
-    """Another call as a step, and what was examined for it, by the content items' names."""
+    """Another call as a step, and its examinations, by the names of the content items."""
 
     step: steps.Step
     new: Mapping[Hashable, tuple[Content, Examination]]

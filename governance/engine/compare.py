@@ -43,12 +43,12 @@ class Said(NamedTuple):
 
 
 def said_of(decision: Decision) -> list[Said]:
-    """What each policy said in a decision."""
+    """The outcome of each policy in a decision."""
     return [_said(one.policy, one.outcome, one.status, one.action, one.queue) for one in decision.policies]
 
 
 def said_in(policies: Iterable[Mapping[str, Any]]) -> list[Said]:
-    """What each policy said in a stored decision's documents."""
+    """The outcome of each policy in a stored decision's documents."""
     return [_said(one["policy"], one["outcome"], one["status"], one["action"], one["queue"]) for one in policies]
 
 
@@ -81,7 +81,7 @@ class Installed:
 
     @classmethod
     def of_document(cls, document: Mapping[str, Any]) -> Installed:
-        """What `document` gave."""
+        """Reads what `document` gave."""
         return cls(units=document["units"], absent=frozenset(document["absent"]), heeds=document["heeds"])
 
 
@@ -101,7 +101,7 @@ class Alike:
         failures: Sequence[DetectorFailure] = (),
         sequence: steps.Sequence = steps.ALONE,
     ) -> list[Said]:
-        """What they say of a call, as `Engine.decide` takes it."""
+        """What the policies say about a call, as `Engine.decide` takes it."""
         return said_of(self.engine.decide(call, parts, findings, failures, sequence))
 
 
@@ -165,7 +165,7 @@ class Side:
         return False
 
     def looks_elsewhere(self, skipped: Iterable[str], versions: Mapping[str, str]) -> bool:
-        """Whether one of these detectors, which were not to look at a call, is to look at other calls now."""
+        """Whether one of these detectors, which did not examine a call then, would examine other calls now."""
         heeds = self._installed.heeds
         return any(
             name in self._names and versions.get(f"{LATE}{name}") != heeds.get(f"{LATE}{name}") for name in skipped
@@ -189,13 +189,13 @@ class Side:
 
 
 def meaning(policy: Policy) -> bytes:
-    """What of a policy decides, as comparable bytes."""
+    """The parts of a policy that affect decisions, as comparable bytes."""
     stated = policy.document()
     return canonical_json({name: value for name, value in stated.items() if name not in _SAYS_NOTHING})
 
 
 def decides(policy: Policy) -> bool:
-    """Whether it has a say, if only in shadow."""
+    """Whether the policy decides, if only in shadow."""
     return policy.status in (PolicyStatus.SHADOW, PolicyStatus.ENFORCE)
 
 

@@ -17,7 +17,9 @@ from governance.policy.subconditions import SubCondition, split
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartSeen:
-    """A part of a condition, and whether some test has seen it true, and some (or the same, of another item) false."""
+    """A part of a condition: whether a test has seen it true, and whether one has seen it (or the same, for another
+    item) false.
+    """
 
     part: SubCondition
     true: bool
@@ -25,7 +27,7 @@ class PartSeen:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What no test has seen of it: "true", "false"."""
+        """What no test has seen: "true", "false"."""
         return tuple(word for word, seen in (("true", self.true), ("false", self.false)) if not seen)
 
 

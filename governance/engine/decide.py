@@ -52,7 +52,7 @@ class _Ready:
 
 @dataclass(frozen=True, slots=True)
 class _Applicable:
-    """The policies that are about a call, by number, and what tells that none of them minds it."""
+    """Indexes of the policies that apply to a call, and an expression that is true when none of them fires."""
 
     numbers: tuple[int, ...]
     silence: Silence
@@ -186,8 +186,11 @@ class Engine:
         return self._language
 
     def _quiet_alone(self, applicable: _Applicable, call: Call, context: Message, sequence: steps.Sequence) -> bool:
-        """Whether no policy about sequences minds a call that is the only known step, with nothing in it that steps
-        tell. False may also say that it was not asked."""
+        """Whether no policy about sequences fires on a call that is the only known step, without documents and tool
+        calls.
+
+        False may also mean that this was not evaluated.
+        """
         if not applicable.sequences:
             return True
         if sequence.others or sequence.left_out or call.documents or call.tool_calls:
@@ -208,7 +211,7 @@ class Engine:
         *,
         all_: bool = False,
     ) -> Iterator[tuple[int, _Around]]:
-        """The policies about sequences that may have something to say (or `all_`), each with what it reads."""
+        """The policies about sequences that may fire (or `all_`), each with what it reads."""
         current = steps.Step(
             call=call,
             parts=tuple(parts),
@@ -278,7 +281,7 @@ class Engine:
         failures: Sequence[DetectorFailure],
         sequence: steps.Sequence = steps.ALONE,
     ) -> Iterator[Reading]:
-        """What each policy that is about the call reads of it, by id: for explaining, not for deciding."""
+        """What each policy that applies to the call reads of it, by id: for explaining, not for deciding."""
         context = self._language.call(call)
         names = {(part.kind, part.index): part.content.name for part in parts}
         failed = {failure.detector for failure in failures}
@@ -308,7 +311,7 @@ class Engine:
             )
 
     def _about(self, call: Call) -> _Applicable:
-        """The policies whose `applies_to` covers the call; remembered by what `applies_to` reads."""
+        """The policies whose `applies_to` covers the call; cached by what `applies_to` reads."""
         key = (call.system, call.kind, call.user.role, call.release)
         found = self._applicable.get(key)
         if found is None:
@@ -335,7 +338,7 @@ class Engine:
         return silence
 
     def _readers_of(self, finding: Finding) -> tuple[tuple[int, str], ...]:
-        """The policies that asked for such a finding, each with the name it knows the detector by."""
+        """The policies that asked for such a finding, each with its own name for the detector."""
         key = (finding.detector, finding.pack, finding.part)
         found = self._readers.get(key)
         if found is None:
@@ -363,7 +366,7 @@ class Engine:
         failed: Mapping[str, str],
         around: _Around = _NOTHING_AROUND,
     ) -> PolicyOutcome | None:
-        """One policy's outcome, or None where it has nothing to say."""
+        """One policy's outcome, or None where it has none."""
         policy = ready.policy
         read = [
             self._language.finding(findings[position], alias=alias, name=_name_of(findings[position], names))
@@ -433,7 +436,7 @@ class Engine:
     def _exempted(
         self, ready: _Ready, context: Message, read: list[Message], around: list[Message]
     ) -> Exemption | None:
-        """The first exception that holds today; one that fails or has expired keeps nothing from acting."""
+        """The first exception that applies today. One that fails or has expired does not apply."""
         if not ready.exceptions:
             return None
         today = self._clock().astimezone(UTC).date()
@@ -510,20 +513,20 @@ def _controls(policy: Policy) -> dict[str, tuple[str, ...]]:
 
 
 def _belongs(other: Call, call: Call, scope: PolicyScope) -> bool:
-    """Whether another call is a step of the call's trace, or of its session: sessions are a system's own."""
+    """Whether another call is a step of the call's trace, or of its session within the same system."""
     if scope is PolicyScope.TRACE or not call.session_id:
         return other.trace_id == call.trace_id
     return (other.system, other.session_id) == (call.system, call.session_id)
 
 
 def _doubts(theirs: Iterable[steps.Step], detectors: frozenset[str]) -> Iterator[str]:
-    """What is not known of the other steps, and a policy that asks these detectors would have to know; each once."""
+    """What is unknown about the other steps, each once, where a policy that uses these detectors would need it."""
     if not detectors:
         return
     reasons: dict[str, None] = {}
     for step in theirs:
         if step.unknown:
-            reasons[f"another step could not be looked at ({clean(step.unknown)})"] = None
+            reasons[f"another step could not be examined ({clean(step.unknown)})"] = None
         for failure in step.failures:
             if failure.detector in detectors:
                 words = f"the detector {failure.detector} did not run on another step ({clean(failure.reason)})"
@@ -532,8 +535,7 @@ def _doubts(theirs: Iterable[steps.Step], detectors: frozenset[str]) -> Iterator
 
 
 def _values(ready: _Ready, context: Message, around: _Around) -> dict[str, str]:
-    """What the condition's own selections were at the time: `call.*` and `params.*`, as text; and how many steps it
-    saw."""
+    """The values that the condition's own selections had: `call.*` and `params.*`, as text; and the number of steps."""
     values: dict[str, str] = {}
     if around.steps:
         values["steps"] = str(len(around.steps))

@@ -1,4 +1,4 @@
-"""The smallest change of one parameter that makes a condition answer otherwise, for the same call and findings.
+"""Finds the smallest change of one parameter that turns a condition's answer, for the same call and findings.
 
 Nothing is derived from the condition's form: each change that is named has been tried. Tried first are the values that
 the call and the findings hold, since a threshold flips where it passes one of them; then, for conditions that
@@ -29,7 +29,7 @@ Number: TypeAlias = "int | float"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flip:
-    """With `name` at `to` instead of `value`, everything else as it was, the condition says `holds`."""
+    """A parameter's value `to` (now `value`) with which, everything else unchanged, the condition gives `holds`."""
 
     name: str
     value: ParamValue
@@ -75,7 +75,7 @@ def flips(
 
 
 def _number(value: Number, seen: Sequence[Number], flipped: Callable[[Number], bool]) -> Number | None:
-    """The nearest number that flips, of the parameter's own type, in as few decimals as it takes."""
+    """The nearest number that turns the condition, of the parameter's own type, with as few decimals as possible."""
     # Protobuf does not list a field that is 0.
     edges = sorted({0.0, *(float(one) for one in seen if math.isfinite(one))}, key=lambda one: abs(one - value))
     for edge in edges[:VALUES_TRIED]:
@@ -124,7 +124,7 @@ def _bisected(value: Number, up: bool, flipped: Callable[[Number], bool]) -> Num
 
 
 def _readable(value: Number, flip: Number, flipped: Callable[[Number], bool]) -> Number:
-    """The flip with as few decimals as it takes, rounded away from the parameter."""
+    """The flip rounded away from the parameter, to as few decimals as possible."""
     if isinstance(value, int):
         return int(flip)
     for digits in range(DIGITS, 17):

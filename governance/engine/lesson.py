@@ -75,7 +75,7 @@ def lessons(policy: Policy, judged: Iterable[Judged]) -> tuple[Lesson, ...]:
 
 
 def _parameters(policy: Policy, false: Sequence[tuple[Judged, Reading]], upheld: Sequence[Reading]) -> Iterable[Lesson]:
-    """For each parameter the value that stops most; of equal ones the nearest to what it is."""
+    """For each parameter the value that stops most false alarms; among equal ones the nearest to today's."""
     tried: dict[str, list[ParamValue]] = {}
     for _, reading in false:
         for flip in flips(reading.condition, policy.params, reading.call, reading.findings):

@@ -92,18 +92,18 @@ def call_from(value: object, *, direction: str = "input", system: str = "", stri
 
 
 def object_of(line: bytes) -> dict[str, Any]:
-    """The JSON object that a line of a file holds. Raises `BadInput` that says what the line is instead."""
+    """The JSON object in a line of a file. Raises `BadInput` that says what the line is instead."""
     try:
         value = json.loads(line)
     except UnicodeDecodeError:
         raise BadInput("the line is not UTF-8.") from None
     except ValueError as error:
         where = f" (column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
-        raise BadInput(f"the line is no JSON{where}.") from None
+        raise BadInput(f"the line is not JSON{where}.") from None
     except RecursionError:
         raise BadInput("the line is nested too deeply.") from None
     if not isinstance(value, dict):
-        raise BadInput("the line is no JSON object.")
+        raise BadInput("the line is not a JSON object.")
     return value
 
 
@@ -254,7 +254,7 @@ def _tool_calls(value: Mapping[str, Any]) -> list[ToolCall]:
 
 
 def _as_text(value: object) -> str:
-    """Arguments and results are kept as they were sent: text as it is, anything else as its JSON."""
+    """Arguments and results as they were sent: text unchanged, anything else as its JSON."""
     if value is None:
         return ""
     if isinstance(value, str):

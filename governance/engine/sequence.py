@@ -1,4 +1,4 @@
-"""Puts the steps of a trace or session in their order, each with what is new in it.
+"""Orders the steps of a trace or session, and finds what is new in each.
 
 A producer repeats: the history of a conversation comes with every turn, a tool call with its span and with each later
 question to the model. Here each content item counts once, in the step that brought it first. A call is a step; a tool
@@ -60,7 +60,7 @@ def rows(others: Sequence[Step], current: Step) -> tuple[list[Row], int]:
 
 
 def _kept(found: list[Row]) -> list[Row]:
-    """All of the current call, then the oldest of those with findings, then the latest."""
+    """The steps to keep: all of the current call, then the oldest of those with findings, then the latest."""
     if len(found) <= MOST_STEPS:
         return found
     numbers = [number for number, row in enumerate(found) if row.current][-MOST_STEPS:]
@@ -73,6 +73,8 @@ def _kept(found: list[Row]) -> list[Row]:
 
 
 def _unrolled(step: Step, current: bool, seen: set[Hashable], messages: bool) -> list[Row]:
+    # A call becomes its own row and one for each tool call it carries. Only what no earlier step had (`seen`) makes a
+    # row or goes into one; `places` remembers the row of each part, so that findings go there too.
     call = step.call
     own = Row(call=call, current=current, kind=call.kind.value, name=call.name, began=call.started_at)
     found = [own]
@@ -119,12 +121,13 @@ def _unrolled(step: Step, current: bool, seen: set[Hashable], messages: bool) ->
 
 
 def _is_new(part: Part, content: Hashable, seen: set[Hashable]) -> bool:
-    """Whether no earlier part was the same. The same tool call twice is known by its id, where both have one."""
+    """Whether no earlier part was the same. A repeated tool call is recognised by its id, where both have one."""
     if part.content.kind is not ContentKind.TOOL_CALL:
         if content in seen:
             return False
         seen.add(content)
         return True
+    # Producers give ids to only some of the copies of a call: one without an id is the same as any equal one before.
     named = ("tool_call", content, part.reference)
     nameless = ("tool_call", content, "")
     any_ = ("tool_call", content)
@@ -183,5 +186,5 @@ def _documents_reader(conditions: str) -> Callable[[Row], object]:
 
 
 def content_of(parts: Sequence[Part]) -> tuple[Content, ...]:
-    """What says which content items parts are, where nothing is stored: the items themselves."""
+    """The identity of each part's content item, where nothing is stored: the item itself."""
     return tuple(part.content for part in parts)

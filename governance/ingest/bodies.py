@@ -11,7 +11,7 @@ from governance.ingest.transcript import Transcript, unwrapped
 
 
 class Facts(NamedTuple):
-    """What a body says beside its messages."""
+    """What a body states besides its messages."""
 
     model: str
     usage: Usage
@@ -19,7 +19,7 @@ class Facts(NamedTuple):
 
 
 def read_request(transcript: Transcript, body: dict[str, Any]) -> bool:
-    """Input messages of a request body; whether it was one."""
+    """Reads the input messages of a request body; whether it was one."""
     before = len(transcript.input) + len(transcript.system) + len(transcript.calls)
     config = body.get("config")
     if transcript.tools is None and isinstance(tools := body.get("tools"), list):
@@ -42,7 +42,7 @@ def read_request(transcript: Transcript, body: dict[str, Any]) -> bool:
 
 
 def read_response(transcript: Transcript, body: dict[str, Any]) -> bool:
-    """Output messages of a response body; whether it was one."""
+    """Reads the output messages of a response body; whether it was one."""
     if transcript.answered:
         return True
     choices: Any = None
@@ -78,7 +78,7 @@ def read_response(transcript: Transcript, body: dict[str, Any]) -> bool:
 
 
 def read_value(transcript: Transcript, kind: str, given: Any, got: Any) -> None:
-    """An input and an output of any step that is no tool, of which nothing is known but that they are."""
+    """Reads the input and output of a step that is no tool, when nothing else is known about them."""
     if given not in (None, "") and not transcript.heard:
         whole = structure(given)
         value = opened(whole)
@@ -100,7 +100,7 @@ def read_value(transcript: Transcript, kind: str, given: Any, got: Any) -> None:
 
 
 def _raw(value: Any, sent: Any) -> Any:
-    """Messages as they are; any other structure as the text it was sent as, in a message of its own."""
+    """Messages unchanged; any other structure as one message with the text it was sent as."""
     if (text := plain_text(value)) is not None:
         value = text
     if isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
@@ -205,7 +205,7 @@ def _generation(item: Any) -> Any:
 
 
 def _is_answer(message: Any) -> bool:
-    """Whether the last message of a state is what was answered; a rendered prompt ends with the user's."""
+    """Whether the last message of a state is the answer; a rendered prompt ends with the user's."""
     if not isinstance(message, dict):
         return False
     message = unwrapped(message)

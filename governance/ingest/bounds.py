@@ -1,4 +1,4 @@
-"""Attributes that no field represents, as JSON-compatible values of bounded size."""
+"""Bounds the attributes that no field represents, as JSON-compatible values."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Importer:
 
     def __init__(self, format: str = "auto", *, system: str = "") -> None:
         if format not in FORMATS:
-            raise BadInput(f"{format[:40]!r} is no format.", advice=f"Use one of {', '.join(FORMATS)}.")
+            raise BadInput(f"{format[:40]!r} is not a format.", advice=f"Use one of {', '.join(FORMATS)}.")
         self._format = format
         self._system = system
         self._requests: dict[str, dict[str, Any]] = {}

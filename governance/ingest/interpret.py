@@ -1,15 +1,16 @@
-"""Records to calls and content events: one walk over the attributes, then the conventions in their order."""
+"""Turns records into calls and content events: one walk over the attributes, then the conventions in their order."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 from governance.domain.calls import Call, CallKind, ContentEvent, EndUser, Release, Usage
+from governance.domain.times import EPOCH
 from governance.ingest import conventions
 from governance.ingest.bodies import error_of, opened, usage_of
 from governance.ingest.bounds import bounded
@@ -34,7 +35,6 @@ TABLE = conventions.table()
 NAMES = conventions.names()
 CONTENT = frozenset(name for convention in conventions.ORDER for name, field in convention.FIELDS.items() if not field)
 UNKNOWN_SYSTEM = "unknown"
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = 946_684_800_000_000_000  # 2000-01-01
 _LATEST = 4_102_444_800_000_000_000  # 2100-01-01
 _LONGEST = 366 * 86_400 * 1_000_000_000
@@ -52,7 +52,7 @@ _COLLECTION = ("db.collection.name", "db.qdrant.collection", "db.milvus.search.c
 
 
 class Source:
-    """What a resource and a scope say of all their records: made once for each."""
+    """What a resource and a scope state about all their records; made once for each."""
 
     __slots__ = ("attributes", "release", "system")
 
@@ -93,7 +93,7 @@ def problem_of_ids(trace_id: str, span_id: str) -> str:
 
 
 def call_of(span: SpanRecord, source: Source) -> Call:
-    """The call a span is. Its ids have been checked; nothing else in it can make this fail."""
+    """The call of a span. Its ids have been checked; nothing else in it can make this fail."""
     attributes = span.attributes
     fields: dict[str, Any] = {}
     rest: Attributes = {}
@@ -317,7 +317,7 @@ def _read_tool(span: SpanRecord, fields: dict[str, Any], rest: Attributes, trans
 
 
 def _opened(value: Any) -> Any:
-    """What is within a wrapper; as it was sent where there is none."""
+    """The content of a wrapper; the value as it was sent where there is none."""
     parsed = structure(value)
     inner = opened(parsed)
     return value if inner is parsed else inner
@@ -433,7 +433,7 @@ def _error(span: SpanRecord, fields: dict[str, Any]) -> str:
 
 
 def _usage(fields: dict[str, Any]) -> Usage:
-    """Tokens, from attributes of their own, else from an object that holds them all."""
+    """Tokens, from attributes of their own, or from an object with all of them."""
     input = as_integer(fields.get("input_tokens"))
     output = as_integer(fields.get("output_tokens"))
     cached = as_integer(fields.get("cached_tokens"))
@@ -521,7 +521,7 @@ _SCHEMAS = ("parameters", "input_schema", "inputSchema", "parametersJsonSchema",
 
 
 def _put_back(attributes: Attributes, rest: Attributes) -> None:
-    """Attributes that could have been content but were read as none stay attributes."""
+    """Keeps attributes that could have been content, but were not read as any, as attributes."""
     for key in CONTENT:
         if key in attributes and attributes[key] not in (None, "") and key not in _QUIET:
             rest.setdefault(key, attributes[key])

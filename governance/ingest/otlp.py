@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
+from google.protobuf.json_format import MessageToJson
+from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
@@ -126,19 +128,8 @@ def partial_success(kind: str, rejected: int, message: str, content_type: str) -
 
 
 def error_status(code: int, message: str, content_type: str) -> tuple[bytes, str]:
-    """Body and content type of an error: a google.rpc.Status {int32 code = 1; string message = 2} with a
-    google.rpc.Code (3 INVALID_ARGUMENT, 8 RESOURCE_EXHAUSTED, 14 UNAVAILABLE, 16 UNAUTHENTICATED ...)."""
-    message = storable(message)
+    """Body and content type of an error: a `google.rpc.Status` with a code of `google.rpc.Code`."""
+    status = Status(code=code, message=storable(message))
     if media_of(content_type) is Media.JSON:
-        return json.dumps({"code": code, "message": message}).encode(), Media.JSON.value
-    text = message.encode()
-    return b"\x08" + _varint(code) + b"\x12" + _varint(len(text)) + text, Media.PROTOBUF.value
-
-
-def _varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
+        return MessageToJson(status, indent=None).encode(), Media.JSON.value
+    return status.SerializeToString(), Media.PROTOBUF.value

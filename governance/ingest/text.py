@@ -1,4 +1,4 @@
-"""Values of any type as texts, numbers and identities that every database can hold.
+"""Converts values of any type into texts, numbers and ids that every database can store.
 
 PostgreSQL text refuses NUL, and UTF-8 refuses lone surrogates; both become U+FFFD, one code point for one, so that
 offsets into a text stay what they were. Everything here is total: no value of any type raises.
@@ -94,7 +94,7 @@ def from_json(text: str) -> Any:
 
 
 def why_no_json(error: ValueError | RecursionError) -> str:
-    """What `json.loads` raised, in words for whoever sent the text."""
+    """The error of `json.loads`, in words for the sender of the text."""
     if isinstance(error, RecursionError):
         return "nested too deeply"
     if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)):

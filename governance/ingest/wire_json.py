@@ -33,10 +33,10 @@ def parsed(data: bytes) -> dict[str, Any]:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise BadInput(
-            f"The body is no JSON ({why_no_json(error)}).", advice="Check the Content-Type and the exporter."
+            f"The body is not JSON ({why_no_json(error)}).", advice="Check the Content-Type and the exporter."
         ) from None
     if not isinstance(document, dict):
-        raise BadInput("The body is no JSON object.", advice='OTLP/JSON starts with {"resourceSpans": ...}.')
+        raise BadInput("The body is not a JSON object.", advice='OTLP/JSON starts with {"resourceSpans": ...}.')
     return document
 
 

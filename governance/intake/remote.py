@@ -6,7 +6,6 @@ from __future__ import annotations
 import fcntl
 import os
 import queue
-import subprocess
 import sys
 import threading
 import time
@@ -20,6 +19,8 @@ import structlog
 from governance.errors import GovernanceError, Misconfigured, Overloaded
 from governance.intake import Body, Taken, weight, wire
 from governance.intake.process import READY
+from governance.processes.child import DEVNULL, Child
+from governance.processes.restart import Pauses, keep
 
 log = structlog.get_logger("governance.intake")
 
@@ -90,18 +91,12 @@ class RemoteIntake:
             self._keeper.join(_STOP_SECONDS)
 
     def _keep(self) -> None:
-        failures = 0
-        while not self._stopping.is_set():
-            began = time.monotonic()
-            code = self._run_once()
-            if self._stopping.is_set():
-                return
-            failures = 0 if time.monotonic() - began > 60 else failures + 1
-            pause = _PAUSES[min(failures, len(_PAUSES)) - 1] if failures else _PAUSES[0]
-            log.error("the recording process ended", code=code, again_in_seconds=pause)
-            self._stopping.wait(pause)
+        def ended(reason: str, pause: float) -> None:
+            log.error("the recording process ended", reason=reason, again_in_seconds=pause)
 
-    def _run_once(self) -> int:
+        keep(self._run_once, self._stopping, Pauses(seconds=_PAUSES), ended)
+
+    def _run_once(self) -> str:
         """Runs both processes to their end; what they had not answered fails, and the senders send again."""
         body_end, bodies = _pipe()
         batch_end, batches = _pipe()
@@ -131,12 +126,8 @@ class RemoteIntake:
         bodies.close()
         answers.close()
         self._begun.set()
-        decoder.wait()
-        try:
-            return recorder.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            recorder.kill()
-            return recorder.wait()
+        recorder.end(_STOP_SECONDS)
+        return recorder.reason()
 
     def _send(self, bodies: Connection, outbox: queue.SimpleQueue[tuple[bytes, bytes] | None]) -> None:
         # Where the processes are gone, the receiving loop sees it too, and says so to all who wait.
@@ -180,18 +171,18 @@ class RemoteIntake:
             )
 
 
-def _started(name: str, environment: dict[str, str], *ends: Connection) -> subprocess.Popen[bytes]:
+def _started(name: str, environment: dict[str, str], *ends: Connection) -> Child:
     """A process that has these ends to itself."""
     numbers = [end.fileno() for end in ends]
-    process = subprocess.Popen(  # noqa: S603 - our own interpreter and modules
+    child = Child(
         [sys.executable, "-m", f"governance.cli.{name}", *map(str, numbers)],
-        pass_fds=numbers,
-        env=environment,
-        stdin=subprocess.DEVNULL,
+        environment=environment,
+        passed=numbers,
+        stdin=DEVNULL,
     )
     for end in ends:
         end.close()
-    return process
+    return child
 
 
 def _pipe() -> tuple[Connection, Connection]:

@@ -39,7 +39,7 @@ def with_item(text: str, key: str, item: Mapping[str, Value]) -> str:
         changed = f"{base[:at]}{key}:\n{' ' * ITEM_INDENT}{line}\n{base[at:]}"
         return _proven(text, changed, (key,), [dict(item)])
     if not isinstance(node, yaml.SequenceNode):
-        raise BadInput(f"{key!r} is no list in this file.")
+        raise BadInput(f"{key!r} is not a list in this file.")
     if node.flow_style:
         end = node.end_mark.index - 1
         comma = ", " if node.value else ""

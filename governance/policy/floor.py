@@ -1,4 +1,4 @@
-"""The organisation floor: what a system's own policy may make stricter, and never weaker.
+"""The organisation's floor: a system's own policy may be stricter than the floor, and never weaker.
 
 A policy with a `floor:` block, in the folder `floor/`, is in force like any other, for all systems that it is about.
 A policy that names it in `extends:` takes over all it does not state itself, and is in force besides it. So nothing a
@@ -24,7 +24,7 @@ _STATUS = (PolicyStatus.RETIRED, PolicyStatus.DRAFT, PolicyStatus.SHADOW, Policy
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Weakness:
-    """Where a policy would be weaker than the floor that it extends, and what the floor asks for."""
+    """A place where a policy would be weaker than the floor that it extends, and what the floor requires."""
 
     path: Path
     message: str
@@ -46,7 +46,7 @@ def extended(own: Mapping[str, Any], floor: Mapping[str, Any]) -> dict[str, Any]
 
 
 def weaknesses(policy: Policy, floor: Policy, *, today: date) -> Iterator[Weakness]:
-    """Everything in which the policy would let through what the floor does not."""
+    """Everything in which the policy would allow what the floor does not."""
     name = floor.id
     if policy.then.action.rank < floor.then.action.rank:
         yield _weak(("then", "action"), f"the action {policy.then.action}", name, f"{floor.then.action} or stricter")

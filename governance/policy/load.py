@@ -1,4 +1,4 @@
-"""Loads a folder of policy files into a policy set, or says everything that is wrong with them at once."""
+"""Loads a folder of policy files into a policy set, or reports everything that is wrong with them at once."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def load(folder: Path, *, today: date | None = None, packaged: Path | None = Non
 
 
 def examine(folder: Path, *, today: date | None = None, packaged: Path | None = None) -> Loaded:
-    """The folder's policy set with all that can be said against it, warnings included.
+    """The folder's policy set with all its problems, warnings included.
 
     Files are `*.yaml` and `*.yml` at any depth, except in folders named `fixtures`; and the Cedar files of `access/`.
     `packaged` is the folder of policies that came with the product: its console schema counts where the folder has
@@ -83,7 +83,7 @@ def _examine(folder: Path, files: Files, today: date | None, packaged: Path | No
     problems: list[Problem] = [*files.problems]
     sources: list[Source] = []
     if len(files.policies) > MOST_FILES:
-        raise BadInput(f"{folder} holds {len(files.policies)} policy files; at most {MOST_FILES} are read.")
+        raise BadInput(f"{folder} contains {len(files.policies)} policy files; at most {MOST_FILES} are read.")
     for name in sorted(files.policies):
         raw = _bytes(name, files.policies[name], problems)
         if raw is None:
@@ -222,7 +222,9 @@ def _policy(
 ) -> tuple[Policy | None, list[Problem]]:
     """The policy of a file's value, with the calls of its tests read from the files they name; those go into `used`."""
     if not isinstance(source.value, dict):
-        return None, [source.problem(Place(1, 1), "schema", "a policy file holds keys and values", _keys_hint(Policy))]
+        return None, [
+            source.problem(Place(1, 1), "schema", "a policy file consists of keys and values", _keys_hint(Policy))
+        ]
     value: dict[str, Any] = dict(source.value)
     problems: list[Problem] = []
     tests = value.get("tests")
@@ -274,10 +276,10 @@ def _with_fixture(
         except FileNotFoundError:
             raise
         except (OSError, ValueError, RecursionError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no JSON"
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is not JSON"
         else:
             if not isinstance(call, dict):
-                return note("the example's file must hold one call, a JSON object")
+                return note("the example's file must contain one call, a JSON object")
             return {**test, "call": call}
     return note(
         f"the example's file {stated[:80]!r} cannot be read: {reason}", "The name is relative to the policy file."
@@ -330,7 +332,7 @@ def _readable(source: Source, path: tuple[str | int, ...], item: Any) -> tuple[s
 
 
 def _reachable(source: Source, location: Sequence[str | int]) -> tuple[tuple[str | int, ...], tuple[str | int, ...]]:
-    """The longest part of a location that exists in the file, and the rest: a missing key, or a union's own words."""
+    """The longest part of a location that exists in the file, and the rest: a missing key, or words of a union."""
     value: object = source.value
     for count, step in enumerate(location):
         inside = child(value, step)

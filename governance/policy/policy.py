@@ -1,4 +1,4 @@
-"""A policy and a policy set: what the firm thinks of findings, as immutable values.
+"""A policy and a policy set: what follows from findings, as immutable values.
 
 The models below *are* the policy language (`governance/v1`): the published JSON Schema, the editor's completion and
 the field tables of docs/policies.md are made from them. Defaults never change within an apiVersion, since a set's
@@ -42,7 +42,7 @@ class _Model(BaseModel):
 
 
 class Scope(_Model):
-    """Which calls a policy is about, and which parts of them its findings may lie in."""
+    """Which calls a policy applies to, and in which of their parts findings count."""
 
     systems: list[Line] = Field(default=["*"], min_length=1, description="Systems, by name or shell pattern.")
     parts: list[Annotated[PartKind, Field(strict=False)]] = Field(
@@ -58,7 +58,7 @@ class Scope(_Model):
     )
 
     def covers(self, call: Call) -> bool:
-        """Whether the policy is about this call at all."""
+        """Whether the policy applies to this call at all."""
         if self.kinds and call.kind not in self.kinds:
             return False
         return (
@@ -77,7 +77,7 @@ def _matches(patterns: Iterable[str], name: str) -> bool:
 
 
 class Detect(BaseModel):
-    """A detector, under the name that the condition knows it by. Every further key is an option of the detector."""
+    """A detector, under the name that the condition uses. Every further key is an option of the detector."""
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
@@ -99,7 +99,7 @@ class Detect(BaseModel):
 
 
 class Then(_Model):
-    """What happens when the condition holds."""
+    """What happens when the condition is true."""
 
     action: Annotated[Action, Field(strict=False)] = Field(
         default=Action.ALLOW,
@@ -132,7 +132,7 @@ class Exemption(_Model):
 
 
 class PolicyTest(_Model):
-    """An example call and what the policy must say of it. `todo` states what it should say, and does not yet."""
+    """An example call, and what the policy must decide about it. `todo` states what it does not decide yet."""
 
     name: Line = Field(description="What the example shows.")
     call: dict[str, Any] | Line = Field(
@@ -140,7 +140,7 @@ class PolicyTest(_Model):
     )
     expect: Literal["fire", "allow", "redact", "retry", "fallback", "safe_default", "block", "error"] | None = Field(
         default=None,
-        description="The action, or `fire`: the condition holds, whatever the action; `error`: on_error answers.",
+        description="The action, or `fire`: the condition is true, whatever the action; `error`: on_error applies.",
     )
     todo: Literal["fire", "allow", "redact", "retry", "fallback", "safe_default", "block"] | None = Field(
         default=None, description="As expect, for what the policy does not manage yet: it may fail, not pass unnoticed."
@@ -161,7 +161,7 @@ Direction: TypeAlias = Literal["lower", "higher", "more", "fewer"]
 
 
 class Floor(_Model):
-    """Makes the policy a floor: what policies that extend it may not weaken."""
+    """Makes the policy a floor: limits what policies that extend it may change."""
 
     params: dict[Name, Direction] = Field(
         default={},
@@ -180,7 +180,7 @@ class Policy(_Model):
     """One policy file."""
 
     apiVersion: Literal["governance/v1"] = Field(description="The version of this language.")
-    kind: Literal["Policy"] = Field(description="What the file holds.")
+    kind: Literal["Policy"] = Field(description="The kind of the file.")
     id: PolicyId = Field(description="`family.name`, unique in the set: what decisions, cases and evidence refer to.")
     title: Line = Field(description="What it is about, in a few words, as reviewers see it.")
     owner: Line = Field(description="The team that answers for it.")
@@ -237,7 +237,7 @@ class PolicySet:
         self.access: Mapping[str, str] = dict(sorted((access or {}).items()))
         identifiers = [policy.id for policy in self.policies]
         if len(set(identifiers)) != len(identifiers):
-            raise ValueError("A policy set holds each id once.")
+            raise ValueError("A policy set contains each id once.")
 
     @cached_property
     def digest(self) -> str:

@@ -1,4 +1,4 @@
-"""What is wrong with a policy file, and where: all of it at once, in the words of somebody who wants to mend it."""
+"""Everything that is wrong with a policy file, and where, in words for the person who fixes it."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Mapping
 
 from pydantic import BaseModel
@@ -56,7 +57,7 @@ def rules() -> str:
 def placeholders() -> str:
     """Every placeholder of an explanation."""
     names = [*(f"finding.{name}" for name in FINDING), "params.*", *(f"call.{name}" for name in CALL)]
-    return ", ".join(f"`{{{name}}}`" for name in names)
+    return textwrap.fill(", ".join(f"`{{{name}}}`" for name in names), 120, break_on_hyphens=False)
 
 
 def filled(page: str) -> str:

@@ -53,7 +53,7 @@ def after(state: State, step: Step, *, number: int) -> State:
 
 
 def skips_shadow(state: State, step: Step) -> bool:
-    """Whether the step puts a set into force that no traffic has seen: that needs a reason."""
+    """Whether the step puts a set into force that never ran in shadow: this needs a reason."""
     return step is Step.ENFORCE and state is State.APPROVED
 
 

@@ -106,7 +106,7 @@ class Source:
         return Place(before.count("\n") + 1, position - (before.rfind("\n") + 1) + 1)
 
     def at_path(self, path: Path) -> object:
-        """The value that stands there, or None."""
+        """The value at that path, or None."""
         value: object = self.value
         for step in path:
             inside = child(value, step)
@@ -133,7 +133,7 @@ def child(value: object, step: str | int) -> tuple[object] | None:
 
 
 def read(file: str, raw: bytes) -> tuple[Source, list[Problem]]:
-    """The file's source, and what keeps its value from being one; with problems, the value is not to be used."""
+    """The file's source, and the problems that keep its value from being used."""
     empty = Source(file, "", None, {}, {})
     if len(raw) > LARGEST:
         hint = "Split it: one policy a file."
@@ -152,23 +152,23 @@ def read(file: str, raw: bytes) -> tuple[Source, list[Problem]]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
-        words = error.problem or "this is no YAML"
+        words = error.problem or "this is not YAML"
         return bare, [bare.problem(place, "syntax", words, error.context or "")]
     except yaml.reader.ReaderError as error:
         before_text = text[: error.position] if isinstance(error.position, int) else ""
         place = Place(before_text.count("\n") + 1, len(before_text) - (before_text.rfind("\n") + 1) + 1)
-        return bare, [bare.problem(place, "syntax", "the file holds a character that YAML does not allow")]
+        return bare, [bare.problem(place, "syntax", "the file contains a character that YAML does not allow")]
     except _Stop:
         return bare, builder.problems
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-        return bare, [bare.problem(Place(1, 1), "syntax", str(error)[:200] or "this is no YAML")]
+        return bare, [bare.problem(Place(1, 1), "syntax", str(error)[:200] or "this is not YAML")]
     if not builder.documents:
         return bare, [bare.problem(Place(1, 1), "syntax", "the file is empty", "Start from a policy that exists.")]
     return Source(file, text, builder.value, builder.places, builder.keys), builder.problems
 
 
 class _Stop(Exception):
-    """Reading further makes no sense."""
+    """Reading further is of no use."""
 
 
 class _Builder:

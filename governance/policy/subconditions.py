@@ -39,7 +39,7 @@ _QUANTIFIERS = frozenset({"exists", "all", "exists_one", "filter", "map"})
 
 @dataclass(frozen=True, slots=True)
 class Quantifier:
-    """`range` is the text of what is gone through, `name` what each item is called."""
+    """`range` is the text of the collection, `name` the variable for its items."""
 
     range: str
     name: str
@@ -270,7 +270,7 @@ class _Parts:
                 yield from self._groups(start, end, within, depth)
 
     def _groups(self, low: int, high: int, within: tuple[Quantifier, ...], depth: int) -> Iterator[SubCondition]:
-        """What is in the brackets of a chain of selections and calls."""
+        """The contents of the brackets in a chain of selections and calls."""
         number = low
         while number < high:
             closes = self.partner.get(number)
@@ -331,7 +331,7 @@ class _Parts:
             number = max(number, self.partner.get(number, number)) + 1
 
     def _arguments(self, low: int, high: int) -> Iterator[tuple[int, int]]:
-        """What commas part, and, in `{key: value}`, the colons that belong to no `?`."""
+        """The parts between commas and, in `{key: value}`, between colons that belong to no `?`."""
         start, asked = low, 0
         for number in self._top(low, high):
             if self._is(number, "?"):

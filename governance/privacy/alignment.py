@@ -1,4 +1,4 @@
-"""Where places of an original text lie in its redacted form, worked out without the original.
+"""Finds where places of an original text are in its redacted form, without the original.
 
 `Redactor.redact` replaces what findings point at, and every further occurrence of the same text. The findings are
 known, the further occurrences are not: they are found again by their words in brackets, and their length by what the
@@ -19,7 +19,7 @@ _MOST_STEPS = 2_000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Replacement:
-    """A span of the original text (code points, end exclusive) and what stands for it in the redacted text."""
+    """A span of the original text (code points, end exclusive) and its replacement in the redacted text."""
 
     start: int
     end: int

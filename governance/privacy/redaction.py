@@ -71,7 +71,9 @@ REPLACE: Operators = {}
 
 
 class Redactor:
-    """Holds no text; safe to share among threads. `keys` are what `hash` and `encrypt` need."""
+    """Redacts and restores texts. Holds no text; safe to share among threads. `keys` are needed by `hash` and
+    `encrypt`.
+    """
 
     def __init__(self, keys: Callable[[], KeyRing] | None = None) -> None:
         self._keys = keys
@@ -180,13 +182,13 @@ class Redactor:
 
 
 def _operator(finding: Finding, operators: Operators) -> Operator:
-    """A secret is never masked: its last characters are part of it."""
+    """The operator for a finding. A secret is never masked: its last characters are part of it."""
     chosen = operators.get(finding.label) or operators.get(finding.category) or "replace"
     return "replace" if chosen == "mask" and finding.category == "secret" else chosen
 
 
 def word_for(finding: Finding) -> str:
-    """What is said in place of the text."""
+    """The words that replace the text."""
     label = finding.label or _UNNAMED.get(finding.category, finding.category)
     return _WORDS.get(label, label.replace("_", " "))
 
@@ -234,7 +236,7 @@ def _bare(text: str) -> str:
 
 
 def _loosely(text: str) -> str:
-    """A pattern of the text; of a number also as it stands with other signs between its characters."""
+    """A pattern of the text; for a number, also with other separators between its characters."""
     bare = _bare(text)
     if len(bare) < _SHORTEST_LOOSE or not bare.isalnum() or sum(map(str.isdigit, bare)) < len(bare) / 2:
         return str(re2.escape(text))
@@ -243,7 +245,7 @@ def _loosely(text: str) -> str:
 
 
 def _at_once(text: str, known: Sequence[str], marks: Mapping[str, _Mark]) -> list[_Span]:
-    """One pass for thousands of texts: a search for each takes seconds in a long text."""
+    """One pass for thousands of texts: searching for each one takes seconds in a long text."""
     if not known:
         return []
     options = re2.Options()

@@ -38,7 +38,7 @@ class Step(StrEnum):
 
 
 class Held(Conflict):
-    """Somebody else holds the case until `until`; `holder` is the principal's id."""
+    """The case is claimed by somebody else until `until`; `holder` is the principal's id."""
 
     def __init__(self, holder: int, until: datetime) -> None:
         super().__init__("Somebody else is working on this case.", advice="Take the next one.")
@@ -64,7 +64,7 @@ class Standing:
     given_by: int | None = None
 
     def live(self, now: datetime) -> bool:
-        """Whether somebody holds it."""
+        """Whether somebody has claimed it."""
         return self.state is CaseState.CLAIMED and self.lease_until is not None and now < self.lease_until
 
     def at(self, now: datetime) -> CaseState:
@@ -110,7 +110,7 @@ def permission(step: Step, case: Standing) -> Permission:
 
 
 def own_work(step: Step, case: Standing, by: int) -> bool:
-    """Whether `by` would pass judgement on what they did themselves."""
+    """Whether `by` would review their own work."""
     if step in (Step.APPROVE, Step.RETURN):
         return case.given_by == by
     return case.escalated and case.escalated_by == by
@@ -137,7 +137,7 @@ def claim(case: Standing, *, by: int, lease: bytes, now: datetime, until: dateti
 
 
 def renew(case: Standing, *, by: int, lease: bytes, now: datetime, until: datetime) -> Standing:
-    """Holds on for longer. Raises `Conflict`."""
+    """Extends the claim. Raises `Conflict`."""
     _holding(case, by, lease, now)
     return replace(case, lease_until=until)
 

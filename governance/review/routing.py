@@ -63,7 +63,7 @@ def draft_for_decision(decision: Decision, excerpt: str) -> CaseDraft | None:
 
 
 def draft_for_report(acted_upon: bool | None) -> CaseDraft:
-    """The case of a reported answer: urgent when somebody acted upon it. Its words stay encrypted with the report."""
+    """The case of a reported answer: urgent when somebody acted on it. The report's words stay encrypted."""
     return CaseDraft(
         kind=CaseKind.REPORT,
         queue=REPORT_QUEUE,

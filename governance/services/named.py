@@ -24,6 +24,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"There are: {', '.join(one[:_LONGEST] for one in names[:_SHOWN])}{rest}."
 
 
-def unknown(what: str, name: str, known: Iterable[str], *, none: str = "") -> BadInput:
+class UnknownName(BadInput):
+    """What was named does not exist; `what` says of which kind it was to be."""
+
+    def __init__(self, message: str, *, what: str, advice: str) -> None:
+        super().__init__(message, advice=advice)
+        self.what = what
+
+
+def unknown(what: str, name: str, known: Iterable[str], *, none: str = "") -> UnknownName:
     """The error for a `what` that does not exist; `none` is the advice where there is no other either."""
-    return BadInput(f"There is no {what} {name[:_LONGEST]!r}.", advice=nearest(name, known) or none)
+    advice = nearest(name, known) or none
+    return UnknownName(f"There is no {what} {name[:_LONGEST]!r}.", what=what, advice=advice)

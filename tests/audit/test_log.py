@@ -18,6 +18,7 @@ from governance.audit.verify import Outcome, Verification
 from governance.domain.events import EventKind
 from governance.domain.people import SERVICE
 from governance.errors import Refused
+from governance.services.evidence.read import EventFilter
 from governance.services.evidence.verify import VerifyLog, verify_snapshot
 from governance.store.base import migrate
 from governance.store.base.database import begin, connect
@@ -317,7 +318,7 @@ def test_verifying_is_an_event_and_needs_the_permission(database: Database, cloc
     assert VerifyLog(authority(database, clock), reader(database)).verify(SERVICE).ok
     settle(database)
     with database.read() as connection:
-        kinds = audit.EventFilter(kinds=("audit.verified",))
+        kinds = EventFilter(kinds=("audit.verified",))
         assert [row.data["ok"] for row in audit.events(connection, kinds)] == [True]
     with pytest.raises(Refused):
         VerifyLog(authority(database, clock, allowed=False), reader(database)).verify(SERVICE)
@@ -329,14 +330,14 @@ def test_events_are_read_in_pages_by_what_they_are(database: Database) -> None:
             tx.append(event(number))
             tx.append(event(number, EventKind.CASE_OPENED))
     with database.read() as connection:
-        first = audit.events(connection, audit.EventFilter(), limit=20)
-        rest = audit.events(connection, audit.EventFilter(), before=first[-1].id, limit=20)
+        first = audit.events(connection, EventFilter(), limit=20)
+        rest = audit.events(connection, EventFilter(), before=first[-1].id, limit=20)
         assert [row.subject for row in first + rest] == [f"call:{number}" for number in reversed(range(30))]
         assert {row.kind for row in first + rest} == {"case.opened"}
-        one = audit.events(connection, audit.EventFilter(subject="call:7", kinds=("call.recorded",)))
+        one = audit.events(connection, EventFilter(subject="call:7", kinds=("call.recorded",)))
         assert [row.data for row in one] == [{"call": 7}]
-        assert audit.events(connection, audit.EventFilter(systems=("other",))) == []
-        assert len(audit.events(connection, audit.EventFilter(since=event(28).at))) == 2
+        assert audit.events(connection, EventFilter(), frozenset({"other"})) == []
+        assert len(audit.events(connection, EventFilter(since=event(28).at))) == 2
 
 
 def _write(url: str, start: int, count: int) -> None:

@@ -28,6 +28,7 @@ from governance.domain.events import Event, EventKind
 from governance.domain.people import Actor, ActorKind
 from governance.errors import BadInput, Refused, Tampered, TooLarge
 from governance.services.evidence.export import EvidenceFilter, ExportEvidence
+from governance.services.evidence.read import EventFilter
 from governance.store.base.database import connect
 from governance.store.evidence import queries as audit
 from governance.store.evidence.audit_log import SqlAuditLog
@@ -252,7 +253,7 @@ def test_the_export_is_logged_before_anything_is_written(world: World) -> None:
     with pytest.raises(OSError, match="No space"):
         world.service.to_stream(AUDITOR, EvidenceFilter(case=5), Broken())  # type: ignore[arg-type]
     with world.database.read() as connection:
-        found = audit.events(connection, audit.EventFilter(kinds=("export.made",)))
+        found = audit.events(connection, EventFilter(kinds=("export.made",)))
     assert [row.data["filter"]["case"] for row in found] == [5]
     assert found[0].actor == "person:17"
 
@@ -265,7 +266,7 @@ def test_who_may_not_export_gets_nothing_and_is_recorded(world: World, tmp_path:
         service.to_file(AUDITOR, EvidenceFilter(), tmp_path / "e.zip")
     assert list(tmp_path.glob("*e.zip*")) == []
     with world.database.read() as connection:
-        kinds = [row.kind for row in audit.events(connection, audit.EventFilter(), limit=1)]
+        kinds = [row.kind for row in audit.events(connection, EventFilter(), limit=1)]
     assert kinds == ["action.refused"]
 
 
@@ -287,7 +288,7 @@ def test_a_file_is_whole_or_not_there(world: World, tmp_path: Path) -> None:
 
 def exports(world: World) -> int:
     with world.database.read() as connection:
-        return len(audit.events(connection, audit.EventFilter(kinds=("export.made",))))
+        return len(audit.events(connection, EventFilter(kinds=("export.made",))))
 
 
 @pytest.mark.parametrize("taken", ["file", "dangling link", "link", "folder", "link to a folder"])

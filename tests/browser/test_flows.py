@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect
 from governance.domain.content import PartKind
 from governance.domain.people import Role, RoleBinding
 from governance.domain.review import CaseState
+from governance.services.review.read import VerdictRow
 from governance.store.base import tables as t
 from governance.store.review import queries as cases
 from tests.browser.conftest import Site, heading, sign_in
@@ -27,7 +28,7 @@ def state(site: Site, number: int) -> CaseState:
     return found.state
 
 
-def verdict_of(page: Page, site: Site, number: int) -> cases.VerdictRow:
+def verdict_of(page: Page, site: Site, number: int) -> VerdictRow:
     """The case's only verdict, waited for."""
     for _ in range(40):
         if state(site, number) is CaseState.DECIDED:

@@ -93,7 +93,7 @@ def test_what_would_change_is_shown_with_calls_to_open(world: World, page: Page,
 def test_who_sees_some_systems_sees_the_part_of_each_and_tries_it_alone(world: World, page: Page, change: int) -> None:
     for number, system in enumerate((SYSTEMS[0], SYSTEMS[0], SYSTEMS[1]), 1):
         asked(world, "tester", number, system)
-    session._system_names.clear()
+    session._systems.clear()
     tried(world, page, change)
     limited = page("change", "limited", id=str(change))  # a reviewer of one system
     said = spoken(limited)

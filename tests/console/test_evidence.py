@@ -14,8 +14,8 @@ from app.components import ui
 from app.shell import words
 from governance.detectors.patterns.packs import load_pack, pack_names
 from governance.domain.calls import CallKind
+from governance.services.calls.read import ShownPart, TraceStep
 from governance.store.calls import parts
-from governance.store.calls.queries import ShownPart, Step
 
 
 def shown(*frames: Sequence[object]) -> list[ShownPart]:
@@ -56,8 +56,8 @@ def test_no_part_is_lost_when_results_outnumber_calls() -> None:
     assert (before, answer) == (["2", "0", "1"], [])
 
 
-def step(name: str, depth: int) -> Step:
-    return Step(
+def step(name: str, depth: int) -> TraceStep:
+    return TraceStep(
         id=1,
         name=name,
         kind=CallKind.LLM,

@@ -8,8 +8,8 @@ from app.shell import words
 from governance.domain.events import EventKind
 from governance.domain.people import Scope, operator
 from governance.domain.review import ReasonCode, VerdictOutcome
+from governance.services.evidence.read import EventFilter
 from governance.store.evidence import queries as audit
-from governance.store.evidence.queries import EventFilter
 from governance.store.people import queries as people
 from tests.console.conftest import Page
 from tests.console.test_pages import button, listed, spoken, title

@@ -11,7 +11,7 @@ SYSTEM = "contract-bot"
 schemathesis.openapi.media_type("application/x-protobuf", st.sampled_from([b"", b"\x0a\x00", b"\x0a\x02\x0a\x00"]))
 
 
-@schemathesis.hook  # type: ignore[untyped-decorator]
+@schemathesis.hook  # type: ignore[untyped-decorator, unused-ignore]
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
     """In valid requests, what is named exists, a page is one that was given, and a period has a length."""
     if not case.meta.generation.mode.is_positive:

@@ -192,7 +192,7 @@ def test_cedar_errors_are_no_permission() -> None:
         AccessDetector("permit (principal, action, resource", schema)
     with pytest.raises(Misconfigured, match="does not fit"):
         AccessDetector('permit (principal, action == Action::"fly", resource);', schema)
-    with pytest.raises(Misconfigured, match="no Cedar schema"):
+    with pytest.raises(Misconfigured, match="not a Cedar schema"):
         AccessDetector("permit (principal, action, resource);", "entity")
 
 

@@ -31,7 +31,7 @@ Make = Callable[..., ScannerHost]
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     made: list[ScannerHost] = []
-    monkeypatch.setattr(process, "PAUSES", (0.1, 5.0))
+    monkeypatch.setattr(process, "PAUSES", (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0))
 
     def make(*, memory: int = 0, load: float = 20.0, answer: float = 10.0, **settings: object) -> ScannerHost:
         host = ScannerHost(
@@ -84,11 +84,11 @@ def test_what_the_process_finds_comes_back_in_its_place(make: Make) -> None:
     [
         ("crash", "The scanner ended (signal 11)."),
         ("leave", "The scanner ended (exit code 3)."),
-        ("prose", "The scanner answered nonsense."),
-        ("shape", "The scanner answered nonsense."),
-        ("huge", "The scanner answered nonsense."),
-        ("score", "The scanner answered nonsense."),
-        ("old", "The scanner answered nonsense."),
+        ("prose", "The scanner sent an invalid answer."),
+        ("shape", "The scanner sent an invalid answer."),
+        ("huge", "The scanner sent an invalid answer."),
+        ("score", "The scanner sent an invalid answer."),
+        ("old", "The scanner sent an invalid answer."),
         ("hang", "The scanner took over 1 s."),
     ],
 )
@@ -160,7 +160,7 @@ def test_while_it_is_down_nobody_waits(make: Make) -> None:
 
 @pytest.mark.parametrize(
     ("mode", "why"),
-    [("nonsense", "The scanner answered nonsense"), ("hang", "The scanner took over 0.5 s")],
+    [("nonsense", "The scanner sent an invalid answer"), ("hang", "The scanner took over 0.5 s")],
 )
 def test_one_that_does_not_start_is_said_to_have_failed(make: Make, mode: str, why: str) -> None:
     host = make(start=mode, load=0.5)

@@ -300,7 +300,7 @@ def test_bad_lines_do_not_stop_the_others() -> None:
         (b"hello", "jsonl", "no JSON object"),
         (b'{\n "a": \n', "auto", "no JSON"),
         (gzip.compress(b"x" * 5000)[:-4], "auto", "gzip data is corrupt"),
-        (b"{}", "csv", "'csv' is no format"),
+        (b"{}", "csv", "'csv' is not a format"),
     ],
 )
 def test_a_file_that_is_nothing_is_bad_input(data: bytes, format: str, words: str) -> None:

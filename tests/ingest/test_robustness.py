@@ -15,12 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from governance.domain.calls import Call, ContentEvent
+from governance.domain.times import EPOCH
 from governance.errors import BadInput, TooLarge
 from governance.ingest import otlp
 from governance.ingest.batch import Batch
 from governance.ingest.body import MAX_MEMBERS, unpacked
 from governance.ingest.bounds import MAX_TOTAL
-from governance.ingest.interpret import EPOCH, TABLE
+from governance.ingest.interpret import TABLE
 from governance.ingest.otlp import decode_logs, decode_traces
 from governance.ingest.text import MAX_CONTAINERS, from_json, storable
 from governance.ingest.transcript import MAX_PARTS, Transcript
@@ -211,7 +212,7 @@ def test_json_takes_numbers_and_names_where_the_mapping_allows_both() -> None:
             },
             "attributes[0].value.intValue",
         ),
-        ([], "no JSON object"),
+        ([], "not a JSON object"),
     ],
 )
 def test_json_of_a_wrong_type_says_where(document: Any, where: str) -> None:
@@ -224,8 +225,8 @@ def test_json_of_a_wrong_type_says_where(document: Any, where: str) -> None:
     ("body", "media", "encoding", "words"),
     [
         (b"\x0a\xff\xff", PROTOBUF, "", "ExportTraceServiceRequest"),
-        (b"{", JSON, "", "no JSON"),
-        (b"[" * 200_000, JSON, "", "no JSON"),
+        (b"{", JSON, "", "not JSON"),
+        (b"[" * 200_000, JSON, "", "not JSON"),
         (b"[" + b"9" * 5000 + b"]", JSON, "", r"a number has too many digits"),
         (b"x", "text/plain", "", "Content-Type 'text/plain'"),
         (b"x", PROTOBUF, "br", "Content-Encoding 'br'"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import marshal
 import pickle
-import subprocess
 import sys
 import time
 import tracemalloc
@@ -24,6 +23,7 @@ from governance.domain.calls import Call, ContentEvent
 from governance.errors import BadInput, Overloaded, TooLarge
 from governance.intake import Body, Decoded, Taken, remote, wire
 from governance.intake.remote import RemoteIntake
+from governance.processes.child import DEVNULL, Child
 from governance.store.calls.prepared import prepare
 from tests.intake.test_intake import LIMIT, body, stored
 from tests.serving import traces
@@ -231,17 +231,17 @@ bodies.recv_bytes()
 def test_a_decoder_that_has_turned_against_us_is_started_anew(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, does: str
 ) -> None:
-    begun: list[subprocess.Popen[bytes]] = []
+    begun: list[Child] = []
     real = remote._started
 
-    def started(name: str, environment: dict[str, str], *ends: Connection) -> subprocess.Popen[bytes]:
+    def started(name: str, environment: dict[str, str], *ends: Connection) -> Child:
         if name == "decoder":
             monkeypatch.setattr(remote, "SILENT_SECONDS", 60 if begun else 1)
         if name != "decoder" or begun:
             return real(name, environment, *ends)
         numbers = [end.fileno() for end in ends]
         command = [sys.executable, "-c", DECODER.format(does=does), *map(str, numbers)]
-        begun.append(subprocess.Popen(command, pass_fds=numbers, stdin=subprocess.DEVNULL))
+        begun.append(Child(command, passed=numbers, stdin=DEVNULL))
         for end in ends:
             end.close()
         return begun[0]

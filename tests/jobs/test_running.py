@@ -80,7 +80,7 @@ def test_what_fails_waits_longer_each_time_and_then_is_given_up(
         clock.now = max(clock.now, found.not_before)
     assert waits[:2] == [10.0, 40.0]
     assert (found.state, found.attempts) == (JobState.FAILED, 3)
-    assert found.last_error.startswith("ValueError at tests/jobs/test_running.py:")
+    assert found.last_error.startswith("It broke off (ValueError at tests/jobs/test_running.py:")
     assert SECRET not in found.last_error
     assert dead == [(job, found.last_error)]
     assert len(logged) == 3

@@ -40,7 +40,7 @@ RUBRICS = """
 @pytest.mark.parametrize(
     ("asked", "old", "new", "marked", "said"),
     [
-        (SCANNERS, "name: Toxicity", "name: Toxicty", "name", "'Toxicty' is no scanner of 'llm_guard'"),
+        (SCANNERS, "name: Toxicity", "name: Toxicty", "name", "'Toxicty' is not a scanner of 'llm_guard'"),
         (SCANNERS, "topics: [weapons]", "topic: [weapons]", "topic", "has no setting 'topic'"),
         (SCANNERS, "topics: [weapons]", "topics: [weapons]\n        reads: [mail]", "reads", "names some of"),
         (SCANNERS, "\n        topics: [weapons]", "", "name", "scanner 'BanTopics' needs 'topics'"),

@@ -9,15 +9,15 @@ import pytest
 
 from governance.domain.people import Role
 from governance.domain.review import CaseState
+from governance.services.review.documents import case_document, case_with_verdicts
+from governance.services.review.read import CaseFilter
 from governance.store.review import queries
-from governance.store.review.documents import case_document, read_case
-from governance.store.review.queries import CaseFilter
 from tests.review.conftest import LEASE, House
 
 
 def listed(house: House, **want: Any) -> list[int]:
     with house.database.read() as connection:
-        rows, _ = queries.page(connection, CaseFilter(at=house.clock.now, **want))
+        rows, _ = queries.page(connection, CaseFilter(**want), at=house.clock.now)
     return [row.id for row in rows]
 
 
@@ -55,10 +55,12 @@ def test_what_was_claimed_is_free_again_after_its_lease(house: House, escalated:
     expected[state, None] = expected.get((state, None), 0) + 1
     assert counted(house) == expected
     with house.database.read() as connection:
-        document = read_case(connection, mine, at=house.clock.now)
-        assert (document["state"], document["claimed_by"]) == (state, None)
-        rows, _ = queries.page(connection, CaseFilter(at=house.clock.now, state=state))
+        rows, _ = queries.page(connection, CaseFilter(state=state), at=house.clock.now)
         assert {case_document(row)["state"] for row in rows} == {state}
+    view = queries.CaseQueries(house.database).view(mine, None, at=house.clock.now)
+    assert view is not None
+    document = case_with_verdicts(view)
+    assert (document["state"], document["claimed_by"]) == (state, None)
     assert house.review.claim(senior, mine).case.state is CaseState.CLAIMED
 
 

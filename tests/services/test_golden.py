@@ -42,7 +42,7 @@ def test_each_wrong_line_is_named_with_what_is_wrong() -> None:
         )
     found = wrong.value.message.splitlines()
     assert [one.split(": ", 1)[0] for one in found] == [f"golden.jsonl:{n}" for n in (2, 3, 5, 6, 7, 8, 9)]
-    assert "no JSON (column 1)" in found[0]
+    assert "not JSON (column 1)" in found[0]
     assert "no label" in found[1]
     assert "text must be a string" in found[2]
     assert '"perhaps" is no label' in found[3]

@@ -7,8 +7,11 @@ from datetime import timedelta
 import pytest
 from argon2 import PasswordHasher
 
+from governance.access.claims import read
 from governance.domain.people import Role, RoleBinding
 from governance.errors import BadInput, Conflict, Refused, Unauthenticated
+from governance.services.people import accounts, sessions
+from governance.services.people.accounts import Admission
 from governance.services.people.sessions import SessionService, actor_of
 from governance.store.base import tables as t
 from tests.review.conftest import QUICK, ROOT, House
@@ -79,7 +82,14 @@ def test_wrong_name_and_wrong_password_sound_the_same_and_nothing_typed_is_kept(
     assert "nobody-here" not in str(events)
 
 
-def test_an_account_locks_after_five_wrong_passwords_for_a_quarter_of_an_hour(house: House) -> None:
+@pytest.fixture
+def five(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An account waits after five failures, not a hundred."""
+    monkeypatch.setattr(sessions, "FAILURES", 5)
+
+
+@pytest.mark.usefixtures("five")
+def test_an_account_that_many_guess_at_waits_a_quarter_of_an_hour_but_not_in_its_own_browser(house: House) -> None:
     new = house.people.add(ROOT, "dana", REVIEWER)
     for _ in range(5):
         with pytest.raises(Unauthenticated):
@@ -87,8 +97,26 @@ def test_an_account_locks_after_five_wrong_passwords_for_a_quarter_of_an_hour(ho
     assert [event["data"]["locked"] for event in house.events("session.refused")] == [False] * 4 + [True]
     with pytest.raises(Unauthenticated):
         house.sessions.sign_in_local("dana", new.password)
+    with pytest.raises(Unauthenticated):
+        house.sessions.sign_in_local("dana", "wrong", known_browser=True)
+    house.sessions.sign_in_local("dana", new.password, known_browser=True)
+    for _ in range(5):
+        with pytest.raises(Unauthenticated):
+            house.sessions.sign_in_local("dana", "wrong")
     house.clock.forward(minutes=15)
     house.sessions.sign_in_local("dana", new.password)
+
+
+def test_signing_out_ends_all_sessions_of_the_person_in_that_browser(house: House) -> None:
+    dana, erik = (house.people.add(ROOT, name, REVIEWER).person for name in ("dana", "erik"))
+    one, two = (house.sessions.open_session(dana, browser="laptop") for _ in range(2))
+    elsewhere, unnamed = house.sessions.open_session(dana, browser="phone"), house.sessions.open_session(dana)
+    other = house.sessions.open_session(erik, browser="laptop")
+    house.sessions.close(one)
+    assert house.sessions.find(two) is None
+    assert all(house.sessions.find(token) for token in (elsewhere, unnamed, other))
+    house.sessions.close(unnamed)
+    assert house.sessions.find(elsewhere) is not None
 
 
 def test_success_forgets_earlier_failures(house: House) -> None:
@@ -112,6 +140,7 @@ def test_a_stronger_hash_replaces_the_old_one_at_sign_in(house: House) -> None:
     assert QUICK.check_needs_rehash(kept)
 
 
+@pytest.mark.usefixtures("five")
 def test_a_new_password_ends_the_sessions_and_unlocks(house: House) -> None:
     new = house.people.add(ROOT, "dana", REVIEWER)
     token = house.sessions.open_session(new.person)
@@ -163,6 +192,7 @@ def test_a_password_of_the_command_line_is_used_at_once(house: House) -> None:
     assert not house.sessions.sign_in_local("dana", password).must_change_password
 
 
+@pytest.mark.usefixtures("five")
 def test_guesses_at_the_present_password_lock_the_account_as_those_at_sign_in_do(house: House) -> None:
     new = house.people.add(ROOT, "dana", REVIEWER)
     signed_in = house.sessions.sign_in_local("dana", new.password)
@@ -256,8 +286,10 @@ def test_an_account_name_is_taken_once(house: House) -> None:
 
 def test_groups_of_the_identity_provider_are_roles_as_of_each_sign_in(house: House) -> None:
     def sign_in(*groups: str) -> set[str]:
-        person = house.people.signed_in_elsewhere("https://idp.example", "sub-1", name="Dana", groups=groups)
-        found = house.sessions.find(house.sessions.open_session(person))
+        admitted = house.people.signed_in_elsewhere(
+            "https://idp.example", "sub-1", name="Dana", claim=read({"groups": list(groups)}, "groups")
+        )
+        found = house.sessions.find(house.sessions.open_session(admitted.person))
         assert found is not None
         return {str(binding.role) for binding in found.bindings}
 
@@ -275,4 +307,83 @@ def test_groups_of_the_identity_provider_are_roles_as_of_each_sign_in(house: Hou
 @pytest.mark.parametrize(("issuer", "subject"), [("local", "dana"), ("", "x"), ("https://idp.example", "")])
 def test_no_issuer_can_pose_as_a_local_account(house: House, issuer: str, subject: str) -> None:
     with pytest.raises(Unauthenticated):
-        house.people.signed_in_elsewhere(issuer, subject, name="Dana")
+        house.people.signed_in_elsewhere(issuer, subject, name="Dana", claim=read({}, "groups"))
+
+
+SIGN_INS: list[tuple[dict[str, object], set[str], str]] = [
+    ({"groups": ["reviewer"]}, {"reviewer"}, ""),
+    ({"groups": ["all-staff"]}, set(), "1 name, none of which gives a role"),
+    ({"groups": []}, set(), "no name"),
+    ({}, set(), "it did not come"),
+    ({"groups": 7}, set(), "it came as a number"),
+    ({"_claim_names": {"groups": "src1"}}, set(), "a pointer instead of the groups"),
+]
+
+
+@pytest.mark.parametrize(("claims", "held", "said"), SIGN_INS)
+def test_a_claim_that_gives_no_role_takes_earlier_ones_away_and_says_so(
+    house: House, claims: dict[str, object], held: set[str], said: str
+) -> None:
+    def sign_in(came: dict[str, object]) -> Admission:
+        return house.people.signed_in_elsewhere("https://idp.example", "sub-1", name="Dana", claim=read(came, "groups"))
+
+    assert sign_in({"groups": ["auditor"]}).notice == ""
+    admitted = sign_in(claims)
+    assert {str(binding.role) for binding in admitted.person.bindings} == held
+    assert said in admitted.notice
+    assert bool(admitted.notice) is bool(said)
+    taken = house.events("person.roles_changed")[-1]["data"]["taken"]
+    assert taken == ["auditor"]
+    kept = house.people.sign_ins(ROOT)
+    assert [one.roles for one in kept] == [tuple(Role(role) for role in held), (Role.AUDITOR,)]
+    assert (kept[0].person, kept[0].claim, kept[0].outcome) == ("Dana", "groups", "admitted")
+
+
+def test_whose_roles_are_given_here_needs_no_claim(house: House) -> None:
+    first = house.people.signed_in_elsewhere("https://idp.example", "s", name="Dana", claim=read({}, "groups"))
+    assert "did not come" in first.notice
+    house.people.set_roles(ROOT, first.person.id, REVIEWER)
+    again = house.people.signed_in_elsewhere("https://idp.example", "s", name="Dana", claim=read({}, "groups"))
+    assert again.notice == ""
+    assert again.person.bindings == tuple(REVIEWER)
+    unread = house.people.signed_in_elsewhere(
+        "https://idp.example", "s", name="Dana", claim=read({"groups": 1}, "groups")
+    )
+    assert "a number" in unread.notice
+
+
+def test_what_is_kept_of_sign_ins_is_bounded_and_for_administrators(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts, "KEPT_SIGN_INS", 3)
+    claim = read({"groups": [f"{'g' * 500}{number}" for number in range(5_000)]}, "groups")
+    for number in range(5):
+        house.clock.forward(minutes=1)
+        house.people.signed_in_elsewhere("https://idp.example", f"s-{number}", name=f"N{number}", claim=claim)
+    kept = house.people.sign_ins(ROOT, 100)
+    assert [one.person for one in kept] == ["N4", "N3", "N2"]
+    assert kept[0].count == 5_000
+    assert sum(len(name) for name in kept[0].names) <= 2_000
+    with pytest.raises(Refused):
+        house.people.sign_ins(house.person(Role.AUDITOR))
+
+
+def test_a_disabled_persons_sign_in_changes_nothing_and_is_kept(house: House) -> None:
+    come = read({"groups": ["reviewer"]}, "groups")
+    person = house.people.signed_in_elsewhere("https://idp.example", "s", name="Dana", claim=come).person
+    house.people.disable(ROOT, person.id)
+    with pytest.raises(Unauthenticated, match="disabled"):
+        house.people.signed_in_elsewhere(
+            "https://idp.example", "s", name="Other", claim=read({"groups": ["admin"]}, "groups")
+        )
+    (after,) = house.people.list(ROOT)
+    assert (after.name, [binding.role for binding in after.bindings]) == ("Dana", [Role.REVIEWER])
+    assert house.people.sign_ins(ROOT)[0].outcome == "disabled"
+
+
+@pytest.mark.parametrize("new", ["danadanadana", "Dana.Dana.Dana", "xxxxxxxxxxxxxxxx", "123456789012"])
+def test_a_password_that_everybody_tries_first_is_refused(house: House, new: str) -> None:
+    made = house.people.add(ROOT, "dana", REVIEWER)
+    actor = house.sessions.sign_in_local("dana", made.password).actor
+    with pytest.raises(BadInput):
+        house.people.change_password(actor, made.password, new)

@@ -17,10 +17,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from app import identity
-from app.gate import ServiceGate
+from app.door.cookies import Cookies
+from app.door.entrance import Entrance
+from app.door.gate import ServiceGate
+from app.door.middleware import HEADER, DoorMiddleware
+from app.door.routes import door_routes
 from governance.bootstrap import Application
 from governance.bootstrap.settings import Settings
+from governance.openid.client import OpenIdProvider
 from tests.signin.provider import CLIENT, Provider
 
 
@@ -71,38 +75,35 @@ def portal() -> Iterator[BlockingPortal]:
 
 
 async def page(request: Request) -> Response:
-    return PlainTextResponse(f"page {request.url.path} {request.headers.get(identity.HEADER, '-')}")
+    return PlainTextResponse(f"page {request.url.path} {request.headers.get(HEADER, '-')}")
 
 
 async def socket(websocket: WebSocket) -> None:
     await websocket.accept()
-    await websocket.send_text(websocket.headers.get(identity.HEADER, "-"))
+    await websocket.send_text(websocket.headers.get(HEADER, "-"))
     await websocket.close()
 
 
-def build(application: Application, *, public_url: str = "", issuer: str = "") -> Starlette:
-    cookies = identity.Cookies(secret=b"s" * 32, https=public_url.startswith("https:"), hours=8)
+def build(application: Application, *, public_url: str = "", issuer: str = "", secret: str = CLIENT[1]) -> Starlette:
+    cookies = Cookies(secret=b"s" * 32, https=public_url.startswith("https:"), hours=8)
     gate = ServiceGate(application)
-    sign_in = identity.SignIn(
-        gate=gate,
-        cookies=cookies,
-        public_url=public_url,
-        issuer=issuer,
-        client_id=CLIENT[0],
-        client_secret=CLIENT[1],
-        roles_claim="groups",
-    )
+    provider = None
+    if issuer:
+        provider = OpenIdProvider(
+            issuer=issuer, client_id=CLIENT[0], client_secret=secret, roles_claim=application.settings.roles_claim
+        )
+    entrance = Entrance(gate=gate, cookies=cookies, public_url=public_url)
     hosts = frozenset({"127.0.0.1", "localhost", "gov.example.org"})
     return Starlette(
         routes=[
-            *sign_in.routes(),
+            *door_routes(entrance, provider),
             Route("/v1/echo", page),
             WebSocketRoute("/_stcore/stream", socket),
             Route("/{path:path}", page),
         ],
         middleware=[
             Middleware(
-                identity.Identity,
+                DoorMiddleware,
                 gate=gate,
                 cookies=cookies,
                 hosts=hosts,

@@ -8,7 +8,8 @@ from typing import Any
 
 from starlette.applications import Starlette
 
-from app import identity
+from app.door.cookies import Cookies
+from app.door.middleware import DoorMiddleware
 from governance.store.base.dialects.pool import unavailable
 
 
@@ -19,10 +20,10 @@ class Away:
 
 def asked(kind: str, path: str) -> list[dict[str, Any]]:
     """What the middleware sends for a request of somebody who has a cookie."""
-    door = identity.Identity(
+    door = DoorMiddleware(
         Starlette(),
         gate=Away(),  # type: ignore[arg-type]
-        cookies=identity.Cookies(secret=hashlib.sha256(b"test").digest(), https=False, hours=8),
+        cookies=Cookies(secret=hashlib.sha256(b"test").digest(), https=False, hours=8),
         hosts=frozenset({"localhost"}),
         policy="default-src 'self'",
         pages=frozenset({"queue"}),

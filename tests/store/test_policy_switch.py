@@ -169,7 +169,7 @@ def test_readers_show_the_decision_in_force_first_and_say_which_is_shadow(
     (written,) = house.service.run(ids)
     with house.database.read() as connection:
         document = calls_store.read_call(connection, ids[0])
-        views = call_queries.decisions(connection, call_id=ids[0])
+        views = call_queries.decisions(connection, ids[0])
     assert [(one["shadow"], one["policy_set"]) for one in document["decisions"]] == [
         (False, CALM.digest),
         (True, STRICT.digest),

@@ -11,10 +11,7 @@ from governance.bootstrap import running
 from governance.cli.acting import acting
 from governance.cli.output import JsonFlag, dump, emit, plain, table
 from governance.errors import BadInput, NotFound
-from governance.services.named import unknown
-from governance.store.calls import queries as calls
-from governance.store.calls.documents import read_calls
-from governance.store.systems import queries as systems
+from governance.services.calls.read import CallFilter
 
 app = typer.Typer(help="List, show and explain calls.", no_args_is_help=True, rich_markup_mode=None)
 _STATUSES = ("recorded", "checked", "failed")
@@ -34,20 +31,14 @@ def list_calls(
         raise BadInput(f"There is no status {status!r}.", advice=f"Use one of: {', '.join(_STATUSES)}.")
     if trace_id and (len(trace_id) != 32 or not set(trace_id.lower()) <= set("0123456789abcdef")):
         raise BadInput("A trace id is 32 hexadecimal digits.")
-    application = running()
-    with application.database.read() as connection:
-        seen = None
-        if system:
-            seen = tuple(number for number, name in systems.names(connection).items() if name == system)
-            if not seen:
-                known = systems.names(connection).values()
-                raise unknown("system", system, known, none="No system has sent a call yet.")
-        if trace_id:
-            numbers = [step.id for step in calls.trace(connection, trace_id.lower(), seen, most=limit)]
-        else:
-            want = calls.CallFilter(systems=seen, status=status, flagged=flagged)
-            numbers = [row.id for row in calls.page(connection, want, limit=limit).rows]
-        found = [one for one in read_calls(connection, numbers) if not status or one["status"] == status]
+    read, who = running().read_calls, acting()
+    systems = (system,) if system else ()
+    if trace_id:
+        numbers = [step.id for step in read.steps(who, trace_id.lower(), systems=systems, most=limit)]
+    else:
+        want = CallFilter(systems=systems, status=status, flagged=flagged)
+        numbers = [row.id for row in read.page(who, want, limit=limit).rows]
+    found = [one for one in read.documents(who, numbers) if not status or one["status"] == status]
     emit(
         found,
         lambda: table(
@@ -74,8 +65,7 @@ def list_calls(
 @app.command("show")
 def show(call_id: Annotated[int, typer.Argument(metavar="ID", min=0, max=2**53)], json: JsonFlag = False) -> None:
     """Show one call: what went in and out, what was found, what was decided."""
-    application = running()
-    call = application.read_call(call_id)
+    call = running().read_calls.document(acting(), call_id)
     emit(call, lambda: _print(call), as_json=json)
 
 
@@ -83,7 +73,7 @@ def show(call_id: Annotated[int, typer.Argument(metavar="ID", min=0, max=2**53)]
 def explain(call_id: Annotated[int, typer.Argument(metavar="ID", min=0, max=2**53)], json: JsonFlag = False) -> int:
     """Explain a call's decision: make it again, and say what would have turned it. Exit 1 when it does not replay."""
     application = running()
-    decisions = application.read_call(call_id)["decisions"]
+    decisions = application.read_calls.document(acting(), call_id)["decisions"]
     if not decisions:
         raise NotFound("No decision was made of this call yet.", advice="See its status: governance calls show.")
     told = application.explain.explain(acting(), int(decisions[0]["id"]))

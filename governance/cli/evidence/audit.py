@@ -27,26 +27,20 @@ _LARGEST_NOTE = 1_000_000
 def status(json: JsonFlag = False) -> None:
     """Size, latest checkpoint, what waits to be sealed, and the last verification."""
     from governance.bootstrap import open_application
+    from governance.cli.acting import acting
     from governance.cli.output import dump
-    from governance.domain.events import EventKind
-    from governance.store.base.times import moment
-    from governance.store.evidence import queries as audit
-    from governance.store.evidence.audit_log import seal_lag
 
     application = open_application()
-    with application.database.read() as connection:
-        head = audit.head(connection)
-        lag = seal_lag(connection, application.clock())
-        chosen = audit.EventFilter(kinds=(EventKind.AUDIT_VERIFIED.value,))
-        verified = audit.events(connection, chosen, limit=1)
+    state = application.read_audit.status(acting())
+    head, lag = state.head, state.lag_seconds
     found: dict[str, Any] = {
         "origin": application.signer.name,
         "key": str(application.signer.verifier),
         "size": 0 if head is None else head.size,
         "root": None if head is None else _root(head.checkpoint),
-        "sealed_at": None if head is None else moment(head.at),
+        "sealed_at": state.sealed_at,
         "seal_lag_seconds": lag,
-        "verified": None if not verified else {"at": verified[0].at, **verified[0].data},
+        "verified": None if state.verified is None else {"at": state.verified.at, **state.verified.data},
     }
     application.close()
 
@@ -115,8 +109,6 @@ def _log(kept: str, trusted: str) -> Verification:
     from governance.bootstrap import open_application
     from governance.cli.acting import acting
     from governance.services.evidence.verify import verify_snapshot
-    from governance.store.evidence.audit_log import SqlAuditLog
-    from governance.store.evidence.queries import AuditReader
 
     application = open_application()
     verifier = Verifier.parse(trusted, name=application.settings.log_origin) if trusted else None
@@ -129,8 +121,7 @@ def _log(kept: str, trusted: str) -> Verification:
                 if verifier is None and not _has_key(application):
                     raise
                 verifier = verifier or application.signer.verifier
-                reader = AuditReader(application.engine, SqlAuditLog(application.signer, application.clock))
-                with reader.snapshot() as snapshot:
+                with application.unkeyed_audit_log.snapshot() as snapshot:
                     return verify_snapshot(snapshot, verifier, kept=kept, advance=advance)
     finally:
         application.close()

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from governance.bootstrap import running
+from governance.cli.acting import acting
 from governance.cli.output import JsonFlag, emit, plain, table
 from governance.domain.review import CaseState
-from governance.errors import BadInput
-from governance.services.named import unknown
-from governance.store.review import documents
-from governance.store.review import queries as cases
+from governance.errors import BadInput, NotFound
+from governance.services.review.documents import case_document, case_with_verdicts
+from governance.services.review.read import CaseFilter
 
 app = typer.Typer(help="List and show cases.", no_args_is_help=True, rich_markup_mode=None)
 _OPEN = [state.value for state in CaseState if state is not CaseState.DECIDED]
@@ -29,13 +29,11 @@ def list_cases(
     """List cases that are not decided yet, the most urgent first."""
     if state and state not in _OPEN:
         raise BadInput(f"There is no open state {state!r}.", advice=f"Use one of: {', '.join(_OPEN)}.")
-    application = running()
-    with application.database.read() as connection:
-        if queue and queue not in (known := cases.open_queues(connection) | application.rollout.queues()):
-            raise unknown("queue", queue, known)
-        want = cases.CaseFilter(state=state, queues=(queue,) if queue else (), at=application.clock())
-        rows, _ = cases.page(connection, want, limit=limit)
-    found = [documents.case_document(row) for row in rows]
+    read, who = running().read_cases, acting()
+    if queue:
+        read.need_queue(who, queue)
+    rows, _ = read.page(who, CaseFilter(state=state, queues=(queue,) if queue else ()), limit=limit)
+    found = [case_document(row) for row in rows]
     emit(
         found,
         lambda: table(
@@ -61,9 +59,10 @@ def list_cases(
 @app.command("show")
 def show(case_id: Annotated[int, typer.Argument(metavar="ID", min=0, max=2**53)], json: JsonFlag = False) -> None:
     """Show one case and the verdicts given on it."""
-    application = running()
-    with application.database.read() as connection:
-        case = documents.read_case(connection, case_id, at=application.clock())
+    view = running().read_cases.view(acting(), case_id)
+    if view is None:
+        raise NotFound(f"There is no case {case_id}.")
+    case = case_with_verdicts(view)
     emit(case, lambda: _print(case), as_json=json)
 
 

@@ -1,4 +1,4 @@
-"""Citations and links of an answer: whether what they name is among the sources."""
+"""Judges citations and links of an answer: whether the sources contain what they name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CHECKED = 200
 
 
 def judged(answer: Answer, sources: Sources, given: Given) -> Iterator[Claim]:
-    """A claim for each citation that can be told to be one, and for each link."""
+    """A claim for each link, and for each citation that can be recognised."""
     for count, (start, end, named) in enumerate(_cited(answer.text)):
         if count >= _CHECKED:
             break
@@ -122,5 +122,5 @@ def _shapes(names: dict[str, int]) -> set[str]:
 
 
 def _shape(name: str) -> str:
-    """ "kb-12" and "KB-7" are of one shape: runs of letters and of digits, and what stands between."""
+    """The form of a reference: runs of letters and digits, and what is between. "kb-12" and "KB-7" have one form."""
     return re.sub(r"\d+", "9", re.sub(r"[^\W\d_]+", "a", name.lower()))

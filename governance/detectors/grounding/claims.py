@@ -1,4 +1,4 @@
-"""A claim of an answer and what the sources say of it."""
+"""A claim of an answer, and what the sources say about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The detector: claims of the answer against the retrieved documents and tools' results of the same call."""
+"""Compares claims of the answer with the retrieved documents and tools' results of the same call."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ GROUNDING = DetectorDescription(
     version=VERSION,
     offline=True,
     finds="Claims of an answer (numbers, dates, names, quotations, citations, sentences) that the retrieved documents "
-    "and tools' results do not hold, or contradict. Literal: it does not understand paraphrase.",
+    "and tools' results do not contain, or contradict. Literal: it does not understand paraphrase.",
     categories=("contradiction", "grounded", "ungrounded"),
     scope="call",
     options=(
@@ -105,7 +105,7 @@ def _speaks(part: Part) -> bool:
 
 
 def claims(answer: Answer, sources: Sources, given: Given) -> Iterator[Claim]:
-    """Every claim of the answer with what the sources say of it. Linear in answer and sources."""
+    """Every claim of the answer, with what the sources say about it. Linear in answer and sources."""
     yield from quantities.judged(answer, sources, given)
     if answer.text.lstrip()[:1] in ("{", "["):
         return  # JSON: its figures are claims, its words are keys

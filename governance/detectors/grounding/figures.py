@@ -1,4 +1,4 @@
-"""Numbers with units and scales, dates and identifiers of a text, as written in several languages, made comparable."""
+"""Finds numbers with units and scales, dates and identifiers in several languages, and makes them comparable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names and capitalised words of an answer against those of the sources."""
+"""Compares names and capitalised words of an answer with those of the sources."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _claim(rule: str, status: Status, score: float, start: int, end: int, place:
 
 
 def _is_heading(text: str, sentence: Passage) -> bool:
-    """A line of its own without an end, in which most words have a capital: a title, and no claim."""
+    """Whether it is a title, not a claim: a line of its own without an end mark, most words capitalised."""
     line = text[sentence.start : sentence.end].strip()
     if not line or line[-1] in ".!?" or len(sentence.words) > 12 or len(sentence.words) < 2:
         return False
@@ -93,7 +93,7 @@ def _known(token: str, sources: Sources) -> bool:
 
 
 def _misspelt(missing: list[str], sources: Sources) -> Place | None:
-    """A name of the sources that begins and ends as one that is missing does, and differs within."""
+    """A name in the sources with the same beginning and end as the missing one, which differs within."""
     for token in missing:
         if len(token) < 7:
             continue

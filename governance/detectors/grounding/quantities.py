@@ -1,4 +1,4 @@
-"""Numbers, dates and identifiers of an answer against those of the sources."""
+"""Compares numbers, dates and identifiers of an answer with those of the sources."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OPERANDS = 24
 
 
 def judged(answer: Answer, sources: Sources, given: Given) -> Iterator[Claim]:
-    """A claim for each figure of the answer that says something; list numbers, code and citations are left out."""
+    """A claim for each figure of the answer that asserts something: no list numbers, code or citations."""
     unsupported = 0
     for figure in chain(figures(answer.text), spelled(answer.text, answer.words)):
         if _says_nothing(answer, figure):
@@ -62,7 +62,7 @@ def _claim(label: str, rule: str, status: Status, score: float, figure: Figure, 
 
 
 def _says_nothing(answer: Answer, figure: Figure) -> bool:
-    """A list's number, a citation's, or something in code."""
+    """Whether the figure asserts nothing: the number of a list or a citation, or part of code."""
     text, start, end = answer.text, figure.start, figure.end
     if figure.kind is FigureKind.NUMBER and not figure.dimension and end - start <= 3:
         line = text.rfind("\n", max(0, start - 12), start) + 1
@@ -80,7 +80,7 @@ def _says_nothing(answer: Answer, figure: Figure) -> bool:
 
 
 def supporting(figure: Figure, sources: Sources) -> Place | None:
-    """Where the sources say the same: in another unit or form, rounded, or in words; None where they do not."""
+    """Where the sources say the same: in another unit or form, rounded, or in words. None where they do not."""
     match figure.kind:
         case FigureKind.IDENTIFIER:
             found = sources.identifiers.get(figure.key)
@@ -216,7 +216,7 @@ _OPERATORS = frozenset("=×≈~+/*")
 
 
 def _weight(answer: Answer, figure: Figure) -> float:
-    """How much a figure that no source has weighs: exact figures are claims, small counts often are not."""
+    """How much an unsupported figure counts: exact figures are claims, small counts often are not."""
     if figure.kind is FigureKind.IDENTIFIER:
         return 0.9 if any(character.isdigit() for character in figure.key) and len(figure.key) >= 4 else 0.6
     if figure.kind is FigureKind.DATE:
@@ -237,7 +237,7 @@ def _weight(answer: Answer, figure: Figure) -> float:
 
 
 def _rival(answer: Answer, figure: Figure, sources: Sources) -> tuple[Found | None, float]:
-    """The figure of the sources that stands in the context most like the claim's, and how alike, 0 to 1."""
+    """The figure of the sources whose context is most like the claim's, and how alike they are, 0 to 1."""
     here = surroundings(answer.text, figure.start, figure.end)
     if len(here) < 2:
         return None, 0.0

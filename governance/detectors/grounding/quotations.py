@@ -1,4 +1,4 @@
-"""Quotations of an answer against the words of the sources."""
+"""Compares quotations of an answer with the words of the sources."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _found(fragments: list[Words], sources: Sources) -> tuple[Place | None, floa
 
 
 def _is_cited(text: str, start: int, end: int) -> bool:
-    """Whether words about it say that somebody's words are given."""
+    """Whether the words around it announce a quotation."""
     before = text[max(0, start - 80) : start].rpartition("\n")[2]
     after = text[end : end + 50].partition("\n")[0]
     return any(word.lower() in CITING for word in _WORD.findall(f"{before} {after}"))

@@ -1,4 +1,4 @@
-"""What was retrieved for an answer, indexed once: its figures, words, sentences and shingles."""
+"""Indexes what was retrieved for an answer, once: its figures, words, sentences and shingles."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class Sources:
         return index
 
     def near(self, value: float, tolerance: float) -> list[float]:
-        """Values of the sources within the tolerance, at most a few."""
+        """Values of the sources within the tolerance; at most a few."""
         first = bisect_left(self.sorted_values, value - tolerance)
         last = bisect_right(self.sorted_values, value + tolerance)
         return self.sorted_values[first : min(last, first + _PLACES_A_VALUE)]

@@ -1,4 +1,4 @@
-"""Whole sentences of an answer against the sentences of the sources: not there, denied, or turned round."""
+"""Compares sentences of an answer with sentences of the sources: missing, denied, or reversed."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _claim(rule: str, status: Status, score: float, sentence: Passage, place: Pl
 
 
 def _states_nothing(answer: Answer, sentence: Passage) -> bool:
-    """Questions, offers, remarks about the answer itself, headings, code."""
+    """Whether the sentence asserts nothing: a question, an offer, a remark about the answer itself, a heading, code."""
     if len(sentence.stems) < 4 or answer.is_code(sentence.start):
         return True
     if answer.text[sentence.start : sentence.end].rstrip().endswith(("?", "？", ":")):
@@ -78,7 +78,9 @@ def _place(sources: Sources, number: int) -> Place:
 
 
 def _turned(sentence: Passage, sources: Sources, alike: list[tuple[int, int]]) -> tuple[str, float, Place] | None:
-    """Whether one of the likest sentences of the sources says the opposite: by a negation, or by an opposite word."""
+    """Whether one of the most similar sentences of the sources says the opposite: by a negation, or by an opposite
+    word.
+    """
     denials = list(_negations(sentence.words))
     for shared, number in alike:
         source, other = sources.sentences[number]
@@ -106,7 +108,7 @@ def _turned(sentence: Passage, sources: Sources, alike: list[tuple[int, int]]) -
 
 
 def _denied(sources: Sources, number: int) -> frozenset[str]:
-    """Stems that the sentences about a sentence of the sources deny."""
+    """Stems that are denied by the sentences around a sentence of the sources."""
     denied: set[str] = set()
     for near in range(max(0, number - 1), min(len(sources.sentences), number + 2)):
         for scope in _negations(sources.sentences[near][1].words):

@@ -1,4 +1,4 @@
-"""Words that say what a number, a date or a sentence is about. English first; the commonest of other languages."""
+"""Words that say what a number, a date or a sentence is about: English first, and the commonest of other languages."""
 
 from __future__ import annotations
 

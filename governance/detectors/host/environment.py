@@ -1,5 +1,6 @@
-"""The scanners' own Python environment: where it lies, whether it is there, how it is made, and what a process in it
-may see."""
+"""The scanners' own Python environment: where it is, whether it is installed, how it is made, and what a process in it
+can see.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +48,7 @@ def installed(data_dir: Path | None) -> str:
 
 
 def stale(data_dir: Path | None) -> bool:
-    """Whether it was made from another lock than the one of this version: it works, and should be renewed."""
+    """Whether it was made from another version's lock: it works, but should be renewed."""
     made = installed(data_dir)
     return bool(made) and made != lock_digest()
 
@@ -66,7 +67,7 @@ def install(data_dir: Path, *, say: Callable[[str], None], options: Sequence[str
     """
     for option in options:
         if any(character.isspace() for character in option):
-            raise BadInput("An option of pip must not hold white space.")
+            raise BadInput("An option of pip must not contain white space.")
     folder = folder_of(data_dir)
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", *options]

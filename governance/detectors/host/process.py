@@ -1,5 +1,5 @@
-"""Keeps a scanner process: starts it, asks it within a time, ends it when it hangs, grows, dies or talks nonsense, and
-starts it again, each time after a longer pause.
+"""Runs a scanner process: starts it, exchanges messages with it within a time, kills it when it hangs, grows, dies or
+sends an invalid answer, and starts it again, each time after a longer pause.
 
 The process gets a bare environment, pipes, and texts to look at: no settings, no keys, no database. One thread here
 speaks with it; others ask that thread through a bounded queue, and are told at once when there is nobody to ask.
@@ -15,9 +15,7 @@ import queue
 import re
 import selectors
 import shutil
-import signal
 import struct
-import subprocess
 import tempfile
 import threading
 import time
@@ -28,15 +26,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from governance.detectors.sharing import Shared
 from governance.errors import GovernanceError
+from governance.processes.child import DEVNULL, PIPE, Child, alive
+from governance.processes.restart import Pauses
 
 LONGEST_ANSWER = 32 << 20
 WAITING_MOST = 16
 """Batches that wait for their turn."""
 ITEMS_AT_ONCE, CHARACTERS_AT_ONCE = 32, 64_000
 """Of one batch, unless a single text is longer."""
-PAUSES = (0.5, 300.0)
-"""Seconds before the process is started again: after the first failure, and at most."""
+PAUSES = (*(0.5 * 2**doubled for doubled in range(10)), 300.0)
+"""Seconds before the process is started again: after the first failure, the second ... and at most."""
 POISON_SECONDS = 3_600
 REMEMBERED = 5_000
 _POLL = 0.2
@@ -44,11 +45,11 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class NotScanned(GovernanceError):
-    """The scanner could not look: it is not there, or has no time. The batch is not to blame."""
+    """The scanner could not examine the texts: it is not running, or has no time. The texts are not to blame."""
 
 
 class Broken(GovernanceError):
-    """The scanner process failed over this batch: it took too long, grew too large, died, or answered nonsense."""
+    """The scanner process failed on this batch: it took too long, grew too large, died, or sent an invalid answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +63,7 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Item:
-    """A text to scan, with what was asked where the scanner compares the two."""
+    """A text to scan; with the prompt, where the scanner compares the two."""
 
     text: str
     prompt: str = ""
@@ -70,7 +71,7 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """What one scanner objects to: places in code points of the text."""
+    """What one scanner objects to, at a place in code points of the text."""
 
     scanner: str
     score: float
@@ -95,34 +96,18 @@ class HostState:
     versions: Mapping[str, str] = field(default_factory=dict)
 
 
-_shared: dict[str, tuple[ScannerHost, int]] = {}
-_sharing = threading.Lock()
+_shared: Shared[str, ScannerHost] = Shared()
+release = _shared.release
 
 
 def share(
     command: Sequence[str], configuration: Mapping[str, Any], *, environment: Mapping[str, str], limits: Limits
 ) -> tuple[str, ScannerHost]:
-    """The host of this process for exactly that, and the key to `release` it by: several policy sets use one."""
+    """The host in this process for exactly this configuration, and the key to `release` it by."""
     stated = [list(command), configuration, sorted(environment.items()), repr(limits)]
     key = hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
-    with _sharing:
-        known = _shared.get(key)
-        host = (
-            ScannerHost(command, configuration, environment=environment, limits=limits) if known is None else known[0]
-        )
-        _shared[key] = (host, 1 if known is None else known[1] + 1)
+    host = _shared.acquire(key, lambda: ScannerHost(command, configuration, environment=environment, limits=limits))
     return key, host
-
-
-def release(key: str) -> None:
-    """Ends the host once nobody uses it any more."""
-    with _sharing:
-        host, users = _shared[key]
-        if users > 1:
-            _shared[key] = (host, users - 1)
-            return
-        del _shared[key]
-    host.close()
 
 
 class _Ticket:
@@ -165,7 +150,7 @@ class ScannerHost:
         self._thread: threading.Thread | None = None
         self._state = "idle"
         self._detail = ""
-        self._strikes = 0
+        self._pauses = Pauses(seconds=PAUSES, steady=PAUSES[-1])
         self._starts = 0
         self._batches = 0
         self._seconds = 0.0
@@ -332,21 +317,21 @@ class ScannerHost:
             with self._lock:
                 self._state, self._detail = "loading", ""
                 self._starts += 1
-            began = time.monotonic()
-            child: _Child | None = None
+            began, pause = time.monotonic(), 0.0
+            child: _Scanner | None = None
             try:
-                child = _Child(self._command, self._environment, self._limits.memory)
+                child = _Scanner(self._command, self._environment, self._limits.memory)
                 ready = child.exchange(self._configuration, self._limits.load, self._closing)
                 self._welcome(ready)
                 self._serve(child)
             except (Broken, OSError) as error:
                 said = error.message if isinstance(error, Broken) else f"it cannot be started ({error.strerror})"
-                self._struck(said.rstrip("."), lasted=time.monotonic() - began)
+                self._failed(said.rstrip("."))
+                pause = self._pauses.after(time.monotonic() - began)
             finally:
                 if child is not None:
                     child.end()
-            if not self._closing.is_set():
-                self._closing.wait(min(PAUSES[1], PAUSES[0] * 2.0 ** (self._strikes - 1)))
+            self._closing.wait(pause)
         with self._lock:
             self._state, self._detail = "closed", ""
         self._drain("it is closed")
@@ -355,12 +340,12 @@ class ScannerHost:
         said = ready.get("ready")
         versions, left = (said.get("versions"), said.get("missing")) if isinstance(said, dict) else (None, None)
         if not (isinstance(versions, dict) and _texts(versions) and isinstance(left, dict) and _texts(left)):
-            raise Broken("The scanner answered nonsense.")
+            raise Broken("The scanner sent an invalid answer.")
         with self._lock:
             self._versions, self._missing = dict(versions), {key: why[:300] for key, why in left.items()}
             self._state = "ready"
 
-    def _serve(self, child: _Child) -> None:
+    def _serve(self, child: _Scanner) -> None:
         number = 0
         while not self._closing.is_set():
             try:
@@ -376,7 +361,7 @@ class ScannerHost:
             try:
                 answer = child.exchange({**ticket.message, "id": number}, ticket.seconds, self._closing)
                 if answer.get("id") != number or not _fits(answer.get("results"), ticket.message["jobs"]):
-                    raise Broken("The scanner answered nonsense.")
+                    raise Broken("The scanner sent an invalid answer.")
             except Exception as error:
                 broken = error if isinstance(error, Broken) else Broken(f"The scanner failed ({type(error).__name__}).")
                 self._mark(broken.message.rstrip("."))
@@ -388,17 +373,16 @@ class ScannerHost:
                 self._memory = child.watch()
                 self._batches += 1
                 self._seconds += time.monotonic() - began
-                self._strikes = 0
+            self._pauses.forget()
             ticket.done.set()
 
     def _mark(self, why: str) -> None:
         with self._lock:
             self._state, self._detail = "failed", why
 
-    def _struck(self, why: str, *, lasted: float) -> None:
-        """The process is gone: from now on nobody waits for it."""
+    def _failed(self, why: str) -> None:
+        """Notes that the process is gone, and fails the batches that wait for it."""
         self._mark(why)
-        self._strikes = 1 if lasted > PAUSES[1] else self._strikes + 1
         self._drain(why)
 
     def _drain(self, why: str) -> None:
@@ -407,7 +391,7 @@ class ScannerHost:
                 self._queue.get_nowait().fail(NotScanned(f"The scanner is not running: {why}."))
 
 
-class _Child:
+class _Scanner:
     """The process. Not for several threads."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], memory: int) -> None:
@@ -415,20 +399,17 @@ class _Child:
         self._folder = _own_folder()
         own = {"HOME": str(self._folder), "TMPDIR": str(self._folder)}
         try:
-            self._process = subprocess.Popen(  # noqa: S603
+            self._process = Child(
                 command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                env={**environment, **own},
-                cwd=self._folder,
-                start_new_session=True,
+                environment={**environment, **own},
+                folder=self._folder,
+                stdout=PIPE,
+                stderr=DEVNULL,
+                apart=True,
             )
         except OSError:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._in = self._process.stdin.fileno()
         self._out = self._process.stdout.fileno()
         os.set_blocking(self._in, False)
@@ -469,32 +450,23 @@ class _Child:
 
     def watch(self) -> int:
         """Bytes resident, measured now and then. Raises `Broken` when that is too much, or nobody is there."""
-        if self._process.poll() is not None:
+        if self._process.code is not None:
             raise self._dead()
         if time.monotonic() - self._measured > _POLL:
             self._measured = time.monotonic()
-            self._resident = _resident(self._process.pid)
+            self._resident = self._process.memory()
             if self._limit and self._resident > self._limit:
                 raise Broken(f"The scanner used over {self._limit >> 20} MiB of memory.")
         return self._resident
 
     def _dead(self) -> Broken:
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(1)
-        code = self._process.returncode
-        if code is None:
+        if self._process.wait(1) is None:
             return Broken("The scanner closed its answers.")
-        return Broken(f"The scanner ended (signal {-code})." if code < 0 else f"The scanner ended (exit code {code}).")
+        return Broken(f"The scanner {self._process.reason()}.")
 
     def end(self) -> None:
         """Kills it, and whatever it has started."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
+        self._process.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
@@ -504,7 +476,7 @@ def _answer(got: bytearray) -> dict[str, Any] | None:
         return None
     (length,) = struct.unpack(">I", got[:4])
     if length > LONGEST_ANSWER or len(got) > length + 4:
-        raise Broken("The scanner answered nonsense.")
+        raise Broken("The scanner sent an invalid answer.")
     if len(got) < length + 4:
         return None
     try:
@@ -512,7 +484,7 @@ def _answer(got: bytearray) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        raise Broken("The scanner answered nonsense.")
+        raise Broken("The scanner sent an invalid answer.")
     return answer
 
 
@@ -600,20 +572,6 @@ def _remember(where: OrderedDict[bytes, float], digest: bytes) -> None:
         where.popitem(last=False)
 
 
-def _resident(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
-    except (OSError, ValueError, IndexError):
-        pass
-    try:  # macOS
-        said = subprocess.run(  # noqa: S603
-            ["/bin/ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, timeout=5, check=False
-        )
-        return int(said.stdout.strip() or 0) << 10
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return 0
-
-
 def _own_folder() -> Path:
     """A folder that only this account reads, in memory where there is such a place: some scanners write texts to files.
 
@@ -623,16 +581,6 @@ def _own_folder() -> Path:
     base = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
     for old in base.glob("governance-scanner-*-*"):
         owner = old.name.split("-")[2]
-        if owner.isdigit() and not _alive(int(owner)):
+        if owner.isdigit() and not alive(int(owner)):
             shutil.rmtree(old, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=f"governance-scanner-{os.getpid()}-", dir=base))
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from governance.detectors.interface import Condition, JudgeEndpoint
 from governance.detectors.judge.budget import Budget
 from governance.detectors.judge.question import ANSWER_TOKENS, Judgement, NotJudged, Question, messages, read, schema
+from governance.detectors.sharing import Shared
 from governance.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -85,12 +86,12 @@ def checked(endpoint: JudgeEndpoint) -> JudgeEndpoint:
         url = urlsplit(endpoint.url)
         _ = url.port
     except ValueError:
-        raise Misconfigured("GOVERNANCE_JUDGE_URL is no address.", advice=advice) from None
+        raise Misconfigured("GOVERNANCE_JUDGE_URL is not an address.", advice=advice) from None
     wanted = url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.hostname or ""))
     if not wanted or not url.hostname or url.username is not None or url.query or url.fragment:
         raise Misconfigured("GOVERNANCE_JUDGE_URL cannot be used.", advice=advice)
     if any(not "!" <= character <= "~" for character in endpoint.key):
-        raise Misconfigured("GOVERNANCE_JUDGE_KEY holds characters that no key has.")
+        raise Misconfigured("GOVERNANCE_JUDGE_KEY contains characters that no key has.")
     return JudgeEndpoint(
         url=endpoint.url.rstrip("/"),
         key=endpoint.key,
@@ -448,26 +449,11 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-_shared: dict[bytes, tuple[Service, int]] = {}
-_sharing = threading.Lock()
+_shared: Shared[bytes, Service] = Shared()
+release = _shared.release
 
 
 def share(endpoint: JudgeEndpoint, budget: Budget) -> tuple[bytes, Service]:
     """The service of this process for exactly that endpoint, and the key to `release` it by."""
     key = hashlib.sha256(f"{endpoint!r}\0{endpoint.key}".encode()).digest()
-    with _sharing:
-        known = _shared.get(key)
-        service, users = known if known is not None else (Service(endpoint, budget), 0)
-        _shared[key] = (service, users + 1)
-    return key, service
-
-
-def release(key: bytes) -> None:
-    """Closes the service once nobody uses it any more."""
-    with _sharing:
-        service, users = _shared[key]
-        if users > 1:
-            _shared[key] = (service, users - 1)
-            return
-        del _shared[key]
-    service.close()
+    return key, _shared.acquire(key, lambda: Service(endpoint, budget))

@@ -176,6 +176,9 @@ def features(reading: Reading) -> Features:
     edges = _words(reading)
     begins = edges[0]
     count = len(begins)
+    # Every word's hash from one running sum of points times powers: the difference of the sums at the word's two edges,
+    # times the inverse power of where it begins, is the same wherever the word stands. All modulo 2^64, where an odd
+    # prime has an inverse.
     up, down = _power(length + 1)
     sums = np.zeros(length + 1, dtype=np.uint64)
     (points * up[:length]).cumsum(out=sums[1:])
@@ -190,6 +193,7 @@ def features(reading: Reading) -> Features:
     bounds[:-1], bounds[-1] = begins.searchsorted(cuts), count
     np.add(bounds[:-1], length, out=starts[1])
     np.add(bounds[1:], length, out=ends[1])
+    # The first word of each segment has no neighbour before it: a seed stands in its place, so that pairs stay within.
     heads = bounds[:-1][bounds[:-1] < bounds[1:]]
     mixed = ((hashes ^ (hashes >> _29)) * _MIXER >> _32).astype(np.uint32)
     words = np.empty((2, count), dtype=np.uint32)

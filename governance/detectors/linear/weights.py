@@ -24,7 +24,7 @@ _KINDS = (("characters", CHARACTERS), ("words", WORDS), ("classes", PAIRS))
 
 
 class BadWeights(GovernanceError):
-    """A file that does not hold weights for this version."""
+    """A file that contains no weights for this version."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +71,7 @@ def load(path: Path) -> Weights:
     except OSError as error:
         raise BadWeights(f"The weights {path.name} cannot be read: {error.strerror}.") from None
     if not data.startswith(_MAGIC):
-        raise BadWeights(f"{path.name} is no file of weights.")
+        raise BadWeights(f"{path.name} is not a weights file.")
     end = data.find(b"\n", len(_MAGIC), len(_MAGIC) + _HEADER_LIMIT)
     try:
         header = json.loads(data[len(_MAGIC) : max(end, 0)])
@@ -85,7 +85,7 @@ def load(path: Path) -> Weights:
     body = data[end + 1 :]
     size = sum(count for _, count in _KINDS)
     if len(body) != size * len(described):
-        raise BadWeights(f"{path.name} holds {len(body)} weights where {size * len(described)} belong.")
+        raise BadWeights(f"{path.name} contains {len(body)} weights; {size * len(described)} are expected.")
     if hashlib.sha256(body).hexdigest() != checksum:
         raise BadWeights(f"{path.name} is damaged: its checksum does not fit.")
     heads = {one.name: _head(one, body[number * size : (number + 1) * size]) for number, one in enumerate(described)}

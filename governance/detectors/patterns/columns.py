@@ -1,6 +1,7 @@
-"""Columns of delimited text (CSV, TSV, tables of Markdown) whose header names a telephone: what no single line says.
+"""Finds columns of delimited text (CSV, TSV, Markdown tables) whose header names a telephone.
 
-A header is a line with a cell that is such a name; the lines right after it with as many cells are its rows.
+A single line does not show this. A header is a line with a cell that is such a name; the lines right after it with as
+many cells are its rows.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _NAME = re.compile(
 
 
 def phone_cell(text: str, start: int, end: int) -> tuple[int, int] | None:
-    """The cell (start, end) that begins with this place, where its column is called a telephone."""
+    """The cell (start, end) that begins with this place, if its column is called a telephone."""
     cells = _cells(text)
     at = bisect_right(cells, (start, len(text))) - 1
     if at < 0 or end > cells[at][1] or text[cells[at][0] : start].strip(_AROUND):

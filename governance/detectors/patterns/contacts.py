@@ -14,8 +14,10 @@ from governance.detectors.patterns.context import DATE, digits_of, of_a_thing, s
 
 
 def phone(text: str, start: int, end: int) -> bool:
-    """A telephone number by its count of digits (ITU-T E.164: at most 15), not a date, a range of years, a piece, or
-    what is called the number of a thing."""
+    """A telephone number by its count of digits (ITU-T E.164: at most 15).
+
+    It is no date, no range of years, no piece of a number, and not called the number of a thing.
+    """
     value = text[start:end]
     number, _, _ = value.partition("x")
     digits = digits_of(number, 0, len(number))
@@ -36,7 +38,7 @@ _MONEY = re.compile(
 
 
 def phone_in_groups(text: str, start: int, end: int) -> bool:
-    """Groups of three digits as telephone numbers have, and no sum of money or count of things."""
+    """Groups of three digits as in telephone numbers; no sum of money, no count of things."""
     before = text[max(0, start - 4) : start].rstrip()
     return before[-1:] not in ("€", "$", "£") and not _MONEY.search(text[end : end + 8]) and phone(text, start, end)
 

@@ -518,7 +518,7 @@ def describe_patterns() -> DetectorDescription:
             OptionDescription(
                 name="recognisers",
                 kind="mappings",
-                description="Identifiers of one's own (of personal data unless `category: secret`).",
+                description="Your own identifiers (of personal data unless `category: secret`).",
             ),
         ),
     )

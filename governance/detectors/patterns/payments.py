@@ -32,9 +32,11 @@ _BETWEEN = re.compile(r"\D+")
 
 
 def split_card(text: str, start: int, end: int) -> bool:
-    """A payment card number whose groups stand in cells, in lines or in a name: all parted alike, but for one end of a
-    line. Not four numbers of a table: no further group stands beside them, nor such groups, without their check digit,
-    in the line before or after."""
+    """A payment card number whose groups stand in cells, in lines or in a name.
+
+    All separators are alike, except for one end of a line. It is not four numbers of a table: no further group stands
+    beside them, and the line before or after has no such groups without their check digit.
+    """
     signs = [sign.replace("\r", "") for sign in _BETWEEN.findall(text[start:end])]
     kinds = set(signs)
     whole = len(kinds) == 1

@@ -134,7 +134,7 @@ def troubles(declared: object) -> Iterator[Trouble]:
     try:
         empty = re2.compile(recogniser.rule().regex, _options()).search("") is not None
     except re2.error as error:
-        words = error.args[0] if error.args else "it is no pattern"
+        words = error.args[0] if error.args else "it is not a pattern"
         yield ("regex",), f"RE2 refuses the pattern: {words.decode() if isinstance(words, bytes) else words}"
         return
     if empty:

@@ -1,4 +1,4 @@
-"""Whether a value is a secret: by how random it is, by what it is assigned to, and because it is no placeholder.
+"""Checks whether a value is a secret: by its randomness, by what it is assigned to, and that it is no placeholder.
 
 Each check takes the text and a place (code points, end exclusive).
 """
@@ -48,8 +48,11 @@ _HASH_OR_PUBLIC = re.compile(
 
 
 def secret_value(text: str, start: int, end: int) -> bool:
-    """The value of an assignment to something called a password or key: no placeholder, no code, not too plain, and
-    not of what is only about one (`password_url`)."""
+    """The value of an assignment to something called a password or key.
+
+    It is no placeholder, no code, and not too plain; and the name is not that of something about a secret
+    (`password_url`).
+    """
     value = text[start:end].strip("\"'`")
     # The rules' values end before a bracket: `getpass.getpass()` is code.
     if text[end : end + 1] in ("(", "[") or "(" in value or value.endswith(("[", ";")):
@@ -113,12 +116,12 @@ def token_header(text: str, start: int, end: int) -> bool:
 
 
 def no_example(text: str, start: int, end: int) -> bool:
-    """No key that says that it is an example."""
+    """A key that does not say that it is an example."""
     return "EXAMPLE" not in text[start:end].upper()
 
 
 def not_repeated(text: str, start: int, end: int) -> bool:
-    """Enough different characters that it is no `xxxx` of a manual, and no example that says that it is one."""
+    """Enough different characters to be no `xxxx` from a manual, and no example that says so."""
     value = text[start:end]
     return len(set(value[-16:])) >= 6 and "EXAMPLE" not in value.upper()
 
@@ -138,6 +141,6 @@ _TOLD = re.compile(
 
 
 def told_value(text: str, start: int, end: int) -> bool:
-    """A password told in a sentence, and not something said about one."""
+    """A password stated in a sentence, not a remark about one."""
     value = text[start:end].rstrip(".,!?;:")
     return not _TOLD.match(value) and secret_value(value, 0, len(value)) and not (value.isalpha() and value.islower())

@@ -1,4 +1,5 @@
-"""Overlap of two texts by shingles: runs of three normalised words, so that small edits do not hide a copy.
+"""Measures how much two texts overlap, by shingles: runs of three normalised words, so that small edits do not hide a
+copy.
 
 Shingling: A. Broder, "On the resemblance and containment of documents" (1997). Everything is linear in both texts.
 """
@@ -60,7 +61,7 @@ class Words:
         return self.view.original(self.places[first][0], self.places[last][1])
 
     def weight(self, first: int, last: int) -> float:
-        """How many words `[first, last]` are, where a character of an unspaced script is half a word."""
+        """Counts the words `[first, last]`; a character of an unspaced script is half a word."""
         return sum(0.5 if _UNSPACED_ONE.fullmatch(word) else 1.0 for word in self.words[first : last + 1])
 
 
@@ -96,6 +97,7 @@ def overlap(text: Words, source: Words) -> Overlap | None:
     said, places = _shingles(text.words), source.shingles
     if not places:
         written = _shingles(source.words)
+        # From the end, so that of equal shingles the first one's place stays.
         places.update(zip(reversed(written), range(len(written) - 1, -1, -1), strict=True))
     hits = [(at, shingle) for at, shingle in enumerate(said) if shingle in places]
     if not hits:
@@ -125,13 +127,15 @@ def _shingles(words: Sequence[str]) -> list[_Shingle]:
 
 
 def _runs(hits: Sequence[tuple[int, _Shingle]], written: Sequence[str], places: dict[_Shingle, int]) -> list[_Run]:
-    """Stretches of the text that follow the source: each hit goes on with a run that it fits, or begins one."""
+    """Stretches of the text that follow the source: each match continues a run that it fits, or begins one."""
     runs: list[_Run] = []
     open_runs: list[_Run] = []
     for at, shingle in hits:
+        # A run stays open while at most `GAP` words lie between its end and this shingle.
         open_runs = [run for run in open_runs if at - (run.last - SIZE + 1) <= SIZE + GAP]
         for run in open_runs:
             step = at - (run.last - SIZE + 1)
+            # Where the source should have it, if the text still follows: a word put in or left out shifts it by one.
             there = _near(shingle, run.source_last - SIZE + 1 + step, written)
             if there is not None and there >= run.source_first:
                 run.skipped.extend(range(run.last + 1, at))

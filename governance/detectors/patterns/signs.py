@@ -16,7 +16,7 @@ def not_flag(text: str, start: int, end: int) -> bool:
 
 
 def no_emoji(text: str, start: int, end: int) -> bool:
-    """Zero-width characters that join no emoji and shape no letters (Arabic, Persian, Indic scripts need them)."""
+    """Zero-width characters that neither join emoji nor shape letters (Arabic, Persian, Indic scripts need them)."""
     around = text[max(0, start - 2) : start] + text[end : end + 2]
     return not any(
         ord(character) >= 0x1F000
@@ -31,7 +31,7 @@ _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\U00010800-
 
 
 def no_right_to_left(text: str, start: int, end: int) -> bool:
-    """Direction marks where nothing near is written from right to left: they can only reorder what is shown."""
+    """Direction marks without right-to-left text near them: there they can only reorder what is shown."""
     return not _RIGHT_TO_LEFT.search(text[max(0, start - 200) : end + 200].replace("\ufeff", ""))
 
 
@@ -43,7 +43,7 @@ def mixed_script(text: str, start: int, end: int) -> bool:
 
 
 def opaque(text: str, start: int, end: int) -> bool:
-    """A long block that reads as nothing, and no embedded image."""
+    """A long block that is not readable text, and no embedded image."""
     before = text[max(0, start - 40) : start]
     value = text[start:end]
     return (

@@ -142,6 +142,7 @@ class View:
     def original(self, start: int, end: int) -> tuple[int, int]:
         """The place in the original of a place in the view; code points, end exclusive, `start < end`."""
         if self.starts is not None and self.ends is not None:
+            # The last code point, not the end: in a reversed view a place's first code point is the original's last.
             first, last = start, end - 1
             start = min(self.starts[first], self.starts[last])
             end = max(self.ends[first], self.ends[last])
@@ -160,6 +161,7 @@ class Payloads:
 
     def original(self, start: int, end: int) -> tuple[int, int]:
         """The place of the whole encoded text that the decoded place came from."""
+        # Within a payload offsets mean nothing to the original: each place stands for its whole payload.
         first = max(0, bisect_right(self.at, start) - 1)
         last = max(0, bisect_right(self.at, max(start, end - 1)) - 1)
         start, end = self.places[first][0], max(end for _, end in self.places[first : last + 1])
@@ -194,6 +196,7 @@ def normalised(text: str) -> View:
         position = end
         plain = _plain(match.group())
         pieces.append(plain)
+        # Whatever the cluster becomes (nothing, one letter, a ligature's letters), each stands for the whole cluster.
         starts.extend([start] * len(plain))
         ends.extend([end] * len(plain))
     copy(position, len(text))
@@ -287,12 +290,12 @@ _SEPARATORS = re.compile(r"[ ._*|/\\-]")
 
 
 def whole(kind: str) -> bool:
-    """Whether the kind is a rewriting of the whole text (letters one to one) and not of single places."""
+    """Whether the kind rewrites the whole text (letters one to one), not single places."""
     return kind in _WHOLE
 
 
 def rewritten(kind: str, view: View | Payloads) -> View:
-    """The whole text with leetspeak undone, rotated by 13, read backwards, or as JSON strings or forms say it."""
+    """The whole text with leetspeak undone, rotated by 13, reversed, or with escapes of JSON or forms decoded."""
     if kind == "json":
         return _replaced(kind, view, [(*m.span(), _unescaped(m)) for m in _JSON.finditer(view.text)])
     if kind == "form":
@@ -345,7 +348,7 @@ def _replaced(name: str, view: View | Payloads, places: Iterable[tuple[int, int,
 
 
 def decoded(kind: str, encoded: str) -> str:
-    """What an encoded place says, or "" when it does not say readable text."""
+    """The text that an encoded place contains, or "" when it is not readable text."""
     match kind:
         case "base64":
             return _readable(_from_base64(encoded))

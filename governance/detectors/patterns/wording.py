@@ -1,4 +1,5 @@
-"""What phrases mean in their sentence: said to a model, or in business, in a report, about a device, quoted.
+"""Checks of what a phrase means in its sentence: said to a model, about business, in a report, about a device, or
+quoted.
 
 Each check takes the text and a place (code points, end exclusive).
 """
@@ -26,8 +27,9 @@ _FORBIDDEN = re.compile(
 
 
 def not_business(text: str, start: int, end: int) -> bool:
-    """No order that a customer cancels ("cancel my last orders", "override the default configuration") and nothing
-    that a handbook forbids ("never skip safety protocols")."""
+    """Neither an order that a customer cancels ("cancel my last orders", "override the default configuration") nor
+    something that a handbook forbids ("never skip safety protocols").
+    """
     said = text[start:end]
     if _FORBIDDEN.search(text[max(0, start - 16) : start]):
         return False
@@ -84,7 +86,7 @@ _MODEL = re.compile(
 
 
 def about_model(text: str, start: int, end: int) -> bool:
-    """Spoken to or of a model: a loan without restrictions is none of its business."""
+    """Addressed to a model, or about one: a loan without restrictions has nothing to do with it."""
     return bool(_MODEL.search(_around(text, start, end, 150, 60)))
 
 
@@ -142,7 +144,7 @@ _SPOKEN_ABOUT = re.compile(
 
 
 def mentioned(text: str, start: int, end: int) -> bool:
-    """Stands in quotation marks, in a sentence about phrases, attacks or examples: spoken about, not said."""
+    """In quotation marks, in a sentence about phrases, attacks or examples: mentioned, not said."""
     if not _QUOTE_OPENS.search(text[max(0, start - 60) : start]) or not _QUOTE_CLOSES.match(text[end : end + 120]):
         return False
     return bool(_SPOKEN_ABOUT.search(_around(text, start, start, 160, 0) + " " + text[end : end + 160].lower()))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from governance.domain.calls import Call, CallKind, EndUser, Release, Usage
+from governance.domain.times import EPOCH
 from governance.errors import BadInput
 from governance.ingest.bodies import error_of, facts_of, read_response
 from governance.ingest.bounds import bounded
 from governance.ingest.formats.shared import ids_of, time_of, trace_id_of
-from governance.ingest.interpret import EPOCH, UNKNOWN_SYSTEM, fingerprint_of_tools
+from governance.ingest.interpret import UNKNOWN_SYSTEM, fingerprint_of_tools
 from governance.ingest.text import as_integer, as_json, as_text, clipped, identity, label, storable, structure
 from governance.ingest.transcript import Transcript
 
@@ -30,7 +31,7 @@ def decode(line: dict[str, Any], system: str) -> Call:
     payload = line.get("standard_logging_object")
     payload = payload if isinstance(payload, dict) else line
     if not looks_like(payload) and "messages" not in payload:
-        raise BadInput("This is no StandardLoggingPayload of LiteLLM: call_type and startTime are needed.")
+        raise BadInput("This is not a StandardLoggingPayload of LiteLLM: it needs call_type and startTime.")
     metadata = _object(payload, "metadata")
     parameters = _object(payload, "model_parameters")
     asked = _object(metadata, "requester_metadata")

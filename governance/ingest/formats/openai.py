@@ -6,11 +6,12 @@ from __future__ import annotations
 from typing import Any
 
 from governance.domain.calls import Call, CallKind, EndUser, Release
+from governance.domain.times import EPOCH
 from governance.errors import BadInput
 from governance.ingest.bodies import error_of, facts_of, read_request, read_response
 from governance.ingest.bounds import bounded
 from governance.ingest.formats.shared import ids_of, time_of
-from governance.ingest.interpret import EPOCH, UNKNOWN_SYSTEM, fingerprint_of_tools
+from governance.ingest.interpret import UNKNOWN_SYSTEM, fingerprint_of_tools
 from governance.ingest.text import as_json, as_text, clipped, identity, label, storable
 from governance.ingest.transcript import Transcript
 
@@ -50,7 +51,7 @@ def decode(line: dict[str, Any], system: str) -> Call:
     if isinstance(response, dict) and isinstance(response.get("body"), dict):
         response = response["body"]
     if not isinstance(request, dict):
-        raise BadInput("This is no line of OpenAI's: a batch line, {request, response}, or a body is needed.")
+        raise BadInput("This is not an OpenAI line: it must be a batch line, {request, response}, or a body.")
     body = response if isinstance(response, dict) else {}
     extra = {key: value for key, value in line.items() if key not in ("request", "response", "error")}
     return call_of(request, body, line.get("error") or body.get("error"), system, key=as_json(line), extra=extra)

@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from governance.ingest.interpret import EPOCH
+from governance.domain.times import EPOCH
 from governance.ingest.text import as_json, as_number, as_text
 
 _TRACE = re.compile(r"[0-9a-f]{32}\Z")

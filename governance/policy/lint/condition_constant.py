@@ -1,4 +1,4 @@
-"""A condition, or a part of it, that is always or never true: it says less than it seems to."""
+"""Finds a condition, or a part of one, that is always or never true: it does less than it seems to."""
 
 from __future__ import annotations
 

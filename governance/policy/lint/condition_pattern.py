@@ -56,6 +56,6 @@ def _remarks(pattern: str, path: Path, at: Place | None) -> Iterator[Remark]:
 
 RULE = Rule(
     id="bad-pattern",
-    says="Patterns given to matches() are such as RE2 takes, and do not match everything.",
+    says="Patterns given to matches() are accepted by RE2, and do not match everything.",
     check=check,
 )

@@ -1,4 +1,4 @@
-"""A policy that says what another says, or that can never change an outcome."""
+"""Finds a policy that repeats another, or that can never change an outcome."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _index(policies: Mapping[str, Policy]) -> dict[_Key, list[Policy]]:
 
 
 def _wider_conditions(own: frozenset[str]) -> Iterator[frozenset[str]]:
-    """The condition itself, then each that asks for less."""
+    """The condition itself, then each condition that requires less."""
     yield own
     if len(own) <= MOST_OPERANDS:
         for size in range(len(own) - 1, 0, -1):
@@ -69,7 +69,7 @@ def _wider_conditions(own: frozenset[str]) -> Iterator[frozenset[str]]:
 
 
 def _reading(policy: Policy) -> bytes:
-    """What the names of a condition mean: equal where two conditions of the same words say the same."""
+    """What the names of a condition mean: equal for two conditions that, with the same words, mean the same."""
     return canonical_json([policy.scope, {name: one.model_dump() for name, one in policy.detectors.items()}])
 
 
@@ -97,7 +97,7 @@ def _written(part: Branch, policy: Policy) -> str:
 
 
 def _wider(other: Policy, mine: Policy) -> bool:
-    """Whether the other is about every call, and every part, that this one is about."""
+    """Whether the other applies to every call, and every part, that this one applies to."""
     a, b = other.applies_to, mine.applies_to
     names = all(
         "*" in getattr(a, name) or set(getattr(b, name)) <= set(getattr(a, name))
@@ -126,7 +126,7 @@ def _on_error(policy: Policy) -> int:
 
 RULE = Rule(
     id="shadowed-policy",
-    says="No policy repeats another, or stands behind a stricter one that always fires with it.",
+    says="No policy repeats another, or is hidden by a stricter one that always fires with it.",
     check=check,
     level=Level.WARNING,
 )

@@ -1,4 +1,4 @@
-"""A condition that asks for findings of a detector that the policy does not use: it would never hold."""
+"""Finds a condition that reads findings of a detector that the policy does not use: it would never be true."""
 
 from __future__ import annotations
 

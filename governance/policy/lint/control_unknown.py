@@ -1,4 +1,4 @@
-"""A control that its framework does not have: evidence would claim what no auditor can look up."""
+"""Finds a control that its framework does not have: evidence would claim something that no auditor can look up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An exception for so long that nobody will look at it again."""
+"""Finds an exception that runs so long that nobody will review it."""
 
 from __future__ import annotations
 

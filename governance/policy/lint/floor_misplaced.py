@@ -23,7 +23,7 @@ def check(subject: Subject) -> Iterator[Remark]:
     elif policy.floor is None and inside:
         yield Remark(
             path=("id",),
-            message=f"the folder {FOLDER}/ holds the organisation's floor, and this policy has no `floor:`",
+            message=f"the folder {FOLDER}/ is for the organisation's floor, and this policy has no `floor:`",
             hint="Add `floor: {}`, or move it into the folder of its family.",
         )
 

@@ -1,4 +1,6 @@
-"""What a lint rule is: one mistake, with an id, a sentence, and the place where it was made."""
+"""The interface of lint rules: a rule finds one kind of mistake, and has an id, a sentence, and the place of each
+mistake.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,7 @@ class Rule:
     level: Level = Level.ERROR
 
     def problems(self, subject: Subject) -> Iterator[Problem]:
-        """What the rule has against this policy."""
+        """What the rule finds wrong with this policy."""
         for remark in self.check(subject):
             place = remark.at or subject.source.place(remark.path, key=remark.key)
             found = subject.source.problem(place, self.id, remark.message, remark.hint)

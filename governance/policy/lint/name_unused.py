@@ -1,4 +1,4 @@
-"""A parameter that no condition and no explanation reads: somebody will change it and wonder."""
+"""Finds a parameter that no condition and no explanation reads: changing it would have no effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A recogniser of one's own that cannot work, fails its own examples, or is declared differently elsewhere."""
+"""Finds a recogniser that cannot work, fails its own examples, or is declared differently elsewhere."""
 
 from __future__ import annotations
 
@@ -40,4 +40,4 @@ def _listed(options: Options) -> list[object]:
     return list(value) if isinstance(value, list | tuple) else []
 
 
-RULE = Rule(id="bad-recogniser", says="Recognisers compile, hold their examples, and are declared once.", check=check)
+RULE = Rule(id="bad-recogniser", says="Recognisers compile, pass their examples, and are declared once.", check=check)

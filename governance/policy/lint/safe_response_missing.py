@@ -1,4 +1,4 @@
-"""A policy that answers with a stated text, and states none."""
+"""Finds a policy that answers with a safe response, and states none."""
 
 from __future__ import annotations
 

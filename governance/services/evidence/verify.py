@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 
 from governance.audit.leaf import moment
 from governance.audit.merkle import HASH_SIZE, leaf_hash, perfect_root
 from governance.audit.note import Checkpoint, Verifier
 from governance.audit.tiles import TILE_SIZE, WIDTH, Edge
 from governance.audit.verify import Advance, Ledger, Verification, unchecked
+from governance.domain import times
 from governance.domain.events import EventKind, Json
 from governance.domain.people import SERVICE, Actor, Permission
 from governance.errors import GovernanceError, Tampered
@@ -23,8 +23,6 @@ from governance.services.jobs.outbox import Alerts
 from governance.services.jobs.ports import Transaction
 from governance.services.jobs.run import Attempt
 from governance.services.ports import UnitOfWork
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class VerifyLog:
@@ -230,7 +228,7 @@ class _Log:
     def _check_row(self, event: StoredEvent) -> None:
         try:
             leaf = json.loads(event.leaf)
-            at = moment(_EPOCH + timedelta(microseconds=event.at))
+            at = moment(times.moment(event.at))
             said = (leaf["at"], leaf["kind"], leaf["actor"], leaf["subject"], leaf["system"])
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             self._rows.fail(f"Event {event.seq}: its leaf cannot be read.")

@@ -177,7 +177,7 @@ class RunJobs:
             self._failed(job, task.backoff, error)
 
     def _failed(self, job: Job, backoff: Backoff, error: Exception) -> None:
-        said, wait, final = place(error), None, False
+        said, wait, final = f"It broke off ({place(error)}).", None, False
         if isinstance(error, NotDone):
             said, wait, final = error.said, error.retry_after, error.final
         if final or job.attempts >= backoff.attempts:

@@ -5,20 +5,27 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NoReturn
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from governance.access import claims as role_claims
+from governance.access.claims import ClaimShape, RoleClaim
+from governance.access.passwords import PASSWORD_LENGTH, weakness
 from governance.domain.events import EventKind
-from governance.domain.people import SERVICE, Actor, ActorKind, Permission, Person, Role, RoleBinding
+from governance.domain.people import SERVICE, Actor, ActorKind, Permission, Person, ProviderSignIn, Role, RoleBinding
 from governance.errors import BadInput, Conflict, NotFound, Unauthenticated
 from governance.services.authorise import Authority
 from governance.services.people.ports import Account, Transaction
-from governance.services.people.sessions import LOCAL, PASSWORD_LENGTH, WAIT, record_failure
+from governance.services.people.sessions import LOCAL, WAIT, record_failure
 
 ADMINISTRATOR = "admin"
-PASSWORD_MINIMUM = 12
+KEPT_SIGN_INS = 200
+"""Sign-ins through the identity provider whose roles claim is kept, for `doctor --sign-in` and the Admin page."""
+_SHOWN_NAMES = 20
+_SHOWN_LENGTH = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +34,14 @@ class NewAccount:
 
     person: Person
     password: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Admission:
+    """Who signed in through the identity provider, and what they should know of their roles ("" for nothing)."""
+
+    person: Person
+    notice: str
 
 
 class PeopleService:
@@ -121,8 +136,10 @@ class PeopleService:
         usable = account.locked_until <= now
         if not usable or not self._verify(account.password_hash, current):
             self._wrong(actor, account, wrong_password=usable)
-        if not PASSWORD_MINIMUM <= len(new) <= PASSWORD_LENGTH or new == current:
-            raise BadInput(f"The new password needs {PASSWORD_MINIMUM} characters or more, and must differ.")
+        if weak := weakness(new, name=account.person.name, email=account.person.email):
+            raise BadInput(weak, advice="A few unrelated words are easy to remember and hard to guess.")
+        if new == current:
+            raise BadInput("The new password must differ from the present one.")
         hashed = self._hasher.hash(new)
         with self._authority.database.write() as tx:
             present = _found(tx.people.get(actor.id), actor.id)
@@ -158,48 +175,53 @@ class PeopleService:
         return ADMINISTRATOR, password
 
     def signed_in_elsewhere(
-        self, issuer: str, subject: str, *, name: str, email: str = "", groups: Iterable[str] = ()
-    ) -> Person:
-        """Who an identity provider says has signed in, known by issuer and subject, with the roles of their groups
-        as of now. A group that is no role's gives none. Raises `Unauthenticated` for a disabled account."""
+        self, issuer: str, subject: str, *, name: str, claim: RoleClaim, email: str = ""
+    ) -> Admission:
+        """Who an identity provider says has signed in, known by issuer and subject, with the roles that `claim` gives
+        as of now: one that cannot be read gives none, and takes away those of earlier sign-ins. Roles that were given
+        here stay. Raises `Unauthenticated` for a disabled account."""
         if not issuer or issuer == LOCAL or not subject:
             raise Unauthenticated("The identity provider did not say who signed in.")
         now = self._authority.clock()
-        wanted = _distinct([RoleBinding(role=role) for group in groups if (role := self._role(group))])
+        roles = role_claims.roles(claim.names, self._group_roles)
+        wanted = _distinct([RoleBinding(role=role) for role in roles])
         shown = _line(name, 200) or _line(subject, 200)
         with self._authority.database.write() as tx:
-            account = tx.people.account(issuer, subject)
-            if account is None:
-                added = tx.people.add(
-                    issuer=issuer,
-                    subject=subject,
-                    name=shown,
-                    email=_line(email, 300),
-                    password_hash="",
-                    must_change=False,
-                    at=now,
-                )
-                if added is not None:
-                    tx.append(
-                        self._authority.event(EventKind.PERSON_ADDED, SERVICE, f"person:{added}", data={"by": "oidc"})
-                    )
-                account = tx.people.account(issuer, subject)
-            assert account is not None, "added here or by a racing sign-in"
-            person = account.person
-            if person.disabled_at is not None:
-                raise Unauthenticated("This account is disabled.", advice="Ask an administrator.")
-            if (person.name, person.email) != (shown, _line(email, 300)):
-                tx.people.rename(person.id, name=shown, email=_line(email, 300))
+            person = self._known(tx, issuer, subject, name=shown, email=_line(email, 300), at=now).person
+            disabled = person.disabled_at is not None
+            tx.people.keep_sign_in(_kept(claim, person, roles, now), most=KEPT_SIGN_INS)
             before = set(tx.people.bindings(person.id, "claim"))
-            if before != set(wanted):
-                tx.people.bind(person.id, wanted, source="claim")
-                self._changed(tx, SERVICE, person, before, set(wanted), "claim")
-            return _found(tx.people.get(person.id), person.id).person
+            if not disabled:
+                if (person.name, person.email) != (shown, _line(email, 300)):
+                    tx.people.rename(person.id, name=shown, email=_line(email, 300))
+                if before != set(wanted):
+                    tx.people.bind(person.id, wanted, source="claim")
+                    self._changed(tx, SERVICE, person, before, set(wanted), "claim")
+                person = _found(tx.people.get(person.id), person.id).person
+        if disabled:
+            raise Unauthenticated("This account is disabled.", advice="Ask an administrator.")
+        return Admission(person=person, notice=_notice(claim, person, lost=before - set(wanted)))
 
-    def _role(self, group: str) -> Role | None:
-        if group in self._group_roles:
-            return self._group_roles[group]
-        return Role(group) if group in set(Role) else None
+    def sign_ins(self, actor: Actor, limit: int = 20) -> Sequence[ProviderSignIn]:
+        """What the identity provider said of roles at the latest sign-ins, the newest first."""
+        self._authority.require(actor, Permission.MANAGE_ACCESS)
+        with self._authority.database.look() as tx:
+            return tx.people.sign_ins(limit)
+
+    def _known(self, tx: Transaction, issuer: str, subject: str, *, name: str, email: str, at: datetime) -> Account:
+        """The account of that issuer and subject, added when they come for the first time."""
+        account = tx.people.account(issuer, subject)
+        if account is None:
+            added = tx.people.add(
+                issuer=issuer, subject=subject, name=name, email=email, password_hash="", must_change=False, at=at
+            )
+            if added is not None:
+                tx.append(
+                    self._authority.event(EventKind.PERSON_ADDED, SERVICE, f"person:{added}", data={"by": "oidc"})
+                )
+            account = tx.people.account(issuer, subject)
+        assert account is not None, "added here or by a racing sign-in"
+        return account
 
     def _add(
         self, tx: Transaction, actor: Actor, name: str, bindings: Sequence[RoleBinding], hashed: str, email: str
@@ -286,6 +308,36 @@ def _given(actor: Actor) -> bool:
     administrator) and the operator at the command line, who hold every right anyway, set passwords to be used at once.
     """
     return actor.kind is ActorKind.PERSON
+
+
+def _kept(claim: RoleClaim, person: Person, roles: Sequence[Role], at: datetime) -> ProviderSignIn:
+    return ProviderSignIn(
+        at=at,
+        person_id=person.id,
+        person=person.name,
+        claim=_line(claim.path, 200),
+        shape=str(claim.shape),
+        names=tuple(_line(name, _SHOWN_LENGTH) for name in claim.names[:_SHOWN_NAMES]),
+        count=len(claim.names),
+        problem=_line(claim.problem, 200),
+        roles=tuple(roles),
+        outcome="admitted" if person.disabled_at is None else "disabled",
+    )
+
+
+def _notice(claim: RoleClaim, person: Person, *, lost: set[RoleBinding]) -> str:
+    """What a person should know: that no role could be read, or that none followed. "" where nothing is amiss."""
+    ask = "Ask an administrator of this console."
+    if claim.readable:
+        if person.bindings:
+            return ""
+        count = len(claim.names)
+        came = f"{count:,} {'name' if count == 1 else 'names'}, none of which gives a role" if count else "no name"
+        return f"You have no role here: the claim {claim.path!r} came as {claim.shape} with {came}. {ask}"
+    if claim.shape is ClaimShape.ABSENT and person.bindings and not lost:
+        return ""  # Whose roles are given here needs no claim.
+    effect = "It took away roles that you had." if lost else "It gave you no role."
+    return f"The claim {claim.path!r} could not be read: {claim.problem}. {effect} {ask}"
 
 
 def _spoken(binding: RoleBinding) -> str:

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from governance.domain.people import ApiKey, Person, RoleBinding, Scope
+from governance.domain.people import ApiKey, Person, ProviderSignIn, RoleBinding, Scope
 from governance.services.ports import UnitOfWork
-
-if TYPE_CHECKING:  # who only records needs no policies, and what they need takes 40 MB
-    pass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,15 +56,24 @@ class People(Protocol):
 
     def succeeded(self, principal_id: int) -> None: ...
 
+    def keep_sign_in(self, sign_in: ProviderSignIn, *, most: int) -> None:
+        """Keeps what came at a sign-in through the identity provider; beyond the latest `most` it forgets."""
+
+    def sign_ins(self, limit: int) -> Sequence[ProviderSignIn]:
+        """The latest ones that were kept, the newest first."""
+
 
 class Sessions(Protocol):
-    def open(self, token_hash: bytes, principal_id: int, *, at: datetime, until: datetime) -> None: ...
+    def open(
+        self, token_hash: bytes, principal_id: int, *, at: datetime, until: datetime, browser_hash: bytes | None
+    ) -> None: ...
 
     def find(self, token_hash: bytes, now: datetime) -> Person | None:
         """The person of a session that is neither over nor closed, unless disabled; with the bindings of now."""
 
     def close(self, token_hash: bytes, at: datetime) -> int | None:
-        """Closes a session and gives its principal's id; None where it is unknown or closed."""
+        """Closes a session, with those that the same person opened in the same browser, and gives the principal's id;
+        None where it is unknown or closed."""
 
     def close_all(self, principal_id: int, at: datetime) -> int:
         """Closes every session of a person; gives how many."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NoReturn
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from governance.access.passwords import PASSWORD_LENGTH
 from governance.domain.events import EventKind
 from governance.domain.people import SERVICE, Actor, ActorKind, Person
 from governance.errors import Unauthenticated
@@ -18,10 +19,11 @@ from governance.services.authorise import Authority
 from governance.services.jobs.run import Attempt
 from governance.services.people.ports import Account, Transaction
 
-FAILURES = 5
+FAILURES = 100
+"""Wrong passwords in a row, wherever they were tried, after which an account waits for `LOCK`, except in browsers in
+which it has signed in before. One client is slowed down long before that (`app.door.throttle`)."""
 LOCK = timedelta(minutes=15)
-WAIT = f"After {FAILURES} wrong attempts an account waits 15 minutes."
-PASSWORD_LENGTH = 1_000
+WAIT = "After a few wrong attempts there is a wait, which grows."
 LOCAL = "local"
 KEEP_ENDED = timedelta(days=1)
 
@@ -45,12 +47,16 @@ class SessionService:
         # An unknown name costs as much time as a wrong password, so that time tells no names.
         self._decoy = self._hasher.hash(secrets.token_hex())
 
-    def sign_in_local(self, name: str, password: str) -> SignIn:
-        """Opens a session for a local account. Raises `Unauthenticated`, with the same words whatever was wrong."""
+    def sign_in_local(self, name: str, password: str, *, known_browser: bool = False, browser: str = "") -> SignIn:
+        """Opens a session for a local account. Raises `Unauthenticated`, with the same words whatever was wrong.
+
+        `known_browser`: the account has signed in there before, so a lock that strangers caused does not concern it.
+        `browser` is the browser's own id, "" for none.
+        """
         now = self._authority.clock()
         with self._authority.database.look() as tx:
             account = tx.people.account(LOCAL, name[:300])
-        usable = account is not None and account.person.disabled_at is None and account.locked_until <= now
+        usable = account is not None and _usable(account, now, known_browser)
         right = self._verify(account.password_hash if account and usable else self._decoy, password)
         if account is None or not usable or not right:
             self._refuse(account, wrong_password=usable)
@@ -59,8 +65,7 @@ class SessionService:
             # What happened while the password was being verified counts: a lock, a disabling, a new password.
             unchanged = (
                 current is not None
-                and current.person.disabled_at is None
-                and current.locked_until <= now
+                and _usable(current, now, known_browser)
                 and current.password_hash == account.password_hash
             )
             if unchanged:
@@ -72,18 +77,20 @@ class SessionService:
             with self._authority.database.write() as tx:
                 tx.people.rehash(account.person.id, account.password_hash, renewed)
         return SignIn(
-            token=self.open_session(account.person),
+            token=self.open_session(account.person, browser=browser),
             actor=actor_of(account.person),
             must_change_password=account.person.must_change_password,
         )
 
-    def open_session(self, person: Person) -> str:
-        """A new session of somebody whose sign-in was verified; gives the token for the cookie."""
+    def open_session(self, person: Person, *, browser: str = "") -> str:
+        """A new session of somebody whose sign-in was verified; gives the token for the cookie. A sign-out in
+        `browser` (its own id, "" for none) ends all sessions that the person opened there."""
         token = secrets.token_urlsafe(32)
         now = self._authority.clock()
         actor = actor_of(person)
         with self._authority.database.write() as tx:
-            tx.sessions.open(_hash(token), person.id, at=now, until=now + self._lasts)
+            kept = _hash(browser) if browser else None
+            tx.sessions.open(_hash(token), person.id, at=now, until=now + self._lasts, browser_hash=kept)
             kind = LOCAL if person.issuer == LOCAL else "oidc"
             tx.append(self._authority.event(EventKind.SIGN_IN, actor, actor.reference, data={"by": kind}))
         return token
@@ -98,7 +105,7 @@ class SessionService:
         return actor_of(person) if person else None
 
     def close(self, token: str) -> None:
-        """Ends a session; nothing happens when it is not open."""
+        """Ends a session, and the person's others in the same browser; nothing happens when it is not open."""
         with self._authority.database.write() as tx:
             principal_id = tx.sessions.close(_hash(token), self._authority.clock())
             if principal_id is not None:
@@ -135,6 +142,10 @@ def record_failure(
             locked = tx.people.failed(account.person.id, limit=FAILURES, lock_until=now + LOCK)
         subject = f"person:{account.person.id}" if account else ""
         tx.append(authority.event(EventKind.SIGN_IN_FAILED, by, subject, data={"locked": locked}))
+
+
+def _usable(account: Account, now: datetime, known_browser: bool) -> bool:
+    return account.person.disabled_at is None and (known_browser or account.locked_until <= now)
 
 
 def actor_of(person: Person) -> Actor:

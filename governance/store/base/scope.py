@@ -6,8 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-Systems = tuple[int, ...] | None
-"""Ids of the systems that may be seen; None is all of them."""
+from governance.domain.people import Systems
 
 
 def within(column: sa.ColumnElement[Any], systems: Systems) -> sa.ColumnElement[bool]:

@@ -1,20 +1,5 @@
-"""Times: aware datetimes in the domain, microseconds since 1970 (UTC) in the database. Exact both ways."""
+"""Times as the database holds them: microseconds since 1970 (UTC)."""
 
-from __future__ import annotations
+from governance.domain.times import micros, moment, moment_or_none
 
-from datetime import UTC, datetime, timedelta
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def micros(at: datetime) -> int:
-    return (at - _EPOCH) // _MICROSECOND
-
-
-def moment(value: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=value)
-
-
-def moment_or_none(value: int | None) -> datetime | None:
-    return None if value is None else moment(value)
+__all__ = ["micros", "moment", "moment_or_none"]

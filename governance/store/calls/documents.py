@@ -10,11 +10,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from governance.domain.calls import Call
+from governance.domain.content import StoredPart
+from governance.domain.people import Systems
 from governance.errors import NotFound
 from governance.privacy.keys import KeyRing
 from governance.store.base import bulk
 from governance.store.base import tables as t
 from governance.store.base.database import Database
+from governance.store.base.scope import within
 from governance.store.base.times import moment
 from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.calls import facts, parts
@@ -73,13 +76,18 @@ class AttributeReader:
 
 
 def read_calls(
-    connection: sa.Connection, call_ids: Sequence[int], *, attributes: AttributeReader | None = None
+    connection: sa.Connection,
+    call_ids: Sequence[int],
+    *,
+    systems: Systems = None,
+    attributes: AttributeReader | None = None,
 ) -> list[dict[str, Any]]:
-    """The call objects of docs/api.md, in the order asked for; ids that do not exist are left out.
+    """The call objects of docs/api.md, in the order asked for; ids that do not exist in `systems` are left out.
 
     `attributes` are opened and redacted only where a reader for them is given: lists do without.
     """
-    rows = {row.id: row for row in bulk.select_in(connection, _SELECT, list(dict.fromkeys(call_ids)))}
+    found = bulk.select_in(connection, _SELECT, list(dict.fromkeys(call_ids)))
+    rows = {row.id: row for row in found if systems is None or row.system_id in systems}
     frames = {number: parts.decode(row.parts) for number, row in rows.items()}
     messages = {part.message_id for frame in frames.values() for part in frame}
     texts = redacted_texts(connection, messages | rows.keys())
@@ -194,19 +202,20 @@ def decision_document(row: Any, digest: str) -> dict[str, Any]:
     }
 
 
-def read_decision(connection: sa.Connection, decision_id: int) -> dict[str, Any]:
-    """One decision. Raises `NotFound`."""
+def read_decision(connection: sa.Connection, decision_id: int, systems: Systems = None) -> dict[str, Any] | None:
+    """One decision; None where there is none of a call of `systems`."""
     row = connection.execute(
-        sa.select(t.decision, t.policy_set.c.digest).join(t.policy_set).where(t.decision.c.id == decision_id)
+        sa.select(t.decision, t.policy_set.c.digest)
+        .join(t.policy_set)
+        .join(t.call, t.call.c.id == t.decision.c.call_id)
+        .where(t.decision.c.id == decision_id, within(t.call.c.system_id, systems))
     ).first()
-    if row is None:
-        raise NotFound("There is no such decision.")
-    return decision_document(row, row.digest)
+    return None if row is None else decision_document(row, row.digest)
 
 
 def _document(
     row: Any,
-    frame: Sequence[parts.StoredPart],
+    frame: Sequence[StoredPart],
     texts: dict[int, str],
     decisions: list[dict[str, Any]],
     cases: list[int],

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from governance.detectors.runner import Found, found_before
 from governance.domain.calls import Call, CallKind, EndUser, Release, Usage
-from governance.domain.content import Content
+from governance.domain.content import Content, StoredPart
 from governance.domain.findings import Examination
 from governance.errors import Tampered
 from governance.privacy.keys import ContentKey, KeyRing
@@ -121,7 +121,7 @@ class CallOpener:
     def _load(
         self,
         row: Any,
-        frame: Sequence[parts.StoredPart],
+        frame: Sequence[StoredPart],
         bodies: Mapping[int, bytes | None],
         found: Findings,
         texts: dict[int, str],

@@ -15,39 +15,12 @@ from typing import Any
 from pydantic_core import to_json
 
 from governance.domain.calls import Call, Document, Message, ToolCall
-from governance.domain.content import Content, ContentKind, Part, PartKind, input_kind
+from governance.domain.content import ContentKind, Part, PartKind, StoredPart, input_kind
 
 _MESSAGE_KINDS = (PartKind.SYSTEM, PartKind.INPUT, PartKind.HISTORY, PartKind.OUTPUT)
 # A tool result is a message with a role (input history) or what a tool span gave back.
 TOOL_MESSAGE = "tool_message"
 _DEFAULTS: tuple[Any, ...] = (None, None, "", "text", "", None, [])
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StoredPart:
-    """One part without its text; `message_id` says where the text is."""
-
-    kind: PartKind
-    index: int
-    message_id: int
-    content_kind: ContentKind
-    role: str
-    name: str
-    type: str
-    reference: str
-    score: float | None
-    labels: tuple[str, ...]
-
-    def with_text(self, text: str) -> Part:
-        return Part(
-            kind=self.kind,
-            index=self.index,
-            content=Content(
-                kind=self.content_kind, text=text, role=self.role, type=self.type, name=self.name, labels=self.labels
-            ),
-            reference=self.reference,
-            score=self.score,
-        )
 
 
 Piece = tuple[list[Any], str, str]

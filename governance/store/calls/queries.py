@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,12 +11,26 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from governance.domain.calls import CallKind, CallStatus
 from governance.domain.content import PartKind
+from governance.domain.people import Systems
 from governance.privacy import alignment
 from governance.privacy.alignment import Replacement
+from governance.services.calls.read import (
+    After,
+    CallFilter,
+    CallPage,
+    CallRow,
+    CallView,
+    Checking,
+    DecisionView,
+    ShownPart,
+    TraceStep,
+)
 from governance.store.base import tables as t
-from governance.store.base.scope import Systems, within
+from governance.store.base.database import Database
+from governance.store.base.scope import within
 from governance.store.base.times import micros, moment
-from governance.store.calls import facts, search
+from governance.store.base.unit_of_work import UnitOfWork
+from governance.store.calls import documents, facts, health, search
 from governance.store.calls import parts as stored
 
 # What no index answers (a model's name, a kind) is looked for among so many calls at a time: a page stays fast on any
@@ -26,49 +38,6 @@ from governance.store.calls import parts as stored
 SCAN = 20_000
 
 FLAGGED = sa.text("(call.queue <> '' OR call.action NOT IN ('', 'allow'))")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CallFilter:
-    """What a page of calls is about; an empty field means any. `words` are looked for in redacted text."""
-
-    systems: Systems = None
-    kind: str = ""
-    flagged: bool = False
-    model: str = ""
-    status: str = ""
-    since: datetime | None = None
-    until: datetime | None = None
-    words: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CallRow:
-    id: int
-    trace_id: str
-    system: str
-    kind: CallKind
-    name: str
-    model: str
-    status: CallStatus
-    action: str
-    queue: str
-    error: str
-    content_captured: bool
-    started_at: datetime
-    duration_ms: float | None
-    input_tokens: int | None
-    output_tokens: int | None
-    excerpt: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Page:
-    """`next` goes into the next request, None at the end; `looked_until` is set when a scan stopped before the end."""
-
-    rows: tuple[CallRow, ...]
-    next: tuple[int, int] | None
-    looked_until: datetime | None = None
 
 
 _COLUMNS = (
@@ -102,10 +71,17 @@ _SOUGHT = (
 )
 
 
-def page(connection: sa.Connection, want: CallFilter, *, after: tuple[int, int] | None = None, limit: int = 50) -> Page:
-    """One page, newest first. `after` is the last page's `next`."""
+def page(
+    connection: sa.Connection,
+    want: CallFilter,
+    systems: Systems = None,
+    *,
+    after: After | None = None,
+    limit: int = 50,
+) -> CallPage:
+    """One page of the calls of `systems`, newest first. `after` is the last page's `next`."""
     if want.words.strip():
-        return _found_by_words(connection, want, after, limit)
+        return _found_by_words(connection, want, systems, after, limit)
     c = t.call.c
     ahead = _times(want)
     if after is not None:
@@ -113,18 +89,21 @@ def page(connection: sa.Connection, want: CallFilter, *, after: tuple[int, int] 
     if want.flagged:
         ahead.append(FLAGGED)  # type: ignore[arg-type]
     order = (c.started_at.desc(), c.id.desc())
-    systems = want.systems
     if systems is not None and len(systems) == 1 and not want.flagged:
         ahead.append(c.system_id == systems[0])
         systems = None
-    sought = replace(want, systems=systems)
-    if not _conditions(sought, c):
+    if not _conditions(want, systems, c):
         rows = connection.execute(sa.select(*_COLUMNS).where(*ahead).order_by(*order).limit(limit + 1)).all()
         return _page(connection, rows, limit)
     # The limit inside is what keeps a database from looking through everything: no condition moves in past it.
     window = sa.select(*_SOUGHT).where(*ahead).order_by(*order).limit(SCAN).subquery("looked")
     w = window.c
-    hits = sa.select(w.id).where(*_conditions(sought, w)).order_by(w.started_at.desc(), w.id.desc()).limit(limit + 1)
+    hits = (
+        sa.select(w.id)
+        .where(*_conditions(want, systems, w))
+        .order_by(w.started_at.desc(), w.id.desc())
+        .limit(limit + 1)
+    )
     ids = connection.execute(hits).scalars().all()
     rows = connection.execute(sa.select(*_COLUMNS).where(c.id.in_(ids)).order_by(*order)).all()
     found = _page(connection, rows, limit)
@@ -134,7 +113,7 @@ def page(connection: sa.Connection, want: CallFilter, *, after: tuple[int, int] 
             sa.select(looked, sa.func.count().over().label("among")).order_by(looked.c.started_at, looked.c.id).limit(1)
         ).first()
         if edge is not None and edge.among == SCAN:
-            return Page(rows=found.rows, next=(edge.started_at, edge.id), looked_until=moment(edge.started_at))
+            return CallPage(rows=found.rows, next=(edge.started_at, edge.id), looked_until=moment(edge.started_at))
     return found
 
 
@@ -147,11 +126,13 @@ def _times(want: CallFilter) -> list[sa.ColumnElement[bool]]:
     return found
 
 
-def _conditions(want: CallFilter, c: ReadOnlyColumnCollection[str, Any]) -> list[sa.ColumnElement[bool]]:
+def _conditions(
+    want: CallFilter, systems: Systems, c: ReadOnlyColumnCollection[str, Any]
+) -> list[sa.ColumnElement[bool]]:
     """What no index answers, on columns `c` that have the names of `_SOUGHT`."""
     found: list[sa.ColumnElement[bool]] = []
-    if want.systems is not None:
-        found.append(within(c.system_id, want.systems))
+    if systems is not None:
+        found.append(within(c.system_id, systems))
     if want.kind:
         found.append(c.kind == want.kind)
     if want.model:
@@ -165,17 +146,19 @@ def _conditions(want: CallFilter, c: ReadOnlyColumnCollection[str, Any]) -> list
     return found
 
 
-def _found_by_words(connection: sa.Connection, want: CallFilter, after: tuple[int, int] | None, limit: int) -> Page:
+def _found_by_words(
+    connection: sa.Connection, want: CallFilter, systems: Systems, after: After | None, limit: int
+) -> CallPage:
     """Pages by the ids of the messages found: the order in which content first arrived."""
     before = after[1] if after is not None else None
-    conditions = [*_times(want), *_conditions(want, t.call.c)]
+    conditions = [*_times(want), *_conditions(want, systems, t.call.c)]
     if want.flagged:
         conditions.append(FLAGGED)  # type: ignore[arg-type]
     rows: dict[int, Any] = {}
     for _round in range(5):
         messages = search.find(connection, want.words, before=before, limit=200)
         if not messages:
-            return Page(rows=tuple(_rows(connection, list(rows.values()))), next=None)
+            return CallPage(rows=tuple(_rows(connection, list(rows.values()))), next=None)
         homes = connection.execute(sa.select(t.message.c.id, t.message.c.call_id).where(t.message.c.id.in_(messages)))
         call_of = {row.id: row.call_id for row in homes}
         calls = set(call_of.values()) - rows.keys()
@@ -188,16 +171,18 @@ def _found_by_words(connection: sa.Connection, want: CallFilter, after: tuple[in
             if row is not None and row.id not in rows:
                 rows[row.id] = row
                 if len(rows) == limit:
-                    return Page(rows=tuple(_rows(connection, list(rows.values()))), next=(0, before))
+                    return CallPage(rows=tuple(_rows(connection, list(rows.values()))), next=(0, before))
         if len(messages) < 200:
-            return Page(rows=tuple(_rows(connection, list(rows.values()))), next=None)
-    return Page(rows=tuple(_rows(connection, list(rows.values()))), next=(0, before or 0))
+            return CallPage(rows=tuple(_rows(connection, list(rows.values()))), next=None)
+    return CallPage(rows=tuple(_rows(connection, list(rows.values()))), next=(0, before or 0))
 
 
-def _page(connection: sa.Connection, rows: Sequence[Any], limit: int) -> Page:
+def _page(connection: sa.Connection, rows: Sequence[Any], limit: int) -> CallPage:
     more = len(rows) > limit
     rows = rows[:limit]
-    return Page(rows=tuple(_rows(connection, rows)), next=(rows[-1].started_at, rows[-1].id) if more and rows else None)
+    return CallPage(
+        rows=tuple(_rows(connection, rows)), next=(rows[-1].started_at, rows[-1].id) if more and rows else None
+    )
 
 
 def _rows(connection: sa.Connection, rows: Sequence[Any]) -> Iterable[CallRow]:
@@ -261,55 +246,6 @@ def _newest_last(examinations: sa.Select[Any]) -> sa.Select[Any]:
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ShownPart:
-    """A part of a call and its redacted text; None while it is not examined. `erased` when the original is gone."""
-
-    part: stored.StoredPart
-    text: str | None
-    erased: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DecisionView:
-    """A decision as recorded; `detail` is its JSON {policies, findings, failures, explanation}. `shadow`: of a set that
-    decided beside the one in force, and acted on nothing."""
-
-    id: int
-    action: str
-    queue: str
-    severity: int
-    policy_set: str
-    detail: Mapping[str, Any]
-    decided_at: datetime
-    revision: int
-    shadow: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CallView:
-    """One call with its parts, decisions (the one in force first), cases (its own and those joined) and conflicts."""
-
-    id: int
-    system_id: int
-    conversation_id: int
-    span_id: str
-    parent_span_id: str
-    release: Mapping[str, str]
-    session: bool
-    user_role: str
-    provider: str
-    cached_tokens: int | None
-    failure: str
-    received_at: datetime
-    revision: int
-    row: CallRow
-    parts: tuple[ShownPart, ...]
-    decisions: tuple[DecisionView, ...]
-    cases: tuple[tuple[int, str, str], ...]
-    conflicts: int
-
-
 def find(connection: sa.Connection, number: int, systems: Systems = None) -> CallView | None:
     """One call, or None when there is none or it belongs to a system that the actor may not see."""
     row = connection.execute(
@@ -357,57 +293,48 @@ def find(connection: sa.Connection, number: int, systems: Systems = None) -> Cal
         parts=tuple(
             ShownPart(part=frame, text=texts.get(frame.message_id), erased=frame.message_id in gone) for frame in frames
         ),
-        decisions=decisions(connection, call_id=number),
+        decisions=decisions(connection, number),
         cases=tuple((case.id, case.title, case.state) for case in cases),
         conflicts=int(conflicts),
     )
 
 
-def decisions(
-    connection: sa.Connection, *, call_id: int | None = None, decision_id: int | None = None
-) -> tuple[DecisionView, ...]:
-    """Decisions of a call, or one decision: those in force, the latest first, then those of sets in shadow."""
+def decisions(connection: sa.Connection, call_id: int) -> tuple[DecisionView, ...]:
+    """Decisions of a call: those in force, the latest first, then those of sets in shadow."""
     d = t.decision.c
-    condition = d.id == decision_id if decision_id is not None else d.call_id == call_id
-    rows = connection.execute(
-        sa.select(t.decision, t.policy_set.c.digest)
-        .join(t.policy_set, t.policy_set.c.id == d.policy_set_id)
-        .where(condition)
-        .order_by(d.shadow, d.revision.desc(), d.id.desc())
+    rows = connection.execute(_DECISIONS.where(d.call_id == call_id).order_by(d.shadow, d.revision.desc(), d.id.desc()))
+    return tuple(map(_decision, rows))
+
+
+def decision(connection: sa.Connection, number: int, systems: Systems = None) -> DecisionView | None:
+    """One decision, or None when there is none or it belongs to a system that the actor may not see."""
+    wanted = _DECISIONS.where(t.decision.c.id == number)
+    if systems is not None:
+        wanted = wanted.join(t.call, t.call.c.id == t.decision.c.call_id).where(within(t.call.c.system_id, systems))
+    row = connection.execute(wanted).first()
+    return None if row is None else _decision(row)
+
+
+_DECISIONS = sa.select(t.decision, t.policy_set.c.digest).join(
+    t.policy_set, t.policy_set.c.id == t.decision.c.policy_set_id
+)
+
+
+def _decision(row: sa.Row[Any]) -> DecisionView:
+    return DecisionView(
+        id=row.id,
+        action=row.action,
+        queue=row.queue,
+        severity=row.severity,
+        policy_set=row.digest,
+        detail=facts.decode_detail(row.detail),
+        decided_at=moment(row.decided_at),
+        revision=row.revision,
+        shadow=bool(row.shadow),
     )
-    return tuple(
-        DecisionView(
-            id=row.id,
-            action=row.action,
-            queue=row.queue,
-            severity=row.severity,
-            policy_set=row.digest,
-            detail=facts.decode_detail(row.detail),
-            decided_at=moment(row.decided_at),
-            revision=row.revision,
-            shadow=bool(row.shadow),
-        )
-        for row in rows
-    )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Step:
-    """One call of a trace in its place in time; `depth` counts its ancestors, `offset_ms` starts at the first step."""
-
-    id: int
-    name: str
-    kind: CallKind
-    depth: int
-    offset_ms: float
-    duration_ms: float
-    flagged: bool
-    failed: bool
-    input_tokens: int
-    output_tokens: int
-
-
-def trace(connection: sa.Connection, trace_id: str, systems: Systems = None, most: int = 200) -> list[Step]:
+def trace(connection: sa.Connection, trace_id: str, systems: Systems = None, most: int = 200) -> list[TraceStep]:
     """The steps of a trace, each below its parent, in order of time; at most `most`."""
     c = t.call.c
     rows = connection.execute(
@@ -437,7 +364,7 @@ def trace(connection: sa.Connection, trace_id: str, systems: Systems = None, mos
         parent = bytes(row.parent_span_id or b"")
         below.setdefault(parent if parent in spans and parent != bytes(row.span_id) else b"", []).append(row)
     first = min(row.started_at for row in rows)
-    steps: list[Step] = []
+    steps: list[TraceStep] = []
     seen: set[int] = set()
     waiting = [(row, 0) for row in reversed(below.get(b"", []))]
     while waiting:
@@ -451,8 +378,8 @@ def trace(connection: sa.Connection, trace_id: str, systems: Systems = None, mos
     return steps
 
 
-def _step(row: Any, depth: int, first: int) -> Step:
-    return Step(
+def _step(row: Any, depth: int, first: int) -> TraceStep:
+    return TraceStep(
         id=row.id,
         name=row.name,
         kind=CallKind(row.kind),
@@ -478,3 +405,48 @@ def replacements(connection: sa.Connection, messages: Iterable[int]) -> dict[int
         row.subject_id: alignment.replacements(row.redacted, facts.decode_examination(row.findings).findings)
         for row in rows.values()
     }
+
+
+class CallQueries:
+    """Implements `services.calls.read.CallQueries`: each method is one short read."""
+
+    def __init__(self, database: Database[UnitOfWork], attributes: Callable[[], documents.AttributeReader]) -> None:
+        self._database = database
+        self._attributes = attributes
+
+    def page(self, want: CallFilter, systems: Systems, *, after: After | None, limit: int) -> CallPage:
+        with self._database.read() as connection:
+            return page(connection, want, systems, after=after, limit=limit)
+
+    def find(self, number: int, systems: Systems) -> CallView | None:
+        with self._database.read() as connection:
+            return find(connection, number, systems)
+
+    def decision(self, number: int, systems: Systems) -> DecisionView | None:
+        with self._database.read() as connection:
+            return decision(connection, number, systems)
+
+    def steps(self, trace_id: str, systems: Systems, *, most: int) -> list[TraceStep]:
+        with self._database.read() as connection:
+            return trace(connection, trace_id, systems, most)
+
+    def replacements(self, messages: Iterable[int]) -> dict[int, tuple[Replacement, ...] | None]:
+        with self._database.read() as connection:
+            return replacements(connection, messages)
+
+    def documents(self, ids: Sequence[int], systems: Systems, *, attributes: bool) -> list[dict[str, Any]]:
+        reader = self._attributes() if attributes else None
+        with self._database.read() as connection:
+            return documents.read_calls(connection, ids, systems=systems, attributes=reader)
+
+    def decision_document(self, number: int, systems: Systems) -> dict[str, Any] | None:
+        with self._database.read() as connection:
+            return documents.read_decision(connection, number, systems)
+
+    def checking(self) -> Checking:
+        with self._database.read() as connection:
+            return Checking(
+                detectors=health.detectors(connection),
+                workers=health.workers(connection),
+                waiting=health.waiting(connection),
+            )

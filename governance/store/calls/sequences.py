@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from governance.detectors.runner import Found as FoundBefore
 from governance.domain.calls import Call, CallKind, EndUser, Release
+from governance.domain.content import StoredPart
 from governance.domain.decisions import PolicyScope
 from governance.domain.findings import Examination
 from governance.domain.steps import Around, OtherCall
@@ -231,7 +232,7 @@ def _examined(found: Found) -> dict[int, Examination]:
     return whole | found.said
 
 
-def _without_texts(row: Any, frame: Iterable[parts.StoredPart], examined: Mapping[int, Examination]) -> OtherCall:
+def _without_texts(row: Any, frame: Iterable[StoredPart], examined: Mapping[int, Examination]) -> OtherCall:
     placed = list(frame)
     call = Call(
         trace_id=bytes(row.trace_id).hex(),

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
 from governance.domain.events import EventKind
+from governance.domain.people import Systems
+from governance.services.evidence.read import AuditLog, Revealer
 from governance.store.base import tables as t
+from governance.store.base.scope import within
 from governance.store.base.times import micros, moment
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AuditLog:
-    """The log's state in short. `verified` is what the last verification said, None before the first;
-    `reveals` counts since the moment asked for; `unsealed` counts no further than 10,000."""
-
-    size: int
-    sealed_at: datetime | None
-    unsealed: int
-    verified_at: datetime | None
-    verified: bool | None
-    reveals: int
-
-
-def audit_log(connection: sa.Connection, reveals_since: datetime) -> AuditLog:
-    """Reads the head, the last verification and recent reveals; verifies nothing."""
+def audit_log(connection: sa.Connection, reveals_since: datetime, systems: Systems = None) -> AuditLog:
+    """Reads the head, the last verification and the recent reveals in `systems`; verifies nothing."""
     head = connection.execute(sa.select(t.audit_head.c.size, t.audit_head.c.at).where(t.audit_head.c.id == 1)).first()
     e = t.audit_event.c
     waiting = sa.select(e.id).where(e.seq.is_(None)).limit(10_000).subquery()
@@ -38,7 +28,9 @@ def audit_log(connection: sa.Connection, reveals_since: datetime) -> AuditLog:
         .limit(1)
     ).first()
     reveals = connection.execute(
-        sa.select(sa.func.count()).select_from(t.reveal).where(t.reveal.c.at >= micros(reveals_since))
+        _of_systems(sa.select(sa.func.count()).select_from(t.reveal), systems).where(
+            t.reveal.c.at >= micros(reveals_since)
+        )
     ).scalar_one()
     return AuditLog(
         size=head.size if head else 0,
@@ -58,20 +50,21 @@ def _verified(leaf: bytes) -> bool:
         return False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Revealer:
-    """Who revealed original text, how often, and the longest that it was visible."""
-
-    principal_id: int
-    times: int
-    longest_seconds: int
+def _of_systems(reveals: sa.Select[Any], systems: Systems) -> sa.Select[Any]:
+    """Those reveals whose call belongs to one of `systems`."""
+    if systems is None:
+        return reveals
+    return reveals.join(t.call, t.call.c.id == t.reveal.c.call_id).where(within(t.call.c.system_id, systems))
 
 
-def revealers(connection: sa.Connection, since: datetime) -> list[Revealer]:
-    """Who revealed original text since a moment, most often first."""
+def revealers(connection: sa.Connection, since: datetime, systems: Systems = None) -> list[Revealer]:
+    """Who revealed original text of `systems` since a moment, most often first."""
     r = t.reveal.c
     rows = connection.execute(
-        sa.select(r.principal_id, sa.func.count().label("times"), sa.func.max(r.until - r.at).label("longest"))
+        _of_systems(
+            sa.select(r.principal_id, sa.func.count().label("times"), sa.func.max(r.until - r.at).label("longest")),
+            systems,
+        )
         .where(r.at >= micros(since))
         .group_by(r.principal_id)
         .order_by(sa.desc("times"), r.principal_id)

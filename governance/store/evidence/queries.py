@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -14,12 +13,19 @@ import sqlalchemy as sa
 from governance.audit import merkle
 from governance.audit.proof import Proof
 from governance.audit.tiles import Edge, TileReader
+from governance.domain.events import EventKind
+from governance.domain.people import Systems
 from governance.errors import NotFound, Tampered
 from governance.services.evidence.ports import LeafFilter, StoredEvent, StoredHead
-from governance.store.base import bulk
+from governance.services.evidence.read import AuditLog, EventFilter, EventRow, LogStatus, Revealer, SystemNames
+from governance.store.base import bulk, keys
 from governance.store.base import tables as t
-from governance.store.base.times import micros, moment
-from governance.store.evidence.audit_log import SqlAuditLog
+from governance.store.base.database import Database
+from governance.store.base.scope import within
+from governance.store.base.times import micros, moment, moment_or_none
+from governance.store.base.unit_of_work import UnitOfWork
+from governance.store.evidence import health
+from governance.store.evidence.audit_log import SqlAuditLog, seal_lag
 
 _PAGE = 5_000
 
@@ -27,40 +33,16 @@ _PAGE = 5_000
 _ACTS = sa.text("kind NOT IN ('call.recorded', 'decision.made')")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EventFilter:
-    """An empty field means any. `systems` are names, None for all; events that belong to no system are in all.
-
-    With no `kinds`, the bulk (`call.recorded`, `decision.made`) is left out: what people did is what is browsed.
-    """
-
-    kinds: tuple[str, ...] = ()
-    actor: str = ""
-    subject: str = ""
-    since: datetime | None = None
-    until: datetime | None = None
-    systems: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EventRow:
-    """`seq` is the leaf's index in the log, None while it waits to be sealed. `id` is the cursor of pages."""
-
-    id: int
-    seq: int | None
-    at: datetime
-    kind: str
-    actor: str
-    subject: str
-    system: str
-    data: Mapping[str, Any]
-    leaf: bytes
-
-
 def events(
-    connection: sa.Connection, chosen: EventFilter, *, before: int | None = None, limit: int = 50
+    connection: sa.Connection,
+    chosen: EventFilter,
+    systems: SystemNames = None,
+    *,
+    before: int | None = None,
+    limit: int = 50,
 ) -> list[EventRow]:
-    """A page of events, the newest first; `before` is the last `id` of the page before."""
+    """A page of events of `systems` and of those that belong to none, the newest first; `before` is the last `id` of
+    the page before."""
     e = t.audit_event.c
     statement = sa.select(t.audit_event).order_by(e.id.desc()).limit(limit)
     statement = statement.where(e.kind.in_(chosen.kinds) if chosen.kinds else _ACTS)
@@ -74,11 +56,16 @@ def events(
         statement = statement.where(e.at >= micros(chosen.since))
     if chosen.until is not None:
         statement = statement.where(e.at < micros(chosen.until))
-    if chosen.systems is not None:
-        statement = statement.where(e.system.in_((*chosen.systems, "")))
+    if systems is not None:
+        statement = statement.where(_within(systems))
     if before is not None:
         statement = statement.where(e.id < before)
     return [_row(row) for row in connection.execute(statement)]
+
+
+def _within(systems: SystemNames) -> sa.ColumnElement[bool]:
+    """The condition that an event belongs to one of `systems`, or to none at all."""
+    return sa.true() if systems is None else t.audit_event.c.system.in_((*sorted(systems), ""))
 
 
 def event(connection: sa.Connection, seq: int) -> EventRow:
@@ -260,3 +247,77 @@ def proof(connection: sa.Connection, seq: int) -> Proof:
         raise NotFound(f"There is no event {seq} in the log.")
     tiles = StoredTiles(connection, Edge.from_bytes(stored.size, stored.edge))
     return Proof(seq, merkle.inclusion_proof(seq, stored.size, tiles.node), stored.checkpoint)
+
+
+def reveal_reasons(connection: sa.Connection, reveals: Collection[int], systems: Systems = None) -> dict[int, str]:
+    """Why original text was revealed, by the reveal's id: free text, kept beside the log."""
+    r = t.reveal.c
+    wanted = sa.select(r.id, r.reason).where(r.id.in_(reveals))
+    if systems is not None:
+        wanted = wanted.join(t.call, t.call.c.id == r.call_id).where(within(t.call.c.system_id, systems))
+    return {row.id: row.reason for row in connection.execute(wanted)}
+
+
+def case_titles(connection: sa.Connection, numbers: Collection[int], systems: Systems = None) -> dict[int, str]:
+    """What cases are about, by number: for sentences that name them."""
+    c = t.case.c
+    rows = connection.execute(sa.select(c.id, c.title).where(c.id.in_(numbers), within(c.system_id, systems)))
+    return {row.id: row.title for row in rows}
+
+
+class AuditQueries:
+    """Implements `services.evidence.read.AuditQueries`: each method is one short read."""
+
+    def __init__(self, database: Database[UnitOfWork]) -> None:
+        self._database = database
+
+    def events(self, chosen: EventFilter, systems: SystemNames, *, before: int | None, limit: int) -> list[EventRow]:
+        with self._database.read() as connection:
+            return events(connection, chosen, systems, before=before, limit=limit)
+
+    def began(self) -> datetime | None:
+        with self._database.read() as connection:
+            at = connection.execute(sa.select(t.audit_event.c.at).where(t.audit_event.c.seq == 0)).scalar()
+        return moment_or_none(at)
+
+    def proof(self, seq: int, systems: SystemNames) -> Proof | None:
+        with self._database.read() as connection:
+            e = t.audit_event.c
+            if connection.execute(sa.select(e.id).where(e.seq == seq, _within(systems))).first() is None:
+                return None
+            return proof(connection, seq)
+
+    def log(self, reveals_since: datetime, systems: Systems) -> AuditLog:
+        with self._database.read() as connection:
+            return health.audit_log(connection, reveals_since, systems)
+
+    def status(self, now: datetime) -> LogStatus:
+        with self._database.read() as connection:
+            verified = events(connection, EventFilter(kinds=(EventKind.AUDIT_VERIFIED.value,)), limit=1)
+            found = head(connection)
+            return LogStatus(
+                head=found,
+                sealed_at=None if found is None else moment(found.at),
+                lag_seconds=seal_lag(connection, now),
+                verified=verified[0] if verified else None,
+            )
+
+    def latest_note(self) -> str:
+        with self._database.read() as connection:
+            return keys.latest_note(connection) or ""
+
+    def revealers(self, since: datetime, systems: Systems) -> list[Revealer]:
+        with self._database.read() as connection:
+            return health.revealers(connection, since, systems)
+
+    def reveal_reasons(self, reveals: Collection[int], systems: Systems) -> dict[int, str]:
+        if not reveals:
+            return {}
+        with self._database.read() as connection:
+            return reveal_reasons(connection, reveals, systems)
+
+    def case_titles(self, numbers: Collection[int], systems: Systems) -> dict[int, str]:
+        if not numbers:
+            return {}
+        with self._database.read() as connection:
+            return case_titles(connection, numbers, systems)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from governance.domain.people import Person, Role, RoleBinding
+from governance.domain.people import Person, ProviderSignIn, Role, RoleBinding
 from governance.services.people.ports import Account
 from governance.store.base import bulk
 from governance.store.base import tables as t
@@ -125,6 +126,50 @@ class SqlPeople:
 
     def succeeded(self, principal_id: int) -> None:
         self._update(principal_id, failed_sign_ins=0, locked_until=0)
+
+    def keep_sign_in(self, sign_in: ProviderSignIn, *, most: int) -> None:
+        number, table = self._tx.take(), t.provider_sign_in
+        self._connection.execute(
+            table.insert().values(
+                id=number,
+                principal_id=sign_in.person_id,
+                at=micros(sign_in.at),
+                claim=sign_in.claim,
+                shape=sign_in.shape,
+                names=json.dumps(list(sign_in.names), ensure_ascii=False),
+                names_count=sign_in.count,
+                problem=sign_in.problem,
+                roles=",".join(sign_in.roles),
+                outcome=sign_in.outcome,
+            )
+        )
+        # Ids of several processes do not follow time.
+        oldest = sa.select(table.c.at).order_by(table.c.at.desc()).limit(1).offset(most - 1).scalar_subquery()
+        self._connection.execute(table.delete().where(table.c.at < oldest))
+
+    def sign_ins(self, limit: int) -> Sequence[ProviderSignIn]:
+        table = t.provider_sign_in
+        rows = self._connection.execute(
+            sa.select(table, t.principal.c.name.label("person"))
+            .join(t.principal, t.principal.c.id == table.c.principal_id)
+            .order_by(table.c.at.desc(), table.c.id.desc())
+            .limit(limit)
+        )
+        return [
+            ProviderSignIn(
+                at=moment(row.at),
+                person_id=row.principal_id,
+                person=row.person,
+                claim=row.claim,
+                shape=row.shape,
+                names=tuple(json.loads(row.names)),
+                count=row.names_count,
+                problem=row.problem,
+                roles=tuple(Role(role) for role in row.roles.split(",") if role),
+                outcome=row.outcome,
+            )
+            for row in rows
+        ]
 
     def _update(self, principal_id: int, **values: Any) -> None:
         self._connection.execute(t.principal.update().where(t.principal.c.id == principal_id).values(values))

@@ -2,51 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Collection, Iterable
 
 import sqlalchemy as sa
 
 from governance.domain.people import Role
+from governance.services.people.read import BindingRow, KeyRow, PersonRow
 from governance.store.base import tables as t
+from governance.store.base.database import Database
 from governance.store.base.times import moment, moment_or_none
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Binding:
-    """A role; `system` is "" for everywhere; `from_claim` when the identity provider sets it at each sign-in."""
-
-    role: Role
-    system: str
-    from_claim: bool
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Person:
-    id: int
-    local: bool
-    account: str
-    name: str
-    email: str
-    bindings: tuple[Binding, ...]
-    disabled_at: datetime | None
-    must_change_password: bool
-    last_seen_at: datetime | None
-    created_at: datetime
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Key:
-    id: int
-    prefix: str
-    scopes: tuple[str, ...]
-    system: str
-    created_by: str
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
-    last_used_at: datetime | None
+from governance.store.base.unit_of_work import UnitOfWork
 
 
 def names(connection: sa.Connection, ids: Iterable[int] | None = None) -> dict[int, str]:
@@ -58,13 +23,13 @@ def names(connection: sa.Connection, ids: Iterable[int] | None = None) -> dict[i
     return {row.id: row.name for row in connection.execute(statement)}
 
 
-def people(connection: sa.Connection) -> list[Person]:
+def people(connection: sa.Connection) -> list[PersonRow]:
     """Everybody, those who may still sign in first, then by name."""
-    bindings: dict[int, list[Binding]] = {}
+    bindings: dict[int, list[BindingRow]] = {}
     b = t.role_binding.c
     for row in connection.execute(sa.select(t.role_binding).order_by(b.role, b.system)):
         bindings.setdefault(row.principal_id, []).append(
-            Binding(role=Role(row.role), system=row.system, from_claim=row.source == "claim")
+            BindingRow(role=Role(row.role), system=row.system, from_claim=row.source == "claim")
         )
     s = t.session.c
     seen = sa.select(s.principal_id, sa.func.max(s.created_at).label("at")).group_by(s.principal_id).subquery()
@@ -75,7 +40,7 @@ def people(connection: sa.Connection) -> list[Person]:
         .order_by(p.disabled_at.isnot(None), sa.func.lower(p.name), p.id)
     )
     return [
-        Person(
+        PersonRow(
             id=row.id,
             local=row.issuer == "local",
             account=row.subject,
@@ -91,12 +56,12 @@ def people(connection: sa.Connection) -> list[Person]:
     ]
 
 
-def keys(connection: sa.Connection) -> list[Key]:
+def keys(connection: sa.Connection) -> list[KeyRow]:
     """All API keys, those that still open something first, the newest first."""
     k = t.api_key.c
     rows = connection.execute(sa.select(t.api_key).order_by(k.revoked_at.isnot(None), k.id.desc()))
     return [
-        Key(
+        KeyRow(
             id=row.id,
             prefix=row.prefix,
             scopes=tuple(word for word in row.scopes.replace(",", " ").split() if word),
@@ -109,3 +74,22 @@ def keys(connection: sa.Connection) -> list[Key]:
         )
         for row in rows
     ]
+
+
+class PeopleQueries:
+    """Implements `services.people.read.PeopleQueries`: each method is one short read."""
+
+    def __init__(self, database: Database[UnitOfWork]) -> None:
+        self._database = database
+
+    def names(self, ids: Collection[int] | None) -> dict[int, str]:
+        with self._database.read() as connection:
+            return names(connection, ids)
+
+    def people(self) -> list[PersonRow]:
+        with self._database.read() as connection:
+            return people(connection)
+
+    def keys(self) -> list[KeyRow]:
+        with self._database.read() as connection:
+            return keys(connection)

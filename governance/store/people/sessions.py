@@ -20,7 +20,9 @@ class SqlSessions:
         self._tx = tx
         self._connection = tx.connection
 
-    def open(self, token_hash: bytes, principal_id: int, *, at: datetime, until: datetime) -> None:
+    def open(
+        self, token_hash: bytes, principal_id: int, *, at: datetime, until: datetime, browser_hash: bytes | None
+    ) -> None:
         self._connection.execute(
             t.session.insert().values(
                 id=self._tx.take(),
@@ -28,6 +30,7 @@ class SqlSessions:
                 principal_id=principal_id,
                 created_at=micros(at),
                 expires_at=micros(until),
+                browser_hash=browser_hash,
             )
         )
 
@@ -47,12 +50,26 @@ class SqlSessions:
 
     def close(self, token_hash: bytes, at: datetime) -> int | None:
         session = t.session.c
-        return self._connection.execute(
+        row = self._connection.execute(
             t.session.update()
             .where(session.token_hash == token_hash, session.revoked_at.is_(None))
             .values(revoked_at=micros(at))
-            .returning(session.principal_id)
-        ).scalar()
+            .returning(session.principal_id, session.browser_hash)
+        ).first()
+        if row is None:
+            return None
+        if row.browser_hash is not None:
+            self._connection.execute(
+                t.session.update()
+                .where(
+                    session.principal_id == row.principal_id,
+                    session.browser_hash == row.browser_hash,
+                    session.revoked_at.is_(None),
+                )
+                .values(revoked_at=micros(at))
+            )
+        number: int = row.principal_id
+        return number
 
     def close_all(self, principal_id: int, at: datetime) -> int:
         session = t.session.c

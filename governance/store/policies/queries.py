@@ -5,30 +5,18 @@ They come from figures that are kept with each decision, by day, and from closed
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
+from governance.domain.people import Systems
 from governance.domain.review import CaseState
+from governance.services.policies.read import Decided, Judged, Opened, PolicyFigures, Spoke
 from governance.store.base import tables as t
-from governance.store.base.scope import Systems, within
+from governance.store.base.database import Database
+from governance.store.base.scope import within
 from governance.store.base.times import micros, moment
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Spoke:
-    """How often a policy spoke on one day (in days since 1970, UTC), by number of calls. `fired` acted, `shadow_fired`
-    acted on nothing; `errors` were answered by on_error; `last_at` is the start of the latest such call."""
-
-    policy: str
-    day: int
-    fired: int
-    errors: int
-    excepted: int
-    shadow_fired: int
-    shadow_errors: int
-    last_at: datetime
+from governance.store.base.unit_of_work import UnitOfWork
 
 
 def spoke(connection: sa.Connection, systems: Systems, since: int) -> list[Spoke]:
@@ -59,17 +47,6 @@ def spoke(connection: sa.Connection, systems: Systems, since: int) -> list[Spoke
     ]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Decided:
-    """How many calls of a system were decided, by the sets in force and, beside them, in shadow."""
-
-    system: str
-    calls: int
-    flagged: int
-    shadow_calls: int
-    shadow_flagged: int
-
-
 def decided(connection: sa.Connection, systems: Systems, since: int, *, policy_set: int | None = None) -> list[Decided]:
     """Decided calls from day `since` on, by system; of one policy set with `policy_set`."""
     f = t.daily_set_figure.c
@@ -93,20 +70,6 @@ def decided(connection: sa.Connection, systems: Systems, since: int, *, policy_s
         )
         for row in connection.execute(wanted)
     ]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
-    """What people decided on the cases that a policy opened; `seconds` is their handling time together."""
-
-    policy: str
-    violations: int
-    false_alarms: int
-    seconds: int
-
-    @property
-    def cases(self) -> int:
-        return self.violations + self.false_alarms
 
 
 def judged(connection: sa.Connection, systems: Systems, since: datetime) -> dict[str, Judged]:
@@ -135,21 +98,13 @@ def judged(connection: sa.Connection, systems: Systems, since: datetime) -> dict
     }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Opened:
-    """A case that a policy opened; `outcome` is "" while it is undecided."""
-
-    id: int
-    system: str
-    state: CaseState
-    outcome: str
-    opened_at: datetime
-    excerpt: str
-
-
-def latest_cases(connection: sa.Connection, policy: str, systems: tuple[int, ...], most: int = 6) -> list[Opened]:
-    """The latest cases of a policy in `systems`. Each system's come from their index; at most 100 systems are asked."""
+def latest_cases(connection: sa.Connection, policy: str, systems: Systems, most: int = 6) -> list[Opened]:
+    """The latest cases of a policy in `systems`. Each system's come from their index; at most 100 systems are asked,
+    the first by name."""
     c, v = t.case.c, t.verdict.c
+    places = connection.execute(
+        sa.select(t.system.c.id).where(within(t.system.c.id, systems)).order_by(t.system.c.name).limit(100)
+    ).scalars()
     each = [
         sa.select(
             sa.select(c.id)
@@ -159,7 +114,7 @@ def latest_cases(connection: sa.Connection, policy: str, systems: tuple[int, ...
             .subquery()
             .c.id
         )
-        for system in systems[:100]
+        for system in places
     ]
     if not each:
         return []
@@ -183,3 +138,26 @@ def latest_cases(connection: sa.Connection, policy: str, systems: tuple[int, ...
         )
         for row in rows
     ]
+
+
+class PolicyQueries:
+    """Implements `services.policies.read.PolicyQueries`: each method is one short read."""
+
+    def __init__(self, database: Database[UnitOfWork]) -> None:
+        self._database = database
+
+    def figures(self, systems: Systems, since: int) -> PolicyFigures:
+        with self._database.read() as connection:
+            return PolicyFigures(
+                spoke=spoke(connection, systems, since),
+                decided=decided(connection, systems, since),
+                judged=judged(connection, systems, datetime.fromtimestamp(since * 86_400, UTC)),
+            )
+
+    def decided(self, systems: Systems, since: int, *, policy_set: int) -> list[Decided]:
+        with self._database.read() as connection:
+            return decided(connection, systems, since, policy_set=policy_set)
+
+    def latest_cases(self, policy: str, systems: Systems, *, most: int) -> list[Opened]:
+        with self._database.read() as connection:
+            return latest_cases(connection, policy, systems, most)

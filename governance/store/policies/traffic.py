@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from governance.domain.calls import Call, CallKind, CallStatus, EndUser, Release, Usage
-from governance.domain.content import Part, PartKind
+from governance.domain.content import Part, PartKind, StoredPart
 from governance.domain.decisions import PolicyScope
 from governance.domain.findings import DetectorFailure, Finding
 from governance.domain.review import CaseKind, CaseState, VerdictOutcome
@@ -83,7 +83,7 @@ class _Call:
         self.readable = True
         self.sealed: Mapping[str, Any] = {}
         self.texts: Mapping[int, str] = {}
-        self._frame: list[parts.StoredPart] | None = None
+        self._frame: list[StoredPart] | None = None
         self._read: list[Part] | None = None
 
     @property
@@ -112,7 +112,7 @@ class _Call:
         return bool(self.row[_ERROR])
 
     @property
-    def frame(self) -> list[parts.StoredPart]:
+    def frame(self) -> list[StoredPart]:
         if self._frame is None:
             self._frame = parts.decode(self.row[_PARTS])
         return self._frame
@@ -447,7 +447,7 @@ class SqlTraffic:
         return clauses
 
 
-def _measured(one: _Call) -> list[parts.StoredPart]:
+def _measured(one: _Call) -> list[StoredPart]:
     """The parts whose length conditions can read."""
     return [part for part in one.frame if part.kind in (PartKind.OUTPUT, PartKind.DOCUMENT)]
 

@@ -2,65 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from governance.domain.people import Systems
 from governance.domain.review import CaseKind, CaseState
 from governance.review.workload import Load
+from governance.services.review.read import (
+    After,
+    CaseFilter,
+    CaseRow,
+    CaseView,
+    DayOfWork,
+    FurtherCall,
+    Note,
+    Similar,
+    VerdictRow,
+)
 from governance.store.base import tables as t
-from governance.store.base.scope import Systems, within
+from governance.store.base.database import Database
+from governance.store.base.scope import within
 from governance.store.base.times import micros, moment, moment_or_none
+from governance.store.base.unit_of_work import UnitOfWork
 
 OPEN = sa.text("\"case\".state <> 'decided'")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CaseFilter:
-    """Which open cases; an empty field means any. `words` is a case number, or words of the title; `since` and `until`
-    are about when it was opened. `at`: a claim that ran out before then is none."""
-
-    systems: Systems = None
-    held_by: int | None = None
-    overdue_at: datetime | None = None
-    queues: tuple[str, ...] = ()
-    reported: bool = False
-    state: str = ""
-    severities: tuple[int, ...] = ()
-    words: str = ""
-    since: datetime | None = None
-    until: datetime | None = None
-    at: datetime | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CaseRow:
-    """`held_by` is a principal while the claim lasts; `verdict_by` who decided, while a second person is asked."""
-
-    id: int
-    kind: CaseKind
-    state: CaseState
-    queue: str
-    severity: int
-    title: str
-    excerpt: str
-    system: str
-    system_id: int
-    call_id: int | None
-    decision_id: int | None
-    policy: str
-    reports: int
-    opened_at: datetime
-    due_at: datetime
-    held_by: int | None
-    lease_until: datetime | None
-    escalated: bool
-    escalated_by: int | None
-    closed_at: datetime | None
-    verdict_by: int | None
 
 
 _STANDING = (
@@ -126,17 +94,21 @@ def _row(row: Any, at: datetime | None = None) -> CaseRow:
     )
 
 
-After = tuple[int, int, int]
-
-
 def page(
-    connection: sa.Connection, want: CaseFilter, *, after: After | None = None, limit: int = 100
+    connection: sa.Connection,
+    want: CaseFilter,
+    systems: Systems = None,
+    *,
+    at: datetime | None = None,
+    after: After | None = None,
+    limit: int = 100,
 ) -> tuple[list[CaseRow], After | None]:
-    """Open cases by severity, deadline and number, and where the next page begins (None at the end)."""
+    """Open cases of `systems` by severity, deadline and number, and where the next page begins (None at the end). `at`:
+    a claim that ran out before then is none."""
     c = t.case.c
-    conditions: list[Any] = [OPEN, within(c.system_id, want.systems)]
+    conditions: list[Any] = [OPEN, within(c.system_id, systems)]
     if want.held_by is not None:
-        conditions += [_state(want.at) == CaseState.CLAIMED.value, t.assignment.c.principal_id == want.held_by]
+        conditions += [_state(at) == CaseState.CLAIMED.value, t.assignment.c.principal_id == want.held_by]
     if want.since is not None:
         conditions.append(c.opened_at >= micros(want.since))
     if want.until is not None:
@@ -148,7 +120,7 @@ def page(
     if want.reported:
         conditions.append(c.reports > 0)
     if want.state:
-        conditions.append(_state(want.at) == want.state)
+        conditions.append(_state(at) == want.state)
     if want.severities:
         conditions.append(c.severity.in_(want.severities))
     word = want.words.strip().lower()
@@ -171,19 +143,20 @@ def page(
     more = len(rows) > limit
     rows = rows[:limit]
     last = (rows[-1].severity, rows[-1].due_at, rows[-1].id) if more else None
-    return [_row(row, want.at) for row in rows], last
+    return [_row(row, at) for row in rows], last
 
 
-def open_queues(connection: sa.Connection) -> frozenset[str]:
-    """The queues in which a case is open."""
-    return frozenset(connection.execute(sa.select(t.case.c.queue).where(OPEN).distinct()).scalars())
+def open_queues(connection: sa.Connection, systems: Systems = None) -> frozenset[str]:
+    """The queues in which a case of `systems` is open."""
+    wanted = sa.select(t.case.c.queue).where(OPEN, within(t.case.c.system_id, systems)).distinct()
+    return frozenset(connection.execute(wanted).scalars())
 
 
 def find(
     connection: sa.Connection, number: int, systems: Systems = None, *, at: datetime | None = None
 ) -> CaseRow | None:
     """One case, or None when there is none or it belongs to a system that the actor may not see. `at` as in
-    `CaseFilter`."""
+    `page`."""
     row = connection.execute(_SELECT.where(t.case.c.id == number, within(t.case.c.system_id, systems))).first()
     return None if row is None else _row(row, at)
 
@@ -235,20 +208,6 @@ def load(connection: sa.Connection, systems: Systems, now: datetime, end_of_day:
     ]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VerdictRow:
-    outcome: str
-    reason: str
-    note: str
-    by: int
-    at: datetime
-    seconds: int
-    approved_by: int | None
-    approved_at: datetime | None
-    returned_by: int | None
-    returned_at: datetime | None
-
-
 def verdicts(connection: sa.Connection, number: int) -> list[VerdictRow]:
     """All verdicts on a case, the standing one first."""
     v = t.verdict.c
@@ -270,16 +229,6 @@ def verdicts(connection: sa.Connection, number: int) -> list[VerdictRow]:
         )
         for row in rows
     ]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Similar:
-    id: int
-    state: CaseState
-    outcome: str
-    reason: str
-    opened_at: datetime
-    excerpt: str
 
 
 def similar(connection: sa.Connection, case: CaseRow, systems: Systems, most: int = 5) -> list[Similar]:
@@ -305,16 +254,6 @@ def similar(connection: sa.Connection, case: CaseRow, systems: Systems, most: in
         )
         for row in rows
     ]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DayOfWork:
-    """What one reviewer did since a moment: verdicts, their median handling time, and of which policies the cases were
-    that they read (decided, handed on, or hold now)."""
-
-    decided: int
-    median_seconds: int
-    policies: Mapping[str, int]
 
 
 def work(connection: sa.Connection, principal: int, since: datetime) -> DayOfWork:
@@ -349,37 +288,11 @@ def right_when_flagged(connection: sa.Connection, policy: str, systems: Systems)
     return {row[0]: row[1] for row in rows}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Note:
-    """Why a case was handed on; `kind` is escalated or returned. Free text."""
-
-    kind: str
-    note: str
-    by: int
-    at: datetime
-
-
 def notes(connection: sa.Connection, number: int) -> list[Note]:
     """What was written when a case was escalated or returned, the first one first."""
     n = t.case_note.c
     rows = connection.execute(sa.select(t.case_note).where(n.case_id == number).order_by(n.id))
     return [Note(kind=row.kind, note=row.note, by=row.written_by, at=moment(row.written_at)) for row in rows]
-
-
-def reveal_reasons(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, str]:
-    """Why original text was revealed, by the reveal's id: free text, kept beside the log."""
-    r = t.reveal.c
-    rows = connection.execute(sa.select(r.id, r.reason).where(r.id.in_(numbers)))
-    return {row.id: row.reason for row in rows}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FurtherCall:
-    """A call that shows the incident of a case that another call opened. `step` came with the call."""
-
-    id: int
-    step: str
-    started_at: datetime
 
 
 def further_calls(
@@ -399,7 +312,49 @@ def further_calls(
     return found, len(rows) > most
 
 
-def titles(connection: sa.Connection, numbers: Collection[int]) -> dict[int, str]:
-    """What cases are about, by number: for sentences that name them."""
-    rows = connection.execute(sa.select(t.case.c.id, t.case.c.title).where(t.case.c.id.in_(numbers)))
-    return {row.id: row.title for row in rows}
+class CaseQueries:
+    """Implements `services.review.read.CaseQueries`: each method is one short read."""
+
+    def __init__(self, database: Database[UnitOfWork]) -> None:
+        self._database = database
+
+    def page(
+        self, want: CaseFilter, systems: Systems, *, at: datetime, after: After | None, limit: int
+    ) -> tuple[list[CaseRow], After | None]:
+        with self._database.read() as connection:
+            return page(connection, want, systems, at=at, after=after, limit=limit)
+
+    def row(self, number: int, systems: Systems, *, at: datetime) -> CaseRow | None:
+        with self._database.read() as connection:
+            return find(connection, number, systems, at=at)
+
+    def view(self, number: int, systems: Systems, *, at: datetime) -> CaseView | None:
+        with self._database.read() as connection:
+            row = find(connection, number, systems, at=at)
+            if row is None:
+                return None
+            return CaseView(row=row, verdicts=verdicts(connection, number), notes=notes(connection, number))
+
+    def loads(self, systems: Systems, now: datetime, end_of_day: datetime) -> list[Load]:
+        with self._database.read() as connection:
+            return load(connection, systems, now, end_of_day)
+
+    def open_queues(self, systems: Systems) -> frozenset[str]:
+        with self._database.read() as connection:
+            return open_queues(connection, systems)
+
+    def similar(self, case: CaseRow, systems: Systems, *, most: int) -> list[Similar]:
+        with self._database.read() as connection:
+            return similar(connection, case, systems, most)
+
+    def right_when_flagged(self, policy: str, systems: Systems) -> Mapping[str, int]:
+        with self._database.read() as connection:
+            return right_when_flagged(connection, policy, systems)
+
+    def further_calls(self, number: int, systems: Systems, *, most: int) -> tuple[list[FurtherCall], bool]:
+        with self._database.read() as connection:
+            return further_calls(connection, number, systems, most)
+
+    def work(self, principal: int, since: datetime) -> DayOfWork:
+        with self._database.read() as connection:
+            return work(connection, principal, since)

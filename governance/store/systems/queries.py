@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import sqlalchemy as sa
 
+from governance.domain.people import Systems
+from governance.services.systems.read import Totals
 from governance.store.base import tables as t
-from governance.store.base.scope import Systems, within
+from governance.store.base.database import Database
+from governance.store.base.scope import within
+from governance.store.base.unit_of_work import UnitOfWork
+from governance.store.systems import totals
 from governance.systems.days import Day
 
 
@@ -34,3 +41,22 @@ def days(connection: sa.Connection, systems: Systems, since: int) -> list[Day]:
         .order_by(t.system.c.name, f.day)
     )
     return [Day(**row._mapping) for row in rows]
+
+
+class SystemQueries:
+    """Implements `services.systems.read.SystemQueries`: each method is one short read."""
+
+    def __init__(self, database: Database[UnitOfWork]) -> None:
+        self._database = database
+
+    def names(self) -> dict[int, str]:
+        with self._database.read() as connection:
+            return names(connection)
+
+    def days(self, systems: Systems, since: int) -> list[Day]:
+        with self._database.read() as connection:
+            return days(connection, systems, since)
+
+    def totals(self, names: Collection[str], systems: Systems) -> Totals:
+        with self._database.read() as connection:
+            return totals.of_systems(connection, names, systems)

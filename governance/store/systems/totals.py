@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from governance.domain.people import Systems
+from governance.services.systems.read import Totals
 from governance.store.base import tables as t
+from governance.store.base.scope import within
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Totals:
-    """`waiting` calls have no decision yet; `cases` are the open ones."""
-
-    calls: int
-    waiting: int
-    flagged: int
-    cases: int
-    reports: int
-
-
-def of_systems(connection: sa.Connection, names: Iterable[str]) -> Totals:
-    """Counts over the systems of these names; names that are unknown count nothing."""
-    systems = sa.select(t.system.c.id).where(t.system.c.name.in_(list(names)))
+def of_systems(connection: sa.Connection, names: Iterable[str], seen: Systems = None) -> Totals:
+    """Counts over the systems of these names among those `seen`; names that are unknown count nothing."""
+    systems = sa.select(t.system.c.id).where(t.system.c.name.in_(list(names)), within(t.system.c.id, seen))
     call, case = t.call.c, t.case.c
 
     def count(table: sa.Table, *conditions: sa.ColumnElement[bool]) -> int:

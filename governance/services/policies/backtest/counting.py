@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import queue
-import subprocess
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from typing import IO, Any
+from contextlib import AbstractContextManager, closing, contextmanager
+from typing import Any
 
 from governance.detectors.runner import Runner
 from governance.engine.check import Checker
@@ -16,12 +15,11 @@ from governance.engine.compare import said_of
 from governance.engine.decide import Engine
 from governance.errors import GovernanceError
 from governance.policy.policy import PolicySet
+from governance.processes.child import PIPE, Child
 from governance.services.calls.check import CheckService, Deciding, DecidingSet, LoadedCall
 from governance.services.policies.backtest.ports import BuildRunner, Order, Record
 from governance.services.policies.backtest.replay import Replay, Slice
 from governance.services.policies.backtest.tally import Tally
-
-_STOP_SECONDS = 5
 
 
 class Broken(GovernanceError):
@@ -131,23 +129,20 @@ class Processes:
         environment: Mapping[str, str],
         shared: Callable[[], AbstractContextManager[str]],
     ) -> None:
-        self._processes = [
-            subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(environment), text=True
-            )
-            for _ in range(count)
-        ]
+        self._processes: list[Child] = []
         try:
+            for _ in range(count):
+                self._processes.append(Child(command, environment=environment, stdout=PIPE))
             for process in self._processes:
                 _answer(process)  # it has started, which takes a second or two: only now is a moment held for it
             with shared() as snapshot:
                 for process in self._processes:
-                    _say(_pipe(process.stdin), json.dumps(snapshot))
+                    _say(process, json.dumps(snapshot))
                 for process in self._processes:
                     _answer(process)
             told = json.dumps(order.document())
             for process in self._processes:
-                _say(_pipe(process.stdin), told)
+                _say(process, told)
         except BaseException as error:
             self.close()
             if isinstance(error, OSError):
@@ -181,16 +176,10 @@ class Processes:
         """Ends the processes, whatever they are at: nothing of theirs is kept."""
         for process in self._processes:
             process.kill()
-        for process in self._processes:
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    with suppress(OSError):  # what could not be sent any more
-                        pipe.close()
-            process.wait(_STOP_SECONDS)
 
 
 def _feed(
-    process: subprocess.Popen[str],
+    process: Child,
     kind: str,
     waiting: queue.SimpleQueue[Any],
     answers: queue.SimpleQueue[Tally | Exception],
@@ -203,16 +192,16 @@ def _feed(
         except queue.Empty:
             return
         try:
-            _say(_pipe(process.stdin), json.dumps({kind: job}))
+            _say(process, json.dumps({kind: job}))
             answers.put(Tally.of(_answer(process)))
         except Exception as error:
             answers.put(error if isinstance(error, Broken) else _ended())
             return
 
 
-def _answer(process: subprocess.Popen[str]) -> Any:
+def _answer(process: Child) -> Any:
     """The next thing it says. Raises `Broken` where that is an error, or nothing."""
-    line = _pipe(process.stdout).readline()
+    line = process.stdout.readline()
     if not line:
         raise _ended()
     answer = json.loads(line)
@@ -225,14 +214,9 @@ def _ended() -> Broken:
     return Broken("A counting process ended.", advice="Run it again.")
 
 
-def _pipe(pipe: IO[str] | None) -> IO[str]:
-    assert pipe is not None, "both are pipes"
-    return pipe
-
-
-def _say(pipe: IO[str], line: str) -> None:
-    pipe.write(line + "\n")
-    pipe.flush()
+def _say(process: Child, line: str) -> None:
+    process.stdin.write(f"{line}\n".encode())
+    process.stdin.flush()
 
 
 def serve(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from governance.domain import times
 from governance.domain.calls import Call, CallKind, EndUser, Release
 from governance.domain.decisions import PolicyStatus
 from governance.engine.compare import decides, meaning
@@ -223,9 +224,9 @@ class _Maker:
     def __init__(self, record: Record, tally: Tally, order: Order, *, first: int | None, since: datetime) -> None:
         self._record, self._tally, self._order = record, tally, order
         span = order.span
-        began = span.since if first is None else max(span.since, _EPOCH + timedelta(microseconds=first))
+        began = span.since if first is None else max(span.since, times.moment(first))
         self._weeks = max(_SHORTEST, min(span.until, order.now) - began) / _WEEK
-        handling = record.handling(span, (since - _EPOCH) // timedelta(microseconds=1))
+        handling = record.handling(span, times.micros(since))
         self._handling = handling
         self._seconds = handling.seconds / handling.verdicts if handling.verdicts else None
         queued = tally.recorded_queued
@@ -264,7 +265,7 @@ class _Maker:
             policies=policies,
             days=tuple(
                 Day(
-                    day=str((_EPOCH + timedelta(days=day)).date()),
+                    day=str((times.EPOCH + timedelta(days=day)).date()),
                     calls=count,
                     before=tally.days.get(day, (0, 0))[0],
                     after=tally.days.get(day, (0, 0))[1],
@@ -328,7 +329,7 @@ class _Maker:
             system=systems[key.system],
             user=EndUser(role=key.role),
             release=Release() if key.release is None else self._record.release(key.release),
-            started_at=_EPOCH,
+            started_at=times.EPOCH,
         )
 
     def _change(
@@ -396,9 +397,6 @@ class _Maker:
                     policy=policy.id, what="min_precision", measured=precision, allowed=budget.min_precision,
                     of=after.precision.of, standing=standing,
                 )  # fmt: skip
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def part_of(document: Mapping[str, Any], system: str) -> Mapping[str, Any] | None:

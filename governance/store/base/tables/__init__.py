@@ -22,7 +22,7 @@ from governance.store.base.tables.calls import (
 from governance.store.base.tables.evidence import audit_checkpoint, audit_event, audit_head, audit_tile
 from governance.store.base.tables.jobs import check_job, detector_health, job, job_schedule, outbox_message, worker
 from governance.store.base.tables.metadata import id_block, metadata
-from governance.store.base.tables.people import api_key, principal, role_binding, session
+from governance.store.base.tables.people import api_key, principal, provider_sign_in, role_binding, session
 from governance.store.base.tables.policies import policy_backtest, policy_rollout, policy_rollout_step, policy_set
 from governance.store.base.tables.review import assignment, case, case_call, case_note, report, verdict
 from governance.store.base.tables.systems import daily_figure, release, system
@@ -60,6 +60,7 @@ __all__ = [
     "policy_rollout_step",
     "policy_set",
     "principal",
+    "provider_sign_in",
     "release",
     "report",
     "reveal",

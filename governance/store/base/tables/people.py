@@ -11,6 +11,7 @@ from sqlalchemy import (
     LargeBinary,
     String,
     Table,
+    Text,
     UniqueConstraint,
 )
 
@@ -54,6 +55,28 @@ session = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger, nullable=True),
+    Column(
+        "browser_hash",
+        LargeBinary(32),
+        nullable=True,
+        comment="SHA-256 of the browser's device id: a sign-out ends all its sessions of the person.",
+    ),
+)
+
+provider_sign_in = Table(
+    "provider_sign_in",
+    metadata,
+    id_column(),
+    Column("principal_id", Id, ForeignKey("principal.id"), nullable=False, index=True),
+    Column("at", BigInteger, nullable=False),
+    Column("claim", String(200), nullable=False, comment="GOVERNANCE_ROLES_CLAIM as it was then."),
+    Column("shape", String(20), nullable=False, comment="access.claims.ClaimShape"),
+    Column("names", Text, nullable=False, comment="JSON list: the first names of the claim, each cut."),
+    Column("names_count", Integer, nullable=False),
+    Column("problem", String(200), nullable=False, comment="Why the claim could not be read; '' when it could."),
+    Column("roles", String(200), nullable=False, comment="The roles that the claim gave, by commas."),
+    Column("outcome", String(10), nullable=False, comment="'admitted' or 'disabled'"),
+    comment="The latest sign-ins through the identity provider: what came in the roles claim, and what followed.",
 )
 
 api_key = Table(

@@ -19,7 +19,7 @@ _STYLE = """
 @font-face{font-family:Inter;src:url(/app/static/inter.woff2) format("woff2");font-weight:100 900;font-display:swap}
 :root{color-scheme:light dark;--page:light-dark(#f5f6f8,#0c0f13);--card:light-dark(#fff,#101318);
 --text:light-dark(#161a22,#e6e9ef);--soft:light-dark(#596273,#a0a9b9);--line:light-dark(#cfd4dc,#3a4250);
---press:light-dark(#2b50c8,#4f72ea);--over:light-dark(#2546b0,#6383ee);--bad:light-dark(#ae2318,#ff9c92);
+--press:light-dark(#2b50c8,#4a6ce4);--over:light-dark(#2546b0,#3f62dd);--bad:light-dark(#ae2318,#ff9c92);
 --badback:light-dark(#fcebe9,#3a1b1a);--info:light-dark(#eef0f3,#242a33)}
 *{box-sizing:border-box}
 body{margin:0;min-height:100vh;display:grid;place-items:center;padding:24px;background:var(--page);color:var(--text);
@@ -113,14 +113,27 @@ def password_page(target: str, *, given: bool, error: str = "", status: int = 20
     return _page("Choose a password" if given else "Change your password", body, status=status)
 
 
-def provider_page(target: str, *, error: str = "", note: str = "", status: int = 200) -> HTMLResponse:
-    """One button that goes to the identity provider."""
+def provider_page(
+    target: str, *, error: str = "", note: str = "", end: str = "", status: int = 200, retry_after: int = 0
+) -> HTMLResponse:
+    """One button that goes to the identity provider. `end` is where one can sign out there too, "" for nowhere."""
+    also = f' <a href="{escape(end)}">Sign out of that account too</a>' if end else ""
     body = (
         f"{_notice(error, note)}"
         f'<a class="press" autofocus href="/signin?next={quote(target, safe="")}">Continue to sign-in</a>'
-        "<footer>You sign in with your organisation's account.</footer>"
+        f"<footer>You sign in with your organisation's account.{also}</footer>"
     )
-    return _page("Sign in to review AI decisions", body, status=status)
+    headers = {"Retry-After": str(retry_after)} if retry_after else None
+    return _page("Sign in to review AI decisions", body, status=status, headers=headers)
+
+
+def notice_page(target: str, words: str) -> HTMLResponse:
+    """For somebody who has just signed in, and whose roles are not what they may expect."""
+    body = (
+        f'<p role="alert">{escape(words)}</p><a class="press" autofocus href="{escape(target)}">Continue</a>'
+        '<footer>Roles are read anew at each sign-in. <a href="/auth/logout">Sign out</a></footer>'
+    )
+    return _page("You are signed in", body, status=200)
 
 
 def missing_page() -> HTMLResponse:
@@ -132,10 +145,10 @@ def missing_page() -> HTMLResponse:
     return _page("There is no page at this address", body, status=404)
 
 
-def sign_out_page() -> HTMLResponse:
+def sign_out_page(*, error: str = "", status: int = 200) -> HTMLResponse:
     """Asks, where another site sent the browser to the sign-out address."""
     body = (
-        "<p>Do you want to sign out of the console?</p>"
+        f"{_notice(error, '')}<p>Do you want to sign out of the console?</p>"
         '<form method="post" action="/auth/logout"><button class="press" autofocus>Sign out</button></form>'
     )
-    return _page("Sign out", body, status=200)
+    return _page("Sign out", body, status=status)

@@ -5,16 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-import sqlalchemy as sa
-
-from governance.errors import NotFound
-from governance.store.base.scope import Systems
-from governance.store.review import queries as cases
+from governance.services.review.read import CaseRow, CaseView, VerdictRow
 
 _SEVERITIES = ("", "low", "medium", "high", "critical")
 
 
-def case_document(row: cases.CaseRow) -> dict[str, Any]:
+def case_document(row: CaseRow) -> dict[str, Any]:
     """A case as lists show it; its excerpt is redacted, people are references."""
     return {
         "id": row.id,
@@ -37,18 +33,12 @@ def case_document(row: cases.CaseRow) -> dict[str, Any]:
     }
 
 
-def read_case(
-    connection: sa.Connection, case_id: int, seen: Systems = None, *, at: datetime | None = None
-) -> dict[str, Any]:
-    """A case with all its verdicts, the standing one first; a claim that ran out before `at` is none. Raises
-    `NotFound`, also for a system not seen."""
-    row = cases.find(connection, case_id, seen, at=at)
-    if row is None:
-        raise NotFound(f"There is no case {case_id}.")
-    return case_document(row) | {"verdicts": [_verdict(one) for one in cases.verdicts(connection, case_id)]}
+def case_with_verdicts(view: CaseView) -> dict[str, Any]:
+    """A case with all its verdicts, the standing one first."""
+    return case_document(view.row) | {"verdicts": [_verdict(one) for one in view.verdicts]}
 
 
-def _verdict(row: cases.VerdictRow) -> dict[str, Any]:
+def _verdict(row: VerdictRow) -> dict[str, Any]:
     return {
         "outcome": row.outcome,
         "reason": row.reason,

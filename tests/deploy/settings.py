@@ -1,0 +1,15 @@
+"""What the documents say of settings, for the deployment files' tests."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+DOCUMENTED = frozenset(
+    re.findall(r"^\| `(GOVERNANCE_[A-Z_]+)` \|", (ROOT / "docs" / "settings.md").read_text("utf-8"), flags=re.MULTILINE)
+)
+# PostgreSQL's own client reads the first; the address then holds no password. The second is announced, and documented
+# with the sign-in that reads it; without that it changes nothing.
+FOREIGN = frozenset({"PGPASSWORD", "GOVERNANCE_TRUSTED_PROXIES"})
