@@ -74,7 +74,6 @@ def router(application: Application) -> APIRouter:
         """`since` and `until` are about `started_at`. With `trace_id`, the calls of one trace in the order of its
         steps, up to 10,000, 200 a page. A page ends early, with `next`, when it would be larger than 8 MiB; a call
         that is larger by itself comes alone."""
-        refuse_empty_period(since, until)
 
         def wanted(call: dict[str, Any]) -> bool:
             started = datetime.fromisoformat(call["started_at"])
@@ -82,6 +81,7 @@ def router(application: Application) -> APIRouter:
             return within and status in (None, call["status"])
 
         def query(actor: Actor) -> bytes:
+            refuse_empty_period(since, until)
             calls, systems = application.read_calls, (system,) if system is not None else ()
 
             def documents(ids: Sequence[int]) -> list[dict[str, Any]]:
@@ -122,9 +122,9 @@ def router(application: Application) -> APIRouter:
         limit: Limit = 50,
     ) -> Page:
         """By severity, then deadline. `since` and `until` are about `opened_at`. A claim that ran out is no claim."""
-        refuse_empty_period(since, until)
 
         def query(actor: Actor) -> Page:
+            refuse_empty_period(since, until)
             want = CaseFilter(
                 systems=(system,) if system is not None else (),
                 queues=(queue,) if queue is not None else (),
