@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 import sqlalchemy as sa
 
-from governance.api import reading
+from governance.api.calls import reading
 from governance.bootstrap import Application
 from governance.domain.people import Scope
 from governance.intake import LocalIntake
