@@ -19,10 +19,13 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from governance.api import checks, contract, problems, reading, receiver, reports
+from governance.api import contract, problems
 from governance.api.body import Bodies
+from governance.api.calls import checks, reading, receiver
+from governance.api.evidence import checkpoint
 from governance.api.metrics import Metrics
 from governance.api.parameters import only_known
+from governance.api.review import cases, reports
 from governance.api.validation import Invalid, describe
 from governance.errors import GovernanceError
 
@@ -55,6 +58,8 @@ def create_api(application: Application, metrics: Metrics | None = None) -> Fast
     api.include_router(checks.router(application, bodies))
     api.include_router(reports.router(application, bodies))
     api.include_router(reading.router(application))
+    api.include_router(cases.router(application))
+    api.include_router(checkpoint.router(application))
     contract.describe(api, (checks.CheckIn, reports.ReportIn))
     api.add_exception_handler(GovernanceError, _governance_error)
     api.add_exception_handler(HTTPException, _http_error)
