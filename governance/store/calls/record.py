@@ -149,7 +149,7 @@ class CallWriter:
         self._patience = self._patient
         return receipts
 
-    def _attempt(self, ready: Sequence[_Ready]) -> list[Receipt]:
+    def _attempt(self, ready: Sequence[_Ready]) -> list[StoredReceipt]:
         for attempt in range(_ATTEMPTS):
             try:
                 return self._write(ready, careful=attempt > 0)
