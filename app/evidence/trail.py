@@ -87,6 +87,7 @@ KIND: dict[str, str] = {
     E.EXPORT_MADE: "Export",
     E.AUDIT_READ: "Look-up",
     E.AUDIT_VERIFIED: "Verified",
+    E.DATABASE_RESTORED: "Restore",
     E.JOB_RETRIED: "Job",
     E.JOB_CANCELLED: "Job",
     E.ACTION_REFUSED: "Refused",
@@ -228,6 +229,9 @@ def sentence(
             if data.get("job"):
                 by = f"Job {data['job']}"
             return f"{by} verified the whole log: " + ("nothing was altered" if good else "it does not hold")
+        case E.DATABASE_RESTORED:
+            size = int(data.get("events") or 0)
+            return f"{by} restored a backup of {words.count(size, 'entry', 'entries')}"
         case E.JOB_RETRIED:
             return f"{by} had job {_number(subject)} run again"
         case E.JOB_CANCELLED:
