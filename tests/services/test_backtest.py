@@ -25,7 +25,7 @@ from governance.services.authorise import Denied
 from governance.services.named import UnknownName
 from governance.services.policies.backtest import run as backtest
 from governance.services.policies.backtest.counting import Broken
-from governance.services.policies.backtest.report import Report
+from governance.services.policies.backtest.report import BacktestReport
 from governance.services.policies.gate import PolicyGate
 from governance.services.policies.rollout import GateClosed, RolloutService
 from governance.services.policies.share import share
@@ -123,7 +123,7 @@ def spoke(decision: Decision) -> set[str]:
     return {one.policy for one in decision.policies if one.outcome is not Outcome.EXCEPTED}
 
 
-def assert_exact(report: Report, before: Sequence[Decision], after: Sequence[Decision]) -> None:
+def assert_exact(report: BacktestReport, before: Sequence[Decision], after: Sequence[Decision]) -> None:
     pairs = list(zip(before, after, strict=True))
     whole = report.whole
     assert (report.calls, report.stale, whole.calls) == (len(pairs), 0, len(pairs))
@@ -420,7 +420,7 @@ def test_a_budget_that_a_change_exceeds_is_broken_and_one_that_stood_so_is_not(
     assert [(one.what, one.measured, one.of, one.standing) for one in rate.over] == [
         ("max_alert_rate", 0.55, 20, False)
     ]
-    assert rate.broken[0].words == "test.words: flags 55 % of 20 calls, at most 50 % are agreed"
+    assert rate.broken[0].words == "test.words: flags 55% of 20 calls, at most 50% are agreed"
     assert not rate.passes
     assert service.run(OPERATOR, tight(0.8, max_alert_rate=0.5), against=CALM).passes
 
@@ -442,7 +442,7 @@ def test_the_gate_is_the_backtest(place: Place, house: House, clock: Clock) -> N
     rollout.ensure(lambda: CALM)
     engineer = house.person(Role.ENGINEER)
     costly = PolicySet([using("words", severity="medium", budget={"max_alert_rate": 0.5})])
-    with pytest.raises(GateClosed, match="flags 100 % of 11 calls"):
+    with pytest.raises(GateClosed, match="flags 100% of 11 calls"):
         rollout.propose(engineer, costly)
     made = rollout.propose(engineer, costly, despite="An attack is under way.")
     assert (made.gate["calls"], made.gate["undecided"], made.gate["despite"]) == (11, 0, "An attack is under way.")

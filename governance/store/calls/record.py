@@ -21,10 +21,11 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from governance.domain.calls import Call, CallKind, ContentEvent, EndUser, Message, ToolCall, Usage
 from governance.domain.content import PartKind
 from governance.domain.events import Event
+from governance.errors import Overloaded
 from governance.privacy.keys import ContentKey, KeyRing
 from governance.services.calls import events as call_events
 from governance.services.calls.record import Recordable
-from governance.store.base import bulk, locks
+from governance.store.base import bulk, locks, patience
 from governance.store.base import tables as t
 from governance.store.base.database import Database
 from governance.store.base.times import micros
@@ -35,10 +36,11 @@ from governance.store.jobs.checking import JobQueue
 
 _CONVERSATIONS = 5_000
 _ATTEMPTS = 5
+_IMPATIENT_SECONDS = 0.25
 
 
 @dataclass(kw_only=True, slots=True)
-class Receipt:
+class StoredReceipt:
     """What became of one batch. `call_ids` are the new calls' ids, in order."""
 
     new: int = 0
@@ -109,8 +111,15 @@ class CallWriter:
     """Not thread-safe: one writer a process. `write` takes several batches and commits them together."""
 
     def __init__(
-        self, database: Database[UnitOfWork], keyring: KeyRing, jobs: JobQueue, clock: Callable[[], datetime]
+        self,
+        database: Database[UnitOfWork],
+        keyring: KeyRing,
+        jobs: JobQueue,
+        clock: Callable[[], datetime],
+        *,
+        patient_seconds: float = patience.LONGEST_SECONDS,
     ) -> None:
+        """`patient_seconds` is how long a group may wait for others that hold the database."""
         self._database = database
         self._keyring = keyring
         self._jobs = jobs
@@ -119,6 +128,7 @@ class CallWriter:
         self._releases: dict[tuple[int, str], int] = {}
         self._conversations: OrderedDict[tuple[int, str], _Conversation] = OrderedDict()
         self._ids: Iterator[int] = iter(())
+        self._patient = self._patience = patient_seconds
 
     def forget(self) -> None:
         """Drops the caches: after a rollback, or when content was erased."""
@@ -126,9 +136,20 @@ class CallWriter:
         self._releases.clear()
         self._conversations.clear()
 
-    def write(self, batches: Sequence[Recordable]) -> list[Receipt]:
+    def write(self, batches: Sequence[Recordable]) -> list[StoredReceipt]:
         """Commits all batches, or raises and commits none. A resend changes nothing and is counted as repeated."""
         ready = [_Ready(batch) for batch in batches]
+        try:
+            with patience.at_most(self._patience):
+                receipts = self._attempt(ready)
+        except Overloaded:
+            # What comes next need not wait as long to learn the same.
+            self._patience = min(self._patient, _IMPATIENT_SECONDS)
+            raise
+        self._patience = self._patient
+        return receipts
+
+    def _attempt(self, ready: Sequence[_Ready]) -> list[StoredReceipt]:
         for attempt in range(_ATTEMPTS):
             try:
                 return self._write(ready, careful=attempt > 0)
@@ -141,7 +162,7 @@ class CallWriter:
                 raise
         raise AssertionError("unreachable")
 
-    def _write(self, batches: Sequence[_Ready], *, careful: bool) -> list[Receipt]:
+    def _write(self, batches: Sequence[_Ready], *, careful: bool) -> list[StoredReceipt]:
         most = _most_ids(batches)
         first = self._database.ids.take(most)  # before any transaction: taking may need one of its own
         self._ids = iter(range(first, first + most))
@@ -186,7 +207,7 @@ class CallWriter:
 
     # -- building
 
-    def _build(self, connection: sa.Connection, batches: Sequence[_Ready]) -> tuple[list[Receipt], _Rows]:
+    def _build(self, connection: sa.Connection, batches: Sequence[_Ready]) -> tuple[list[StoredReceipt], _Rows]:
         rows = _Rows(self._clock())
         calls = [call for batch in batches for call in batch]
         self._load_systems(connection, calls, rows)
@@ -194,7 +215,7 @@ class CallWriter:
         stored = self._load_calls(connection, calls)
         receipts = []
         for batch in batches:
-            receipt = Receipt()
+            receipt = StoredReceipt()
             for call in batch.calls:
                 self._add_call(connection, call, rows, stored, receipt)
             for call, events in batch.contents:
@@ -311,7 +332,7 @@ class CallWriter:
         call: PreparedCall,
         rows: _Rows,
         stored: dict[tuple[bytes, bytes], _Stored],
-        receipt: Receipt,
+        receipt: StoredReceipt,
     ) -> None:
         key = (call.trace_id, call.span_id)
         there = stored.get(key)
@@ -440,7 +461,7 @@ class CallWriter:
         events: Sequence[ContentEvent],
         rows: _Rows,
         stored: dict[tuple[bytes, bytes], _Stored],
-        receipt: Receipt,
+        receipt: StoredReceipt,
     ) -> None:
         """Content that came as log records, for a call that is there already, or is made here to hold it."""
         key = (call.trace_id, call.span_id)
