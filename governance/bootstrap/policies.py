@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from governance.policy.load import Loaded
     from governance.policy.policy import PolicySet
     from governance.services.calls.in_force import InForce, ReadySet
-    from governance.services.policies.backtest.ports import HandsFor
+    from governance.services.policies.backtest.ports import CountersFor
     from governance.services.policies.backtest.run import BacktestService
     from governance.services.policies.read import ReadPolicies
     from governance.services.policies.rollout import RolloutService
@@ -68,14 +68,14 @@ class PolicyParts(Foundation):
         """Tries policy sets on recorded calls."""
         from governance.services.policies.backtest.run import BacktestService
 
-        return BacktestService(self.authority, self.new_traffic, self.build_runner, self._hands)
+        return BacktestService(self.authority, self.new_traffic, self.build_runner, self._counters)
 
     @cached_property
-    def _hands(self) -> HandsFor:
-        from governance.services.policies.backtest.counting import hands
+    def _counters(self) -> CountersFor:
+        from governance.services.policies.backtest.counting import counters
 
         return partial(
-            hands,
+            counters,
             build=self.build_runner,
             command=[sys.executable, "-m", "governance.cli.policies.backtester"],
             environment=lambda: {**os.environ, **self.settings.environment()},

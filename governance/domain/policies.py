@@ -82,7 +82,7 @@ class StandingSet:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class StandingSets:
     """The sets that decide now: the one in force (None before the first start), and the one in shadow, if any."""
 
     enforce: StandingSet | None = None

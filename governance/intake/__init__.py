@@ -16,7 +16,7 @@ import structlog
 from governance.domain.calls import ContentEvent
 from governance.errors import BadInput, GovernanceError
 from governance.ingest import otlp
-from governance.services.calls.record import Receipt, Recorder
+from governance.services.calls.record import BatchReceipt, Recorder
 from governance.store.calls.prepared import PreparedCall, prepare
 
 log = structlog.get_logger("governance.intake")
@@ -98,7 +98,7 @@ def record(recorder: Recorder, load: Callable[[], Decoded], size: int) -> Future
         loaded.append(load())
         return loaded[0]
 
-    def pass_on(receipt: Future[Receipt]) -> None:
+    def pass_on(receipt: Future[BatchReceipt]) -> None:
         error = receipt.exception()
         if error is not None:
             done.set_exception(error)
@@ -126,7 +126,7 @@ def decode(body: Body) -> Decoded:
         raise BadInput("The body cannot be read.", advice="Check the exporter that sent it.") from None
 
 
-def _taken(batch: Decoded, receipt: Receipt) -> Taken:
+def _taken(batch: Decoded, receipt: BatchReceipt) -> Taken:
     return Taken(
         items=len(batch.calls) + len(batch.content_events),
         rejected=batch.rejected,

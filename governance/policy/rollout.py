@@ -17,7 +17,7 @@ from governance.domain.policies import RolloutState as State
 from governance.errors import Conflict
 
 
-class Step(StrEnum):
+class RolloutAct(StrEnum):
     """What can be done with a rollout."""
 
     APPROVE = "approve"
@@ -27,12 +27,12 @@ class Step(StrEnum):
     RETIRE = "retire"
 
 
-_STEPS: Mapping[Step, tuple[frozenset[State], State]] = {
-    Step.APPROVE: (frozenset({State.PROPOSED}), State.APPROVED),
-    Step.REJECT: (frozenset({State.PROPOSED, State.APPROVED}), State.REJECTED),
-    Step.SHADOW: (frozenset({State.APPROVED}), State.SHADOW),
-    Step.ENFORCE: (frozenset({State.APPROVED, State.SHADOW}), State.ENFORCE),
-    Step.RETIRE: (frozenset({State.SHADOW, State.ENFORCE}), State.RETIRED),
+_STEPS: Mapping[RolloutAct, tuple[frozenset[State], State]] = {
+    RolloutAct.APPROVE: (frozenset({State.PROPOSED}), State.APPROVED),
+    RolloutAct.REJECT: (frozenset({State.PROPOSED, State.APPROVED}), State.REJECTED),
+    RolloutAct.SHADOW: (frozenset({State.APPROVED}), State.SHADOW),
+    RolloutAct.ENFORCE: (frozenset({State.APPROVED, State.SHADOW}), State.ENFORCE),
+    RolloutAct.RETIRE: (frozenset({State.SHADOW, State.ENFORCE}), State.RETIRED),
 }
 _WORDS: Mapping[State, str] = {
     State.PROPOSED: "waits for an approval",
@@ -44,7 +44,7 @@ _WORDS: Mapping[State, str] = {
 }
 
 
-def after(state: State, step: Step, *, number: int) -> State:
+def after(state: State, step: RolloutAct, *, number: int) -> State:
     """The state after a step. Raises `Conflict` that says how rollout `number` stands."""
     allowed, becomes = _STEPS[step]
     if state not in allowed:
@@ -52,14 +52,14 @@ def after(state: State, step: Step, *, number: int) -> State:
     return becomes
 
 
-def skips_shadow(state: State, step: Step) -> bool:
+def skips_shadow(state: State, step: RolloutAct) -> bool:
     """Whether the step puts a set into force that never ran in shadow: this needs a reason."""
-    return step is Step.ENFORCE and state is State.APPROVED
+    return step is RolloutAct.ENFORCE and state is State.APPROVED
 
 
-_ADVICE: Mapping[tuple[State, Step], str] = {
-    (State.PROPOSED, Step.SHADOW): "Somebody else than the proposer must approve it first.",
-    (State.PROPOSED, Step.ENFORCE): "Somebody else than the proposer must approve it first.",
-    (State.RETIRED, Step.ENFORCE): "To restore it, use: policy rollback.",
-    (State.REJECTED, Step.ENFORCE): "Propose the files again.",
+_ADVICE: Mapping[tuple[State, RolloutAct], str] = {
+    (State.PROPOSED, RolloutAct.SHADOW): "Somebody else than the proposer must approve it first.",
+    (State.PROPOSED, RolloutAct.ENFORCE): "Somebody else than the proposer must approve it first.",
+    (State.RETIRED, RolloutAct.ENFORCE): "To restore it, use: policy rollback.",
+    (State.REJECTED, RolloutAct.ENFORCE): "Propose the files again.",
 }

@@ -25,7 +25,7 @@ from governance.domain.review import AssignmentEnd, Case, CaseState, VerdictOutc
 from governance.errors import Conflict
 
 
-class Step(StrEnum):
+class CaseAct(StrEnum):
     """What a person can do with a case."""
 
     CLAIM = "claim"
@@ -37,7 +37,7 @@ class Step(StrEnum):
     RETURN = "return"
 
 
-class Held(Conflict):
+class HeldByAnother(Conflict):
     """The case is claimed by somebody else until `until`; `holder` is the principal's id."""
 
     def __init__(self, holder: int, until: datetime) -> None:
@@ -47,7 +47,7 @@ class Held(Conflict):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Standing:
+class CaseStanding:
     """All that the rules need to know of a case.
 
     `lease` is the SHA-256 of the lease token; `given_by` is who gave the standing verdict (None without one).
@@ -75,7 +75,7 @@ class Standing:
     def _unclaimed(self) -> CaseState:
         return CaseState.ESCALATED if self.escalated else CaseState.OPEN
 
-    def _free(self, state: CaseState) -> Standing:
+    def _free(self, state: CaseState) -> CaseStanding:
         return replace(self, state=state, claimed_by=None, claimed_at=None, lease=None, lease_until=None)
 
 
@@ -84,12 +84,12 @@ class CaseRecord:
     """A case, and what the lifecycle rules need of it."""
 
     case: Case
-    standing: Standing
+    standing: CaseStanding
     version: int
     """Which state of the row this is: a step is taken only while it is still so."""
 
 
-def ended(was: Standing, becomes: Standing) -> AssignmentEnd | None:
+def ended(was: CaseStanding, becomes: CaseStanding) -> AssignmentEnd | None:
     """How a step ended the claim that stood before it; None where none stood, or where it still stands."""
     if was.claimed_by is None or (becomes.claimed_by, becomes.claimed_at) == (was.claimed_by, was.claimed_at):
         return None
@@ -100,18 +100,18 @@ def ended(was: Standing, becomes: Standing) -> AssignmentEnd | None:
     return AssignmentEnd.ESCALATED if becomes.escalated and not was.escalated else AssignmentEnd.RELEASED
 
 
-def permission(step: Step, case: Standing) -> Permission:
+def permission(step: CaseAct, case: CaseStanding) -> Permission:
     """The right that a step needs: on an escalated case all of them are a senior's."""
-    if step in (Step.APPROVE, Step.RETURN):
+    if step in (CaseAct.APPROVE, CaseAct.RETURN):
         return Permission.APPROVE_VERDICT
     if case.escalated:
         return Permission.DECIDE_ESCALATION
-    return Permission.DECIDE_CASE if step is Step.DECIDE else Permission.CLAIM_CASE
+    return Permission.DECIDE_CASE if step is CaseAct.DECIDE else Permission.CLAIM_CASE
 
 
-def own_work(step: Step, case: Standing, by: int) -> bool:
+def own_work(step: CaseAct, case: CaseStanding, by: int) -> bool:
     """Whether `by` would review their own work."""
-    if step in (Step.APPROVE, Step.RETURN):
+    if step in (CaseAct.APPROVE, CaseAct.RETURN):
         return case.given_by == by
     return case.escalated and case.escalated_by == by
 
@@ -121,7 +121,7 @@ def needs_second_person(severity: Severity, outcome: VerdictOutcome) -> bool:
     return severity is Severity.CRITICAL and outcome is VerdictOutcome.VIOLATION
 
 
-def claim(case: Standing, *, by: int, lease: bytes, now: datetime, until: datetime) -> Standing:
+def claim(case: CaseStanding, *, by: int, lease: bytes, now: datetime, until: datetime) -> CaseStanding:
     """Takes an unheld case, or one's own again (the earlier lease token is void then). Raises `Conflict`."""
     state = case.at(now)
     if state is CaseState.DECIDED:
@@ -131,24 +131,24 @@ def claim(case: Standing, *, by: int, lease: bytes, now: datetime, until: dateti
     if state is CaseState.CLAIMED and case.claimed_by != by:
         assert case.claimed_by is not None, "a claimed case has a claimer"
         assert case.lease_until is not None, "a live lease has an end"
-        raise Held(case.claimed_by, case.lease_until)
+        raise HeldByAnother(case.claimed_by, case.lease_until)
     since = case.claimed_at if state is CaseState.CLAIMED else now
     return replace(case, state=CaseState.CLAIMED, claimed_by=by, claimed_at=since, lease=lease, lease_until=until)
 
 
-def renew(case: Standing, *, by: int, lease: bytes, now: datetime, until: datetime) -> Standing:
+def renew(case: CaseStanding, *, by: int, lease: bytes, now: datetime, until: datetime) -> CaseStanding:
     """Extends the claim. Raises `Conflict`."""
     _holding(case, by, lease, now)
     return replace(case, lease_until=until)
 
 
-def release(case: Standing, *, by: int, lease: bytes, now: datetime) -> Standing:
+def release(case: CaseStanding, *, by: int, lease: bytes, now: datetime) -> CaseStanding:
     """Gives the case back undecided. Raises `Conflict`."""
     _holding(case, by, lease, now)
     return case._free(case._unclaimed)
 
 
-def escalate(case: Standing, *, by: int, lease: bytes, now: datetime) -> Standing:
+def escalate(case: CaseStanding, *, by: int, lease: bytes, now: datetime) -> CaseStanding:
     """Hands the case to the seniors, once. Raises `Conflict`."""
     _holding(case, by, lease, now)
     if case.escalated:
@@ -156,26 +156,26 @@ def escalate(case: Standing, *, by: int, lease: bytes, now: datetime) -> Standin
     return replace(case._free(CaseState.ESCALATED), escalated=True, escalated_by=by)
 
 
-def decide(case: Standing, *, by: int, lease: bytes, outcome: VerdictOutcome, now: datetime) -> Standing:
+def decide(case: CaseStanding, *, by: int, lease: bytes, outcome: VerdictOutcome, now: datetime) -> CaseStanding:
     """Gives the verdict; a severe one waits for a second person. Raises `Conflict`."""
     _holding(case, by, lease, now)
     severe = needs_second_person(case.severity, outcome)
     return replace(case._free(CaseState.APPROVAL if severe else CaseState.DECIDED), given_by=by)
 
 
-def approve(case: Standing) -> Standing:
+def approve(case: CaseStanding) -> CaseStanding:
     """A second person agrees: the verdict stands. Raises `Conflict`."""
     _waiting(case)
     return replace(case, state=CaseState.DECIDED)
 
 
-def send_back(case: Standing) -> Standing:
+def send_back(case: CaseStanding) -> CaseStanding:
     """A second person disagrees: the case is to be reviewed again. Raises `Conflict`."""
     _waiting(case)
     return replace(case, state=case._unclaimed, given_by=None)
 
 
-def _holding(case: Standing, by: int, lease: bytes, now: datetime) -> None:
+def _holding(case: CaseStanding, by: int, lease: bytes, now: datetime) -> None:
     state = case.at(now)
     if state is CaseState.DECIDED:
         raise _decided()
@@ -186,14 +186,14 @@ def _holding(case: Standing, by: int, lease: bytes, now: datetime) -> None:
     if case.claimed_by != by:
         assert case.claimed_by is not None, "a claimed case has a claimer"
         assert case.lease_until is not None, "a live lease has an end"
-        raise Held(case.claimed_by, case.lease_until)
+        raise HeldByAnother(case.claimed_by, case.lease_until)
     if case.lease != lease:
         raise Conflict(
             "You went on with this case in another window.", advice="Finish it there, or claim it again here."
         )
 
 
-def _waiting(case: Standing) -> None:
+def _waiting(case: CaseStanding) -> None:
     if case.state is CaseState.DECIDED:
         raise _decided()
     if case.state is not CaseState.APPROVAL:

@@ -22,7 +22,7 @@ from governance.policy.policy import Policy, PolicySet
 from governance.privacy.keys import KeyRing
 from governance.services.calls.check import CheckService, Deciding
 from governance.services.calls.in_force import ReadySet
-from governance.services.policies.backtest.counting import hands
+from governance.services.policies.backtest.counting import counters
 from governance.services.policies.backtest.run import BacktestService
 from governance.services.review.opening import open_for_decision
 from governance.store.calls.checks import SqlCheckStore, register
@@ -100,9 +100,9 @@ class Place:
         def traffic() -> SqlTraffic:
             return SqlTraffic(self.house.database, lambda: KEYRING)
 
-        made = partial(hands, build=self.build, command=[sys.executable, "-c", ""], environment=dict)
+        made = partial(counters, build=self.build, command=[sys.executable, "-c", ""], environment=dict)
         return BacktestService(
-            self.house.authority, traffic, changes.get("build", self.build), changes.get("hands", made)
+            self.house.authority, traffic, changes.get("build", self.build), changes.get("counters", made)
         )
 
     def engineer(self) -> Any:

@@ -24,7 +24,7 @@ from governance.policy.policy import Policy, PolicySet
 from governance.services.authorise import Denied
 from governance.services.policies.backtest import run as backtest
 from governance.services.policies.backtest.counting import Broken
-from governance.services.policies.backtest.report import Report
+from governance.services.policies.backtest.report import BacktestReport
 from governance.services.policies.gate import PolicyGate
 from governance.services.policies.rollout import GateClosed, RolloutService
 from governance.services.policies.share import share
@@ -122,7 +122,7 @@ def spoke(decision: Decision) -> set[str]:
     return {one.policy for one in decision.policies if one.outcome is not Outcome.EXCEPTED}
 
 
-def assert_exact(report: Report, before: Sequence[Decision], after: Sequence[Decision]) -> None:
+def assert_exact(report: BacktestReport, before: Sequence[Decision], after: Sequence[Decision]) -> None:
     pairs = list(zip(before, after, strict=True))
     whole = report.whole
     assert (report.calls, report.stale, whole.calls) == (len(pairs), 0, len(pairs))

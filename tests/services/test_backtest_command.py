@@ -18,7 +18,7 @@ from governance.cli import main
 from governance.domain.calls import Call, CallKind, Message
 from governance.domain.people import operator
 from governance.policy.load import load
-from governance.services.policies.backtest import counting as hands
+from governance.services.policies.backtest import counting
 from governance.services.policies.backtest import run as backtest
 from governance.store.base import tables as t
 from tests.services.test_suggest import ATTACK, POLICY, QUOTED
@@ -177,15 +177,15 @@ def test_all_that_is_read_is_of_one_moment_whatever_is_written_meanwhile(
 
     before = tried()
     assert (before["calls"], before["whole"]["newly_flagged"]) == (5, 3)
-    for hand in (hands.Here, hands.Processes):
-        count = hand.all
+    for counter in (counting.InProcess, counting.Processes):
+        count = counter.all
 
         def written(*args: Any, count: Any = count) -> None:
             if args[1] == "count":
                 write()
             count(*args)
 
-        monkeypatch.setattr(hand, "all", written)
+        monkeypatch.setattr(counter, "all", written)
     assert tried() == before
     monkeypatch.undo()
     monkeypatch.setattr(backtest, "SLICE", 1)

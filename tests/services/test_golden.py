@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from governance.detectors import registry
 from governance.errors import BadInput
 from governance.policy.policy import PolicySet
-from governance.services.policies.golden import Golden, Judge, read
+from governance.services.policies.golden import Golden, GoldenRunner, read
 from governance.services.policies.share import share
 from tests.policy.samples import policy
 
@@ -93,7 +93,7 @@ def test_both_sets_answer_and_what_is_lost_and_won_is_named(packs: list[str]) ->
         ),
     )
     heard: list[None] = []
-    told = Judge((runners[0], before), (runners[1], after)).report(golden, lambda: heard.append(None))
+    told = GoldenRunner((runners[0], before), (runners[1], after)).report(golden, lambda: heard.append(None))
     assert len(heard) == told.calls == 4
     assert [one.name for one in told.won_cases] == ["hit"]
     assert [one.name for one in told.lost_cases] == ["quoted"]

@@ -10,7 +10,7 @@ import pytest
 
 from governance.errors import BadInput, Misconfigured, Overloaded
 from governance.ingest.batch import Batch
-from governance.services.calls.record import Receipt, Recordable, Recorder
+from governance.services.calls.record import BatchReceipt, Recordable, Recorder
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Writer:
     bad: Recordable | None = None
     groups: list[int] = field(default_factory=list)
 
-    def write(self, batches: Sequence[Recordable]) -> Sequence[Receipt]:
+    def write(self, batches: Sequence[Recordable]) -> Sequence[BatchReceipt]:
         if any(batch is self.bad for batch in batches):
             raise ValueError("does not fit")
         self.groups.append(len(batches))
@@ -97,7 +97,7 @@ def test_what_waits_is_written_before_it_closes_and_nothing_is_taken_after() -> 
 
 def test_a_damaged_database_makes_senders_keep_what_they_have() -> None:
     class Damaged:
-        def write(self, batches: Sequence[Recordable]) -> Sequence[Receipt]:
+        def write(self, batches: Sequence[Recordable]) -> Sequence[BatchReceipt]:
             raise Misconfigured("The database file is damaged.")
 
     recorder = Recorder(Damaged())

@@ -13,7 +13,7 @@ from governance.domain.people import Actor, ActorKind, Role, Scope
 from governance.domain.reports import ReportState
 from governance.domain.review import ReasonCode, VerdictOutcome
 from governance.errors import BadInput, NotFound, Refused
-from governance.services.review.reports import NewReport, Receipt
+from governance.services.review.reports import NewReport, ReportReceipt
 from governance.store.base import tables as t
 from tests.review.conftest import House
 
@@ -144,7 +144,7 @@ def test_a_reference_opens_only_with_its_receipt(house: House) -> None:
             house.reports.status(reference, receipt)
         said.add(str(refused.value))
     assert len(said) == 1
-    assert isinstance(one, Receipt)
+    assert isinstance(one, ReportReceipt)
 
 
 @pytest.mark.parametrize(

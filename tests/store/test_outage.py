@@ -14,7 +14,14 @@ from governance.engine.check import Checker
 from governance.engine.decide import Engine
 from governance.errors import Misconfigured, Overloaded
 from governance.policy.policy import PolicySet
-from governance.services.calls.check import CheckedCall, CheckService, Deciding, DecidingSet, LoadedCall, Written
+from governance.services.calls.check import (
+    CheckedCall,
+    CheckService,
+    Deciding,
+    DecidingSet,
+    LoadedCall,
+    WrittenDecision,
+)
 from governance.store.base.database import begin, connect, reachable
 from governance.store.base.dialects.pool import unavailable
 from governance.store.jobs.checking import QUEUE, TASK, ProcrastinateQueue
@@ -149,10 +156,10 @@ class Away:
             raise unavailable()
         return []
 
-    def save(self, checked: Sequence[CheckedCall], sets: object, *, job: int | None = None) -> list[Written]:
+    def save(self, checked: Sequence[CheckedCall], sets: object, *, job: int | None = None) -> list[WrittenDecision]:
         return []
 
-    def standing(self, call_ids: object) -> list[Written]:
+    def standing(self, call_ids: object) -> list[WrittenDecision]:
         return []
 
 

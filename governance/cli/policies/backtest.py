@@ -16,7 +16,7 @@ from governance.cli.output import JsonFlag, counted, emit, plain, progress_of, t
 from governance.cli.policies.rollout import FILES, FORCE, named_set
 from governance.errors import BadInput, Conflict
 from governance.policy.policy import PolicySet
-from governance.services.policies.backtest.report import Change, PolicyChange, Report, percent
+from governance.services.policies.backtest.report import BacktestReport, Change, PolicyChange, percent
 from governance.services.policies.backtest.run import DAYS
 from governance.services.policies.golden import Golden, GoldenCase, GoldenReport, read
 from governance.services.policies.share import Share
@@ -97,7 +97,7 @@ def _golden(path: Path) -> Sequence[Golden]:
         raise BadInput(f"{path} cannot be read: {error.strerror}.") from None
 
 
-def _show(report: Report, tried: str, beside: str, golden: Path | None) -> None:
+def _show(report: BacktestReport, tried: str, beside: str, golden: Path | None) -> None:
     typer.echo(f"Tried: {plain(tried)} ({report.candidate[:12]}). Compared with: {plain(beside)}.")
     where = f" of {plain(report.span.system)}" if report.span.system else ""
     examined = f", {report.examined:,} of them looked at again" if report.examined else ""
@@ -116,7 +116,7 @@ def _show(report: Report, tried: str, beside: str, golden: Path | None) -> None:
         typer.echo(f"{mark}: {one.words}.")
 
 
-def undecided(report: Report) -> list[str]:
+def undecided(report: BacktestReport) -> list[str]:
     """What was not decided, and what can be done about it, a sentence each."""
     said = []
     if report.stale:
@@ -131,7 +131,7 @@ def undecided(report: Report) -> list[str]:
     return said
 
 
-def _show_traffic(report: Report) -> None:
+def _show_traffic(report: BacktestReport) -> None:
     whole = report.whole
     typer.echo("")
     table(

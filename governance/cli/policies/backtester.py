@@ -12,7 +12,7 @@ import sys
 
 from governance.bootstrap import open_application
 from governance.cli import logs
-from governance.services.policies.backtest.counting import Here, serve
+from governance.services.policies.backtest.counting import InProcess, serve
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
             sys.stdin,
             answer,
             application.new_traffic,
-            lambda order, record: Here(order, record, application.build_runner),
+            lambda order, record: InProcess(order, record, application.build_runner),
         )
     finally:
         application.close()

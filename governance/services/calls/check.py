@@ -64,7 +64,7 @@ class ExaminedMessage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Beside:
+class ShadowOutcome:
     """What the set in shadow said: recorded, and acting on nothing. `messages` are what its own detectors examined."""
 
     decision: Decision
@@ -92,11 +92,11 @@ class CheckedCall:
     excerpt: str = ""
     failure: str = ""
     skipped: Sequence[str] = ()
-    beside: Beside | None = None
+    beside: ShadowOutcome | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Written:
+class WrittenDecision:
     """What stands in the record after a check: also when somebody else decided first."""
 
     call_id: int
@@ -155,9 +155,11 @@ class CheckStore(Protocol):
     def load(self, call_ids: Sequence[int], sets: Deciding, *, decided: bool = False) -> Sequence[LoadedCall]:
         """Those that wait for a decision; with `decided` all."""
 
-    def save(self, checked: Sequence[CheckedCall], sets: Deciding, *, job: int | None = None) -> Sequence[Written]: ...
+    def save(
+        self, checked: Sequence[CheckedCall], sets: Deciding, *, job: int | None = None
+    ) -> Sequence[WrittenDecision]: ...
 
-    def standing(self, call_ids: Sequence[int]) -> Sequence[Written]: ...
+    def standing(self, call_ids: Sequence[int]) -> Sequence[WrittenDecision]: ...
 
 
 class Checked(Protocol):
@@ -225,7 +227,7 @@ class CheckService:
         job: int | None = None,
         attempt: int = 1,
         failed: Callable[[int, Exception], None] = lambda _id, _error: None,
-    ) -> Sequence[Written]:
+    ) -> Sequence[WrittenDecision]:
         """Checks the calls that still wait, and gives what stands of all; `failed` hears of each that broke off.
 
         `attempt` beyond `ATTEMPTS` means that a process died over these calls: each goes to a person unexamined.
@@ -282,7 +284,7 @@ class CheckService:
 
     def _beside(
         self, loaded: Sequence[LoadedCall], outcomes: Mapping[int, Checked | Exception], sets: Deciding
-    ) -> dict[int, Beside]:
+    ) -> dict[int, ShadowOutcome]:
         """What the set in shadow says of each checked call. What it has in common with the set in force is read from
         there; its own detectors look once at each content. Whatever goes wrong in it is its own outcome."""
         shadow = sets.shadow
@@ -297,11 +299,11 @@ class CheckService:
             texts, wholes = _shadow_examinations(ready, sets.enforce, shadow)
         except Exception as error:
             return {one.id: _broken(shadow, error) for one, _, _ in ready}
-        found: dict[int, Beside] = {}
+        found: dict[int, ShadowOutcome] = {}
         for one, call, outcome in ready:
             try:
                 said = shadow.checker.conclude(call, outcome.parts, texts, wholes[one.id], outcome.sequence)
-                found[one.id] = Beside(
+                found[one.id] = ShadowOutcome(
                     decision=said.decision,
                     findings=said.findings,
                     failures=said.failures,
@@ -470,13 +472,13 @@ def _shadow_examinations(
     }
 
 
-def _broken(shadow: DecidingSet, error: Exception) -> Beside:
+def _broken(shadow: DecidingSet, error: Exception) -> ShadowOutcome:
     decision = Decision(
         action=Action.ALLOW,
         policy_set=shadow.digest,
         explanation=f"The set in shadow could not decide ({type(error).__name__}).",
     )
-    return Beside(decision=decision)
+    return ShadowOutcome(decision=decision)
 
 
 def _own_messages(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from governance.detectors.runner import Runner
-from governance.domain.policies import Standing, StandingSet
+from governance.domain.policies import StandingSet, StandingSets
 from governance.engine.check import Checker
 from governance.policy.policy import PolicySet
 from governance.services.calls.check import Checker as Checking
@@ -67,7 +67,7 @@ class InForce:
 
     def __init__(
         self,
-        standing: Callable[[], Standing],
+        standing: Callable[[], StandingSets],
         make: Callable[[StandingSet], ReadySet],
         failed: Callable[[StandingSet, Exception], None],
     ) -> None:
@@ -77,7 +77,7 @@ class InForce:
         self._lock = threading.Lock()
         self._ready: OrderedDict[int, ReadySet] = OrderedDict()
         self._refused: set[int] = set()
-        self._now: tuple[Standing, AtWork] | None = None
+        self._now: tuple[StandingSets, AtWork] | None = None
 
     def current(self) -> AtWork:
         """The sets that decide at this moment; asks the database. Raises when there has never been one that works."""
@@ -103,7 +103,7 @@ class InForce:
                 ready.runner.close()
             self._ready.clear()
 
-    def _switch(self, standing: Standing) -> AtWork:
+    def _switch(self, standing: StandingSets) -> AtWork:
         assert standing.enforce is not None, "the first start has put a set into force"
         enforce = self._get(standing.enforce)
         if enforce is None:

@@ -30,13 +30,13 @@ class OneCall:
     content_events: Sequence[ContentEvent] = ()
 
 
-class Receipt(Protocol):
+class CallReceipt(Protocol):
     @property
     def call_ids(self) -> Sequence[int]: ...
 
 
 class Records(Protocol):
-    def record(self, batch: OneCall) -> Receipt: ...
+    def record(self, batch: OneCall) -> CallReceipt: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -30,7 +30,7 @@ class Recordable(Protocol):
     def content_events(self) -> Sequence[ContentEvent]: ...
 
 
-class Receipt(Protocol):
+class BatchReceipt(Protocol):
     """What became of one batch; `call_ids` are the new calls' ids, in order."""
 
     @property
@@ -49,14 +49,14 @@ class Receipt(Protocol):
 class CallWriter(Protocol):
     """Commits several batches at once, or none of them."""
 
-    def write(self, batches: Sequence[Recordable]) -> Sequence[Receipt]: ...
+    def write(self, batches: Sequence[Recordable]) -> Sequence[BatchReceipt]: ...
 
 
 @dataclass(slots=True)
 class _Waiting:
     load: Callable[[], Recordable]
     weight: int
-    done: Future[Receipt]
+    done: Future[BatchReceipt]
 
 
 class Recorder:
@@ -73,7 +73,7 @@ class Recorder:
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def submit(self, load: Callable[[], Recordable], *, weight: int) -> Future[Receipt]:
+    def submit(self, load: Callable[[], Recordable], *, weight: int) -> Future[BatchReceipt]:
         """Queues a batch of about `weight` bytes; the future is done when it is committed, or why it could not be.
 
         `load` gives the batch, in the writing thread; what it raises is the future's error. Raises `Overloaded` when
@@ -94,7 +94,7 @@ class Recorder:
             self._changed.notify_all()
         return item.done
 
-    def record(self, batch: Recordable) -> Receipt:
+    def record(self, batch: Recordable) -> BatchReceipt:
         """Commits one batch and gives its receipt: for callers that may wait."""
         return self.submit(lambda: batch, weight=0).result()
 
@@ -150,7 +150,7 @@ class Recorder:
             for (item, _), receipt in zip(group, receipts, strict=True):
                 self._settle(item, receipt)
 
-    def _settle(self, item: _Waiting, outcome: Receipt | Exception) -> None:
+    def _settle(self, item: _Waiting, outcome: BatchReceipt | Exception) -> None:
         with self._changed:
             self._bytes -= item.weight
         if isinstance(outcome, Exception):

@@ -175,7 +175,7 @@ class GoldenReport:
         }
 
 
-class Judge:
+class GoldenRunner:
     """Two sets over golden calls. Where both get the same detectors, these look once."""
 
     def __init__(self, before: tuple[Runner, PolicySet], after: tuple[Runner, PolicySet]) -> None:

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from governance.domain.policies import Rollout, RolloutOrigin, RolloutState
-from governance.domain.policies import Standing as StandingSets
+from governance.domain.policies import Rollout, RolloutOrigin, RolloutState, StandingSets
 from governance.services.ports import UnitOfWork
 
 if TYPE_CHECKING:  # who only records needs no policies, and what they need takes 40 MB

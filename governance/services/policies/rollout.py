@@ -14,13 +14,13 @@ from typing import Any, Protocol
 
 from governance.domain.events import Event, EventKind, Json
 from governance.domain.people import SERVICE, Actor, ActorKind, Permission
-from governance.domain.policies import Rollout, RolloutOrigin, RolloutState, Standing
+from governance.domain.policies import Rollout, RolloutOrigin, RolloutState, StandingSets
 from governance.engine.decide import ERROR_QUEUE
 from governance.errors import BadInput, CheckFailed, Conflict, NotFound
 from governance.policy import rollout as lifecycle
 from governance.policy.difference import Difference, difference
 from governance.policy.policy import PolicySet
-from governance.policy.rollout import Step
+from governance.policy.rollout import RolloutAct
 from governance.review.notes import clean_note
 from governance.review.routing import REPORT_QUEUE
 from governance.services.authorise import Authority, Denied
@@ -79,7 +79,7 @@ class RolloutService:
 
     # Reading
 
-    def standing(self) -> Standing:
+    def standing(self) -> StandingSets:
         """Which sets decide now."""
         with self._authority.database.look() as tx:
             return tx.rollouts.standing()
@@ -123,7 +123,7 @@ class RolloutService:
 
     # The first start
 
-    def ensure(self, files: Callable[[], PolicySet]) -> Standing:
+    def ensure(self, files: Callable[[], PolicySet]) -> StandingSets:
         """What decides now; where nothing ever did, the files' set from now on. Two processes at once: one set."""
         with self._authority.database.look() as tx:
             standing = tx.rollouts.standing()
@@ -225,25 +225,25 @@ class RolloutService:
     def approve(self, actor: Actor, rollout_id: int, *, note: str = "") -> Rollout:
         """Another person than the proposer agrees with the change. Raises `Denied` for one's own, `Conflict` when the
         set in force is not the one that it was compared with any more."""
-        return self._step(actor, rollout_id, Step.APPROVE, EventKind.POLICY_SET_APPROVED, note)
+        return self._step(actor, rollout_id, RolloutAct.APPROVE, EventKind.POLICY_SET_APPROVED, note)
 
     def reject(self, actor: Actor, rollout_id: int, *, note: str = "") -> Rollout:
         """Whoever may approve turns it down, or whoever proposed it takes it back."""
-        return self._step(actor, rollout_id, Step.REJECT, EventKind.POLICY_SET_REJECTED, note)
+        return self._step(actor, rollout_id, RolloutAct.REJECT, EventKind.POLICY_SET_REJECTED, note)
 
     def shadow(self, actor: Actor, rollout_id: int, *, note: str = "") -> Rollout:
         """From now on the approved set decides every call beside the one in force, and acts on nothing. A set that was
         in shadow before makes room: it is retired."""
-        return self._step(actor, rollout_id, Step.SHADOW, EventKind.POLICY_SET_SHADOWED, note)
+        return self._step(actor, rollout_id, RolloutAct.SHADOW, EventKind.POLICY_SET_SHADOWED, note)
 
     def enforce(self, actor: Actor, rollout_id: int, *, note: str = "") -> Rollout:
         """The approved set comes into force, whole and at once; the one before is retired. Without a time in shadow it
         needs a reason (`note`)."""
-        return self._step(actor, rollout_id, Step.ENFORCE, EventKind.POLICY_SET_ENFORCED, note)
+        return self._step(actor, rollout_id, RolloutAct.ENFORCE, EventKind.POLICY_SET_ENFORCED, note)
 
     def retire(self, actor: Actor, rollout_id: int, *, note: str = "") -> Rollout:
         """Takes a set out of shadow. What is in force is never retired alone: another comes in its place."""
-        return self._step(actor, rollout_id, Step.RETIRE, EventKind.POLICY_SET_RETIRED, note)
+        return self._step(actor, rollout_id, RolloutAct.RETIRE, EventKind.POLICY_SET_RETIRED, note)
 
     def rollback(self, actor: Actor, *, reason: str, to: str = "") -> Rollout:
         """Restores a whole set that was in force before: the one before this, or `to` (a rollout's number or a
@@ -308,19 +308,19 @@ class RolloutService:
             )
         return number
 
-    def _step(self, actor: Actor, rollout_id: int, step: Step, kind: EventKind, note: str) -> Rollout:
+    def _step(self, actor: Actor, rollout_id: int, step: RolloutAct, kind: EventKind, note: str) -> Rollout:
         authority = self._authority
         note = clean_note(note)
         with authority.act(actor) as tx:
             tx.rollouts.take_turns()
             rollout = _found(tx.rollouts.get(rollout_id), rollout_id)
             self._demand(actor, rollout, step)
-            if step is Step.RETIRE and rollout.state is RolloutState.ENFORCE:
+            if step is RolloutAct.RETIRE and rollout.state is RolloutState.ENFORCE:
                 raise Conflict(f"Rollout {rollout_id} is in force.", advice="Enforce another, or: policy rollback.")
             becomes = lifecycle.after(rollout.state, step, number=rollout_id)
             standing = tx.rollouts.standing()
             before = None
-            if step in (Step.APPROVE, Step.SHADOW, Step.ENFORCE):
+            if step in (RolloutAct.APPROVE, RolloutAct.SHADOW, RolloutAct.ENFORCE):
                 if standing.enforce is None or standing.enforce.digest != rollout.against:
                     raise Conflict(_STALE.format(rollout_id), advice=_PROPOSE_AGAIN)
                 before = tx.rollouts.policy_set(standing.enforce.policy_set_id)
@@ -330,11 +330,11 @@ class RolloutService:
                     advice="Move it to shadow first, or say why not: --reason.",
                 )
             facts: dict[str, Json] = {}
-            if step is Step.ENFORCE:
+            if step is RolloutAct.ENFORCE:
                 assert standing.enforce is not None, "it was compared with"
                 facts["skipped_shadow"] = rollout.state is RolloutState.APPROVED
                 self._retire(tx, actor, standing.enforce.rollout, RolloutState.ENFORCE)
-            if step is Step.SHADOW and standing.shadow is not None:
+            if step is RolloutAct.SHADOW and standing.shadow is not None:
                 self._retire(tx, actor, standing.shadow.rollout, RolloutState.SHADOW)
             candidate = self._readable(tx, rollout) if before is not None else None
             moved = tx.rollouts.move(
@@ -352,13 +352,13 @@ class RolloutService:
             self._append(tx, kind, actor, rollout, changes, facts)
             return _found(tx.rollouts.get(rollout_id), rollout_id)
 
-    def _demand(self, actor: Actor, rollout: Rollout, step: Step) -> None:
+    def _demand(self, actor: Actor, rollout: Rollout, step: RolloutAct) -> None:
         subject, own = _subject(rollout.policy_set_id), owns(actor, rollout)
-        if step is Step.APPROVE or (step is Step.REJECT and not own):
+        if step is RolloutAct.APPROVE or (step is RolloutAct.REJECT and not own):
             self._authority.demand(actor, Permission.APPROVE_POLICY, subject=subject, context={"own_work": own})
         else:
             self._authority.demand(actor, Permission.PROPOSE_POLICY, subject=subject)
-        if step is Step.APPROVE and own:  # the permissions are the firm's to change; this is not
+        if step is RolloutAct.APPROVE and own:  # the permissions are the firm's to change; this is not
             raise Denied(
                 "You may not approve a policy change where it is your own work.",
                 wanted=Permission.APPROVE_POLICY,

@@ -13,7 +13,7 @@ from governance.domain.people import Actor, Permission
 from governance.domain.review import Case, CaseKind, ReasonCode, Verdict, VerdictOutcome
 from governance.errors import BadInput, Conflict, NotFound
 from governance.review import lifecycle, reasons
-from governance.review.lifecycle import CaseRecord, Standing, Step
+from governance.review.lifecycle import CaseAct, CaseRecord, CaseStanding
 from governance.review.notes import NOTE_LENGTH, clean_note
 from governance.review.reporting import state_of
 from governance.services.authorise import Authority
@@ -64,11 +64,11 @@ class ReviewService:
         token = secrets.token_urlsafe(32)
         now = self._authority.clock()
 
-        def step(case: Standing) -> Standing:
+        def step(case: CaseStanding) -> CaseStanding:
             return lifecycle.claim(case, by=actor.id, lease=_hash(token), now=now, until=now + self._lease)
 
         with self._authority.act(actor) as tx:
-            record = self._take(tx, actor, case_id, Step.CLAIM, step, now)
+            record = self._take(tx, actor, case_id, CaseAct.CLAIM, step, now)
             self._attach_reported_call(tx, record.case)
             self._tell_reports(tx, case_id)
             tx.append(self._event(EventKind.CASE_CLAIMED, actor, record.case))
@@ -80,22 +80,22 @@ class ReviewService:
         now = self._authority.clock()
         until = now + self._lease
 
-        def step(case: Standing) -> Standing:
+        def step(case: CaseStanding) -> CaseStanding:
             return lifecycle.renew(case, by=actor.id, lease=_hash(lease_token), now=now, until=until)
 
         with self._authority.act(actor) as tx:
-            self._take(tx, actor, case_id, Step.RENEW, step, now)
+            self._take(tx, actor, case_id, CaseAct.RENEW, step, now)
         return until
 
     def release(self, actor: Actor, case_id: int, lease_token: str) -> None:
         """Gives the case back undecided."""
         now = self._authority.clock()
 
-        def step(case: Standing) -> Standing:
+        def step(case: CaseStanding) -> CaseStanding:
             return lifecycle.release(case, by=actor.id, lease=_hash(lease_token), now=now)
 
         with self._authority.act(actor) as tx:
-            record = self._take(tx, actor, case_id, Step.RELEASE, step, now)
+            record = self._take(tx, actor, case_id, CaseAct.RELEASE, step, now)
             self._tell_reports(tx, case_id)
             tx.append(self._event(EventKind.CASE_RELEASED, actor, record.case))
 
@@ -106,11 +106,11 @@ class ReviewService:
         if not note:
             raise BadInput("An escalation needs a note.", advice="Say what the senior should look at.")
 
-        def step(case: Standing) -> Standing:
+        def step(case: CaseStanding) -> CaseStanding:
             return lifecycle.escalate(case, by=actor.id, lease=_hash(lease_token), now=now)
 
         with self._authority.act(actor) as tx:
-            record = self._take(tx, actor, case_id, Step.ESCALATE, step, now)
+            record = self._take(tx, actor, case_id, CaseAct.ESCALATE, step, now)
             tx.cases.note(case_id, "escalated", note, by=actor.id, at=now)
             self._tell_reports(tx, case_id)
             tx.append(self._event(EventKind.CASE_ESCALATED, actor, record.case))
@@ -129,11 +129,11 @@ class ReviewService:
         now = self._authority.clock()
         note = self._noted(note)
 
-        def step(case: Standing) -> Standing:
+        def step(case: CaseStanding) -> CaseStanding:
             return lifecycle.decide(case, by=actor.id, lease=_hash(lease_token), outcome=outcome, now=now)
 
         with self._authority.act(actor) as tx:
-            record = self._take(tx, actor, case_id, Step.DECIDE, step, now)
+            record = self._take(tx, actor, case_id, CaseAct.DECIDE, step, now)
             reasons.check(record.case.kind, outcome, reason, note)
             verdict = Verdict(case_id=case_id, outcome=outcome, reason=reason, note=note, by=actor.id, at=now)
             since = record.standing.claimed_at or now
@@ -154,7 +154,7 @@ class ReviewService:
         """A second person agrees with a severe verdict: it stands."""
         now = self._authority.clock()
         with self._authority.act(actor) as tx:
-            record = self._take(tx, actor, case_id, Step.APPROVE, lifecycle.approve, now)
+            record = self._take(tx, actor, case_id, CaseAct.APPROVE, lifecycle.approve, now)
             tx.cases.approve(case_id, by=actor.id, at=now)
             self._tell_reports(tx, case_id)
             tx.append(self._event(EventKind.VERDICT_APPROVED, actor, record.case))
@@ -169,7 +169,7 @@ class ReviewService:
         if not note:
             raise BadInput("To return a verdict needs a note.", advice="Say what the reviewer should look at again.")
         with self._authority.act(actor) as tx:
-            record = self._take(tx, actor, case_id, Step.RETURN, lifecycle.send_back, now)
+            record = self._take(tx, actor, case_id, CaseAct.RETURN, lifecycle.send_back, now)
             tx.cases.send_back(case_id, by=actor.id, at=now)
             tx.cases.note(case_id, "returned", note, by=actor.id, at=now)
             self._tell_reports(tx, case_id)
@@ -197,8 +197,8 @@ class ReviewService:
         tx: Transaction,
         actor: Actor,
         case_id: int,
-        step: Step,
-        becomes: Callable[[Standing], Standing],
+        step: CaseAct,
+        becomes: Callable[[CaseStanding], CaseStanding],
         now: datetime,
     ) -> CaseRecord:
         """Asks for the right, then the rules, then changes the case if it still stands so. Gives how it stood."""
@@ -217,7 +217,7 @@ class ReviewService:
             )
             try:
                 after = becomes(standing)
-            except lifecycle.Held as held:
+            except lifecycle.HeldByAnother as held:
                 raise self._held(tx, held) from None
             if tx.cases.move(record, after, at=now):
                 return record
@@ -234,7 +234,7 @@ class ReviewService:
         note = clean_note(note)
         return self._redact(note)[:NOTE_LENGTH] if note else ""
 
-    def _held(self, tx: Transaction, held: lifecycle.Held) -> Conflict:
+    def _held(self, tx: Transaction, held: lifecycle.HeldByAnother) -> Conflict:
         holder = tx.people.get(held.holder)
         name = holder.person.name if holder else "Somebody else"
         return Conflict(f"{name} holds this case until {held.until:%H:%M} UTC.", advice="Take the next one.")

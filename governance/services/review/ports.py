@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from governance.domain.people import Person
 from governance.domain.reports import ReportState
 from governance.domain.review import CaseKind, Verdict
-from governance.review.lifecycle import Standing
+from governance.review.lifecycle import CaseStanding
 from governance.review.routing import CaseDraft
 from governance.services.ports import UnitOfWork
 
@@ -24,7 +24,7 @@ class Cases(Protocol):
 
     def find(self, case_id: int) -> CaseRecord | None: ...
 
-    def move(self, was: CaseRecord, becomes: Standing, *, at: datetime) -> bool:
+    def move(self, was: CaseRecord, becomes: CaseStanding, *, at: datetime) -> bool:
         """Changes the case, and who holds it, if it is still as it `was`; False when somebody was faster.
 
         `at` closes a decided one, and ends a claim.

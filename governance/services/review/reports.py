@@ -68,7 +68,7 @@ class NewReport:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Receipt:
+class ReportReceipt:
     """What the reporter gets: the public reference, and the receipt that opens its status without an account."""
 
     reference: str
@@ -96,7 +96,7 @@ class ReportService:
         self._ciphers = ciphers
         self._redact = redact
 
-    def submit(self, actor: Actor, report: NewReport) -> Receipt:
+    def submit(self, actor: Actor, report: NewReport) -> ReportReceipt:
         """Stores the report and opens its case, or joins the one that is open. Raises `BadInput`, `Denied`, and
         `NotFound` for a call id that is unknown or of a system the key does not speak for."""
         self._authority.require_scope(actor, Scope.REPORT)
@@ -119,7 +119,7 @@ class ReportService:
                 with self._authority.act(actor) as tx:
                     known = tx.reports.by_digest(digest)
                     reference = known.reference if known else self._store(tx, actor, report, body, digest, receipt)
-                return Receipt(reference=reference, receipt=receipt)
+                return ReportReceipt(reference=reference, receipt=receipt)
             except _Raced:
                 continue
         raise Conflict("This report is being stored by another request.", advice="Send it again.")

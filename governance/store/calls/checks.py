@@ -12,7 +12,14 @@ import sqlalchemy as sa
 from governance.domain.calls import CallKind
 from governance.domain.decisions import Action, Decision, PolicyScope
 from governance.privacy.keys import KeyRing
-from governance.services.calls.check import Beside, CheckedCall, Deciding, DecidingSet, LoadedCall, Written
+from governance.services.calls.check import (
+    CheckedCall,
+    Deciding,
+    DecidingSet,
+    LoadedCall,
+    ShadowOutcome,
+    WrittenDecision,
+)
 from governance.services.calls.events import decision_made
 from governance.store.base import bulk
 from governance.store.base import tables as t
@@ -67,7 +74,7 @@ class SqlCheckStore(Generic[T]):
                 return loaded
             return with_around(connection, self._opener, loaded, sets=sets, scopes=scopes)
 
-    def save(self, checked: Sequence[CheckedCall], sets: Deciding, *, job: int | None = None) -> list[Written]:
+    def save(self, checked: Sequence[CheckedCall], sets: Deciding, *, job: int | None = None) -> list[WrittenDecision]:
         """Writes what nobody has decided meanwhile, and gives it."""
         now = self._clock()
         first = self._database.ids.take(max(1, 2 * len(checked)))
@@ -105,7 +112,7 @@ class SqlCheckStore(Generic[T]):
                         at=now,
                     )
                 transaction.append(decision_made(number, item, case, now))
-                written.append(Written(call_id=item.loaded.id, decision_id=number, case_id=case))
+                written.append(WrittenDecision(call_id=item.loaded.id, decision_id=number, case_id=case))
             if job is not None:
                 connection.execute(t.check_job.delete().where(t.check_job.c.id == job))
         return written
@@ -177,7 +184,7 @@ class SqlCheckStore(Generic[T]):
             ],
         )
 
-    def standing(self, call_ids: Sequence[int]) -> list[Written]:
+    def standing(self, call_ids: Sequence[int]) -> list[WrittenDecision]:
         """The newest decision and case of each call that has one."""
         if not call_ids:
             return []
@@ -195,7 +202,9 @@ class SqlCheckStore(Generic[T]):
                     call_ids,
                 )
             )
-        return [Written(call_id=call, decision_id=decision, case_id=cases.get(call)) for call, decision in decisions]
+        return [
+            WrittenDecision(call_id=call, decision_id=decision, case_id=cases.get(call)) for call, decision in decisions
+        ]
 
 
 _SUMS = (CallKind.AGENT, CallKind.CHAIN)
@@ -233,7 +242,13 @@ def _counted(item: CheckedCall, waiting: tuple[Any, ...]) -> tuple[int, figures.
 
 
 def _decision(
-    number: int, loaded: LoadedCall, said: CheckedCall | Beside, by: DecidingSet, now: datetime, *, shadow: int = 0
+    number: int,
+    loaded: LoadedCall,
+    said: CheckedCall | ShadowOutcome,
+    by: DecidingSet,
+    now: datetime,
+    *,
+    shadow: int = 0,
 ) -> tuple[Any, ...]:
     decision = said.decision
     return (

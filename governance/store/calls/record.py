@@ -38,7 +38,7 @@ _ATTEMPTS = 5
 
 
 @dataclass(kw_only=True, slots=True)
-class Receipt:
+class StoredReceipt:
     """What became of one batch. `call_ids` are the new calls' ids, in order."""
 
     new: int = 0
@@ -126,7 +126,7 @@ class CallWriter:
         self._releases.clear()
         self._conversations.clear()
 
-    def write(self, batches: Sequence[Recordable]) -> list[Receipt]:
+    def write(self, batches: Sequence[Recordable]) -> list[StoredReceipt]:
         """Commits all batches, or raises and commits none. A resend changes nothing and is counted as repeated."""
         ready = [_Ready(batch) for batch in batches]
         for attempt in range(_ATTEMPTS):
@@ -141,7 +141,7 @@ class CallWriter:
                 raise
         raise AssertionError("unreachable")
 
-    def _write(self, batches: Sequence[_Ready], *, careful: bool) -> list[Receipt]:
+    def _write(self, batches: Sequence[_Ready], *, careful: bool) -> list[StoredReceipt]:
         most = _most_ids(batches)
         first = self._database.ids.take(most)  # before any transaction: taking may need one of its own
         self._ids = iter(range(first, first + most))
@@ -186,7 +186,7 @@ class CallWriter:
 
     # -- building
 
-    def _build(self, connection: sa.Connection, batches: Sequence[_Ready]) -> tuple[list[Receipt], _Rows]:
+    def _build(self, connection: sa.Connection, batches: Sequence[_Ready]) -> tuple[list[StoredReceipt], _Rows]:
         rows = _Rows(self._clock())
         calls = [call for batch in batches for call in batch]
         self._load_systems(connection, calls, rows)
@@ -194,7 +194,7 @@ class CallWriter:
         stored = self._load_calls(connection, calls)
         receipts = []
         for batch in batches:
-            receipt = Receipt()
+            receipt = StoredReceipt()
             for call in batch.calls:
                 self._add_call(connection, call, rows, stored, receipt)
             for call, events in batch.contents:
@@ -311,7 +311,7 @@ class CallWriter:
         call: PreparedCall,
         rows: _Rows,
         stored: dict[tuple[bytes, bytes], _Stored],
-        receipt: Receipt,
+        receipt: StoredReceipt,
     ) -> None:
         key = (call.trace_id, call.span_id)
         there = stored.get(key)
@@ -440,7 +440,7 @@ class CallWriter:
         events: Sequence[ContentEvent],
         rows: _Rows,
         stored: dict[tuple[bytes, bytes], _Stored],
-        receipt: Receipt,
+        receipt: StoredReceipt,
     ) -> None:
         """Content that came as log records, for a call that is there already, or is made here to hold it."""
         key = (call.trace_id, call.span_id)

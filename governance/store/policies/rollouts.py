@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from governance.domain.policies import Rollout, RolloutOrigin, RolloutState, RolloutStep, Standing, StandingSet
+from governance.domain.policies import Rollout, RolloutOrigin, RolloutState, RolloutStep, StandingSet, StandingSets
 from governance.store.base import bulk, locks
 from governance.store.base import tables as t
 from governance.store.base.times import micros, moment
@@ -24,13 +24,13 @@ _STANDING = (
 )
 
 
-def standing(connection: sa.Connection) -> Standing:
+def standing(connection: sa.Connection) -> StandingSets:
     """Which sets decide now: two rows at most, by their index. Asked before each batch of calls."""
     found = {
         state: StandingSet(rollout=number, policy_set_id=policy_set, digest=digest)
         for state, number, policy_set, digest in connection.exec_driver_sql(_STANDING)
     }
-    return Standing(enforce=found.get("enforce"), shadow=found.get("shadow"))
+    return StandingSets(enforce=found.get("enforce"), shadow=found.get("shadow"))
 
 
 def stored_set(connection: sa.Connection, policy_set_id: int) -> PolicySet:
@@ -48,7 +48,7 @@ class SqlRollouts:
         self._tx = tx
         self._connection = tx.connection
 
-    def standing(self) -> Standing:
+    def standing(self) -> StandingSets:
         return standing(self._connection)
 
     def policy_set(self, policy_set_id: int) -> PolicySet:

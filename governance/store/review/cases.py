@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from governance.domain.decisions import Severity
 from governance.domain.review import Case, CaseKind, CaseState, ReasonCode, Verdict, VerdictOutcome
-from governance.review.lifecycle import CaseRecord, Standing, ended
+from governance.review.lifecycle import CaseRecord, CaseStanding, ended
 from governance.review.routing import CaseDraft
 from governance.store.base import bulk, locks
 from governance.store.base import tables as t
@@ -43,7 +43,7 @@ class SqlCases:
         row = self._connection.execute(_select().where(t.case.c.id == case_id)).first()
         return _record(row) if row else None
 
-    def move(self, was: CaseRecord, becomes: Standing, *, at: datetime) -> bool:
+    def move(self, was: CaseRecord, becomes: CaseStanding, *, at: datetime) -> bool:
         case = t.case.c
         changed = self._connection.execute(
             t.case.update()
@@ -62,7 +62,7 @@ class SqlCases:
         self._assign(was, becomes, at)
         return True
 
-    def _assign(self, was: CaseRecord, becomes: Standing, at: datetime) -> None:
+    def _assign(self, was: CaseRecord, becomes: CaseStanding, at: datetime) -> None:
         table, a = t.assignment, t.assignment.c
         standing = sa.and_(a.case_id == was.case.id, a.ended_at.is_(None))
         end = ended(was.standing, becomes)
@@ -350,7 +350,7 @@ def _record(row: sa.Row[Any]) -> CaseRecord:
             closed_at=moment_or_none(row.closed_at),
             excerpt=row.excerpt,
         ),
-        standing=Standing(
+        standing=CaseStanding(
             state=state,
             severity=severity,
             claimed_by=row.claimed_by,

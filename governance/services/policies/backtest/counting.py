@@ -1,4 +1,4 @@
-"""Who counts for a backtest: this process, or several that are told by lines of JSON and answer in lines of JSON."""
+"""Counts a backtest in this process, or in worker processes over JSON lines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from governance.errors import GovernanceError
 from governance.policy.policy import PolicySet
 from governance.processes.child import PIPE, Child
 from governance.services.calls.check import CheckService, Deciding, DecidingSet, LoadedCall
-from governance.services.policies.backtest.ports import BuildRunner, Order, Record
+from governance.services.policies.backtest.ports import BacktestOrder, BuildRunner, Record
 from governance.services.policies.backtest.replay import Replay, Slice
 from governance.services.policies.backtest.tally import Tally
 
@@ -26,10 +26,10 @@ class Broken(GovernanceError):
     """A counting process ended, or could not do its work."""
 
 
-class Here:
+class InProcess:
     """Counts in this process."""
 
-    def __init__(self, order: Order, record: Record, build: BuildRunner) -> None:
+    def __init__(self, order: BacktestOrder, record: Record, build: BuildRunner) -> None:
         self._order, self._record, self._build = order, record, build
         self._judged = record.judged(order.span)
         self._replay = Replay(
@@ -81,7 +81,7 @@ class Here:
 class _Look:
     """One set's own detectors and conditions over whole calls. What they know already they do not look at again."""
 
-    def __init__(self, policy_set: PolicySet, runner: Runner, record: Record, order: Order) -> None:
+    def __init__(self, policy_set: PolicySet, runner: Runner, record: Record, order: BacktestOrder) -> None:
         self._runner = runner
         deciding = DecidingSet(
             policy_set_id=0,
@@ -123,7 +123,7 @@ class Processes:
 
     def __init__(
         self,
-        order: Order,
+        order: BacktestOrder,
         count: int,
         command: Sequence[str],
         environment: Mapping[str, str],
@@ -223,7 +223,7 @@ def serve(
     lines: Iterator[str],
     answer: Callable[[str], None],
     record: Callable[[str], Record],
-    here: Callable[[Order, Record], Here],
+    here: Callable[[BacktestOrder, Record], InProcess],
 ) -> None:
     """What a counting process does, each step answered by one line: it says that it is there; it begins to read the
     snapshot that a line names; then, after a line with the order, a job a line until they end."""
@@ -237,38 +237,38 @@ def serve(
             answer("{}")
             order = next(lines, "")
             if order:
-                _work(lines, answer, here(Order.of(json.loads(order)), reading))
+                _work(lines, answer, here(BacktestOrder.of(json.loads(order)), reading))
     except GovernanceError as error:
         answer(json.dumps({"error": str(error)}))
 
 
-def _work(lines: Iterator[str], answer: Callable[[str], None], hands: Here) -> None:
+def _work(lines: Iterator[str], answer: Callable[[str], None], counters: InProcess) -> None:
     try:
         for line in lines:
             job = json.loads(line)
             try:
-                tally = hands.count(tuple(job["count"])) if "count" in job else hands.examine(job["examine"])
+                tally = counters.count(tuple(job["count"])) if "count" in job else counters.examine(job["examine"])
                 answer(json.dumps(tally.document(), separators=(",", ":")))
             except GovernanceError as error:
                 answer(json.dumps({"error": str(error)}))
     finally:
-        hands.close()
+        counters.close()
 
 
 @contextmanager
-def hands(
-    order: Order,
+def counters(
+    order: BacktestOrder,
     count: int,
     record: Record,
     *,
     build: BuildRunner,
     command: Sequence[str],
     environment: Callable[[], Mapping[str, str]],
-) -> Iterator[Here | Processes]:
-    """Hands for an order; ended with it, whatever ends it."""
-    working: Here | Processes
+) -> Iterator[InProcess | Processes]:
+    """Counters for an order; closed at the end, whatever ends it."""
+    working: InProcess | Processes
     if count < 2:
-        working = Here(order, record, build)
+        working = InProcess(order, record, build)
     else:
         working = Processes(order, count, command, environment(), record.shared)
     try:

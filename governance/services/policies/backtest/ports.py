@@ -54,7 +54,7 @@ class Record(Traffic, Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Order:
+class BacktestOrder:
     """What processes need to know to count."""
 
     before: Tried
@@ -74,7 +74,7 @@ class Order:
         }
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Order:
+    def of(cls, document: Mapping[str, Any]) -> BacktestOrder:
         """What `document` gave."""
         before, after = (
             Tried(policy_set=PolicySet.from_document(one), installed=Installed.of_document(installed))
@@ -86,7 +86,7 @@ class Order:
         return cls(before=before, after=after, now=now, span=span, most=document["most"])
 
 
-class Hands(Protocol):
+class Counters(Protocol):
     """Whoever counts: this process, or several."""
 
     def all(self, kind: str, jobs: Iterable[Any], heard: Callable[[Tally], None]) -> None:
@@ -94,8 +94,8 @@ class Hands(Protocol):
         of calls by lists of ids, looked at again. `heard` takes each outcome, one at a time."""
 
 
-HandsFor = Callable[[Order, int, Record], AbstractContextManager[Hands]]
-"""Makes hands for an order, of so many processes, that read what the record reads; ends them with the context."""
+CountersFor = Callable[[BacktestOrder, int, Record], AbstractContextManager[Counters]]
+"""Makes counters for an order, in so many processes, that read what the record reads; ends them with the context."""
 
 
 BuildRunner = Callable[[Iterable[DetectorUse], Mapping[str, str]], Runner]

@@ -12,7 +12,7 @@ from governance.domain.calls import Call, CallKind, EndUser, Release
 from governance.domain.decisions import PolicyStatus
 from governance.engine.compare import decides, meaning
 from governance.policy.policy import Policy
-from governance.services.policies.backtest.ports import Order, Record
+from governance.services.policies.backtest.ports import BacktestOrder, Record
 from governance.services.policies.backtest.replay import Span
 from governance.services.policies.backtest.tally import Counts, Key, Tally
 from governance.services.policies.golden import GoldenReport
@@ -149,7 +149,7 @@ class Day:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Report:
+class BacktestReport:
     """What a backtest came to.
 
     `calls` were decided by both sets, `examined` of them by looking at them again. Undecided are `stale` calls (a
@@ -218,10 +218,12 @@ class Report:
         }
 
 
-class _Maker:
+class ReportBuilder:
     """Turns counts into a report."""
 
-    def __init__(self, record: Record, tally: Tally, order: Order, *, first: int | None, since: datetime) -> None:
+    def __init__(
+        self, record: Record, tally: Tally, order: BacktestOrder, *, first: int | None, since: datetime
+    ) -> None:
         self._record, self._tally, self._order = record, tally, order
         span = order.span
         began = span.since if first is None else max(span.since, times.moment(first))
@@ -232,7 +234,7 @@ class _Maker:
         queued = tally.recorded_queued
         self._cases = min(1.0, handling.cases / queued) if queued and handling.cases else 1.0
 
-    def report(self, *, at: datetime, examined: int, golden: GoldenReport | None) -> Report:
+    def report(self, *, at: datetime, examined: int, golden: GoldenReport | None) -> BacktestReport:
         tally, order = self._tally, self._order
         systems = self._record.systems_named()
         by_system: dict[int, int] = {}
@@ -241,7 +243,7 @@ class _Maker:
             by_system[key.system] = by_system.get(key.system, 0) + count
             by_day[key.day] = by_day.get(key.day, 0) + count
         policies = self._policies(systems)
-        return Report(
+        return BacktestReport(
             candidate=order.after.policy_set.digest,
             against=order.before.policy_set.digest,
             span=order.span,

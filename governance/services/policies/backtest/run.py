@@ -20,11 +20,11 @@ from governance.errors import BadInput
 from governance.policy.policy import PolicySet
 from governance.services.authorise import Authority
 from governance.services.named import unknown
-from governance.services.policies.backtest.ports import BuildRunner, HandsFor, Order, Record
+from governance.services.policies.backtest.ports import BacktestOrder, BuildRunner, CountersFor, Record
 from governance.services.policies.backtest.replay import Span, Tried
-from governance.services.policies.backtest.report import Report, _Maker, part_of
+from governance.services.policies.backtest.report import BacktestReport, ReportBuilder, part_of
 from governance.services.policies.backtest.tally import Tally
-from governance.services.policies.golden import Golden, Judge
+from governance.services.policies.golden import Golden, GoldenRunner
 from governance.services.policies.ports import Transaction
 
 DAYS = 30
@@ -54,19 +54,19 @@ def unheard(done: int, of: int) -> None:
 
 
 class BacktestService:
-    """`build` makes a set's detectors, as they are at work here; `hands` those who count."""
+    """`build` makes a set's detectors, as they are at work here; `counters` those who count."""
 
     def __init__(
         self,
         authority: Authority[Transaction],
         record: Callable[[], Record],
         build: BuildRunner,
-        hands: HandsFor,
+        counters: CountersFor,
     ) -> None:
         self._authority = authority
         self._record = record
         self._build = build
-        self._hands = hands
+        self._counters = counters
 
     def span(
         self, *, since: datetime | None = None, until: datetime | None = None, days: int = DAYS, system: str = ""
@@ -97,7 +97,7 @@ class BacktestService:
         processes: int = 1,
         golden: Sequence[Golden] = (),
         progress: Progress = unheard,
-    ) -> Report:
+    ) -> BacktestReport:
         """Tries `candidate` on the calls of `span` (default: the last 30 days) and on `golden` calls, beside `against`
         (default: the set in force; where there is none, an empty one). `examine` is how many stale calls are looked at
         again, chosen evenly. Blocks; give it a thread of its own where somebody waits.
@@ -128,7 +128,7 @@ class BacktestService:
         processes: int = 1,
         golden: Sequence[Golden] = (),
         progress: Progress = unheard,
-    ) -> Report:
+    ) -> BacktestReport:
         """As `run`, for a use case that has asked already whether it may; `by` names who wanted it."""
         began = time.monotonic()
         if against is None:
@@ -140,7 +140,7 @@ class BacktestService:
                 for one, runner in zip((against, candidate), runners, strict=True)
             )
             now = self._authority.clock()
-            order = Order(before=before, after=after, now=now, span=span, most=examine)
+            order = BacktestOrder(before=before, after=after, now=now, span=span, most=examine)
             with closing(self._record()) as record:
                 report = self._counted(record, order, processes, runners, golden, progress)
         finally:
@@ -160,30 +160,30 @@ class BacktestService:
     def _counted(
         self,
         record: Record,
-        order: Order,
+        order: BacktestOrder,
         processes: int,
         runners: Sequence[Runner],
         golden: Sequence[Golden],
         progress: Progress,
-    ) -> Report:
+    ) -> BacktestReport:
         """All that is read is of one moment, however many count."""
         size, slices = record.slices(order.span, SLICE)
-        heard = _Heard(progress, size + min(size, order.most) + len(golden))
+        heard = _ProgressSum(progress, size + min(size, order.most) + len(golden))
         tally = Tally(most=order.most)
         examined = Tally()
         if slices:
-            with self._hands(order, processes if len(slices) > ALONE else 1, record) as hands:
-                hands.all("count", slices, lambda one: heard.merge(tally, one))
+            with self._counters(order, processes if len(slices) > ALONE else 1, record) as counters:
+                counters.all("count", slices, lambda one: heard.merge(tally, one))
                 again = sorted(call for _, call in tally.sample)
                 heard.expect(tally.seen + len(again) + len(golden))
                 parts = [again[at : at + EXAMINED_AT_ONCE] for at in range(0, len(again), EXAMINED_AT_ONCE)]
-                hands.all("examine", parts, lambda one: heard.merge(examined, one))
+                counters.all("examine", parts, lambda one: heard.merge(examined, one))
         looked = examined.calls
         tally.stale -= looked
         tally.merge(replace(examined, stale=0, unchecked=0))
         sets = [one.policy_set for one in (order.before, order.after)]
-        told = Judge(*zip(runners, sets, strict=True)).report(golden, heard.one) if golden else None
-        maker = _Maker(record, tally, order, first=record.first(order.span), since=order.now - MEASURED)
+        told = GoldenRunner(*zip(runners, sets, strict=True)).report(golden, heard.one) if golden else None
+        maker = ReportBuilder(record, tally, order, first=record.first(order.span), since=order.now - MEASURED)
         return maker.report(at=order.now, examined=looked, golden=told)
 
     def latest(self, actor: Actor, digest: str, against: str, *, system: str = "") -> Mapping[str, Any] | None:
@@ -215,7 +215,7 @@ class BacktestService:
             return None if found is None else tx.rollouts.policy_set(found.policy_set_id)
 
 
-class _Heard:
+class _ProgressSum:
     """Adds up what is done, and says so."""
 
     def __init__(self, progress: Progress, of: int) -> None:
