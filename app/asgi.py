@@ -29,6 +29,7 @@ from app.door.gate import ServiceGate
 from app.door.middleware import HEADER, USER_KEY, DoorMiddleware
 from app.door.proxies import ForwardedMiddleware
 from app.door.routes import door_routes
+from app.evidence.downloads import evidence_route
 from governance import bootstrap
 from governance.api import create_api, mounted
 from governance.api.health import health_routes
@@ -106,6 +107,7 @@ app = st.App(
     routes=[
         *door_routes(_entrance, application.provider),
         *health_routes(application, _metrics),
+        evidence_route(application, _cookies.token),
         # Without its own route, the bare prefix would be answered by the console's page.
         Route("/v1", RedirectResponse("/v1/openapi.json")),
         mounted(create_api(application, _metrics)),

@@ -56,7 +56,7 @@ class Serving:
                 stderr=subprocess.STDOUT,
                 cwd=self.folder,
             )
-        deadline = time.monotonic() + 180
+        deadline = time.monotonic() + 240
         while time.monotonic() < deadline and self.process.poll() is None:
             if self.status(ready) == 200:
                 return

@@ -125,6 +125,15 @@ def onward(page: str, label: str, **query: object) -> None:
     )
 
 
+def download(label: str, address: str) -> None:
+    """A link, drawn as a button, to a file of this console that the browser saves."""
+    style = (
+        "display:block;text-align:center;text-decoration:none;color:inherit;padding:.42rem .75rem;border-radius:.5rem;"
+        "border:1px solid color-mix(in srgb,currentColor 55%,transparent)"
+    )
+    st.html(f'<a href="{address}" target="_self" download style="{style}">{label}</a>')
+
+
 @contextmanager
 def notice(title: str, text: str, icon: str, *, whole_page: bool = False) -> Iterator[None]:
     """A box in place of what would be here: nothing yet, or an error. Yields the place for buttons.

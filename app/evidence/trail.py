@@ -11,6 +11,8 @@ from typing import Any
 
 from app.shell import words
 from governance.domain.events import EventKind as E
+from governance.domain.people import Permission
+from governance.services.authorise import WORDS
 from governance.services.evidence.read import EventRow
 
 # What the pills on the audit page stand for.
@@ -85,24 +87,10 @@ KIND: dict[str, str] = {
     E.EXPORT_MADE: "Export",
     E.AUDIT_READ: "Look-up",
     E.AUDIT_VERIFIED: "Verified",
+    E.DATABASE_RESTORED: "Restore",
     E.JOB_RETRIED: "Job",
     E.JOB_CANCELLED: "Job",
     E.ACTION_REFUSED: "Refused",
-}
-
-_WANTED = {
-    "read_calls": "seeing calls",
-    "read_cases": "seeing cases",
-    "claim_case": "claiming a case",
-    "decide_case": "deciding a case",
-    "decide_escalation": "deciding an escalated case",
-    "approve_verdict": "approving a verdict",
-    "reveal_content": "seeing original text",
-    "read_audit": "reading the audit trail",
-    "export_evidence": "exporting evidence",
-    "propose_policy": "proposing or moving a policy change",
-    "approve_policy": "approving a policy change",
-    "manage_access": "managing people, keys and jobs",
 }
 
 
@@ -241,17 +229,22 @@ def sentence(
             if data.get("job"):
                 by = f"Job {data['job']}"
             return f"{by} verified the whole log: " + ("nothing was altered" if good else "it does not hold")
+        case E.DATABASE_RESTORED:
+            size = int(data.get("events") or 0)
+            return f"{by} restored a backup of {words.count(size, 'entry', 'entries')}"
         case E.JOB_RETRIED:
             return f"{by} had job {_number(subject)} run again"
         case E.JOB_CANCELLED:
             return f"{by} cancelled job {_number(subject)}"
         case E.ACTION_REFUSED:
             wanted = str(data.get("wanted", ""))
-            what = _WANTED.get(wanted, words.plain(wanted).lower() or "an action")
             place = f" ({about(subject, names).lower()})" if subject else ""
             key = _refused_key(data)
             by = "Somebody" if key and not actor.startswith("key:") else by
-            return f"{by} was refused: {key or what}{place}{_times(data)}"
+            if not key and wanted in WORDS:
+                return f"{by} was not allowed to {WORDS[Permission(wanted)]}{place}{_times(data)}"
+            what = key or words.plain(wanted).lower() or "an action"
+            return f"{by} was refused: {what}{place}{_times(data)}"
     return f"{by}: {words.plain(kind)}"
 
 

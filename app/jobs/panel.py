@@ -16,6 +16,7 @@ SHOWN = 25
 
 _TITLE = {
     JobKind.VERIFY_AUDIT_LOG: "Verify the audit log",
+    JobKind.CHECK_DATABASE: "Look for damage in the database",
     JobKind.PRUNE_SESSIONS: "Delete sessions that ended",
     JobKind.PRUNE_JOBS: "Delete old jobs",
     JobKind.DELIVER_MESSAGE: "Send a message",

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from app.shell import words
 from governance.review.workload import Load
-from governance.systems.health import Detector, Worker
+from governance.systems.health import Backlog, Detector, Worker
 from governance.systems.posture import SILENT, Trend, absent, fails
 
 VERIFY_WITHIN = timedelta(days=7)
@@ -33,7 +33,8 @@ def deviations(
     trends: Sequence[Trend],
     detectors: Sequence[Detector],
     workers: Sequence[Worker],
-    waiting: int,
+    backlog: Backlog,
+    late_seconds: tuple[int, int],
     verified_at: datetime | None,
     verified: bool | None,
     unsealed: int,
@@ -55,6 +56,7 @@ def deviations(
             )
         )
     alive = any(now - worker.seen_at < SILENT for worker in workers)
+    waiting, (warning, failure) = backlog.waiting, late_seconds
     if waiting and not alive:
         found.append(
             Deviation(
@@ -64,6 +66,17 @@ def deviations(
                 page="admin",
                 link="See the processes",
                 alarm=True,
+            )
+        )
+    if waiting and alive and backlog.oldest_seconds >= warning:
+        found.append(
+            Deviation(
+                what=f"Checking is {words.span(int(backlog.oldest_seconds))} behind.",
+                detail=f"{words.count(waiting, 'call waits', 'calls wait')}; nothing is lost, nothing passes unseen.",
+                note=f"{backlog.rate:,.0f} calls a second are checked",
+                page="admin",
+                link="See the processes",
+                alarm=backlog.oldest_seconds >= failure,
             )
         )
     late = [load for load in loads if load.when == "overdue"]

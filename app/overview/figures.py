@@ -21,7 +21,7 @@ from governance.services.policies.rollout import owns
 from governance.services.review.read import DayOfWork
 from governance.systems import posture
 from governance.systems.days import Day
-from governance.systems.health import Detector, Worker
+from governance.systems.health import Backlog, Detector, Worker
 
 SECONDS = 15
 _BEFORE = 90
@@ -34,7 +34,7 @@ class Overview:
     trends: Sequence[posture.Trend]
     detectors: Sequence[Detector]
     workers: Sequence[Worker]
-    waiting: int
+    backlog: Backlog
     audit: AuditLog
     today: int
     deviations: Sequence[deviations.Deviation]
@@ -80,12 +80,14 @@ def _changes(source: str) -> list[Rollout]:
 
 @st.cache_data(ttl=SECONDS, show_spinner=False, max_entries=64)
 def _health(source: str, scope: Systems, _who: Actor) -> tuple[Checking, AuditLog]:
-    since = session.application().clock() - timedelta(days=7)
-    return session.application().read_calls.checking(_who), session.application().read_audit.log(_who, since)
+    now = session.application().clock()
+    since = now - timedelta(days=7)
+    return session.application().read_calls.checking(_who, now), session.application().read_audit.log(_who, since)
 
 
 def overview(now: datetime) -> Overview:
     """All that Overview shows."""
+    settings = session.application().settings
     today = int(now.timestamp() // 86400)
     counted = loads(now)
     known, trends = days(today)
@@ -97,7 +99,7 @@ def overview(now: datetime) -> Overview:
         trends=trends,
         detectors=checking.detectors,
         workers=checking.workers,
-        waiting=checking.waiting,
+        backlog=checking.backlog,
         audit=state,
         today=today,
         changes=_changes(session.source()),
@@ -107,7 +109,8 @@ def overview(now: datetime) -> Overview:
             trends=trends,
             detectors=checking.detectors,
             workers=checking.workers,
-            waiting=checking.waiting,
+            backlog=checking.backlog,
+            late_seconds=(settings.check_lag_warning, settings.check_lag_failure),
             verified_at=state.verified_at,
             verified=state.verified,
             unsealed=state.unsealed,

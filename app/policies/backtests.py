@@ -20,6 +20,7 @@ from app.shell import session, words, work
 from governance.domain.people import Permission
 from governance.policy.policy import PolicySet
 from governance.services.policies.backtest.run import Progress
+from governance.services.policies.share import percent
 
 EXAMPLES = 3
 SHOWN = 8
@@ -138,7 +139,7 @@ def _gate(over: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> None:
         st.markdown(":green[:material/check:] Within what was agreed")
     for one in [*broken, *(one for one in over if one["already_in_force"])][:6]:
         title = words.name(titles.get(one["policy"], one["policy"]), 90)
-        measured, allowed = policy_figures.share(one["measured"]), policy_figures.share(one["allowed"])
+        measured, allowed = percent(one["measured"]), percent(one["allowed"])
         said = (
             f"flags {measured} of its calls, at most {allowed} are agreed"
             if one["budget"] == "max_alert_rate"

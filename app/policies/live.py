@@ -16,6 +16,7 @@ from governance.domain.people import Actor, Permission, Systems
 from governance.policy.policy import Policy
 from governance.policy.problems import Problem
 from governance.services.policies.read import Judged, Spoke
+from governance.services.policies.share import LEAST_VERDICTS, percent
 
 DAYS = 30
 """Figures are those of so many days, up to today."""
@@ -23,10 +24,6 @@ DAYS = 30
 
 SHOWN = 14
 """Days of the bars in the list."""
-
-
-LEAST_VERDICTS = 10
-"""Fewer verdicts than these say nothing about how often a policy is right."""
 
 
 ENDS_SOON = timedelta(days=14)
@@ -135,7 +132,7 @@ def attention(
         return "Could not judge", True
     budget = policy.budget
     if live.flagged and live.rate > budget.max_alert_rate:
-        return f"Above agreed {share(budget.max_alert_rate)}", True
+        return f"Above agreed {percent(budget.max_alert_rate)}", True
     if live.cases >= LEAST_VERDICTS and live.right / live.cases < budget.min_precision:
         return f"Below agreed {budget.min_precision:.0%}", True
     if live.week >= 10 and live.before and live.week > 2 * live.before / 3:
@@ -159,11 +156,6 @@ def needing(now: datetime) -> list[tuple[Policy, str]]:
     live = figures()
     found = [(policy, attention(policy, live.of(policy), today=now)) for policy in standing[1].policies]
     return [(policy, said) for policy, (said, odd) in found if odd]
-
-
-def share(value: float) -> str:
-    """'2%' or '0.5%'."""
-    return f"{value:.1%}".replace(".0%", "%")
 
 
 def hours(value: float) -> str:

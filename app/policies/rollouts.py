@@ -24,7 +24,7 @@ _NOTE = 500
 
 def absent() -> Mapping[str, Detector]:
     """The detectors that do not work here, by name."""
-    checking = session.application().read_calls.checking(session.actor())
+    checking = session.application().read_calls.checking(session.actor(), session.application().clock())
     return {one.name: one for one in checking.detectors if posture.absent(one)}
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from governance.detectors.runner import UNAVAILABLE
+from governance.services.policies.share import share as share_of
 
 SEVERITY = {4: "Critical", 3: "High", 2: "Medium", 1: "Low", 0: "None"}
 
@@ -394,14 +395,11 @@ def share(part: float, whole: float) -> str:
 
 
 def interval(part: int, whole: int) -> str:
-    """'96% (88 to 99)': a share and its 95% Wilson score interval (Wilson 1927), as people read it."""
-    if not whole:
+    """'96% (88 to 99)': a share and its 95% interval, as people read it."""
+    found = share_of(part, whole)
+    if found.value is None or found.low is None or found.high is None:
         return "not measured"
-    z = 1.96
-    p = part / whole
-    centre = (p + z * z / (2 * whole)) / (1 + z * z / whole)
-    half = z * ((p * (1 - p) + z * z / (4 * whole)) / whole) ** 0.5 / (1 + z * z / whole)
-    return f"{p:.0%} ({max(0.0, centre - half) * 100:.0f} to {min(1.0, centre + half) * 100:.0f})"
+    return f"{found.value:.0%} ({found.low * 100:.0f} to {found.high * 100:.0f})"
 
 
 def span(seconds: float) -> str:

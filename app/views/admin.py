@@ -296,8 +296,8 @@ with keys_tab, ui.panel("API keys", f"{len(open_keys)} open"):
         make_key()
 
 with working_tab:
-    checking = session.application().read_calls.checking(me)
-    detectors, waiting = checking.detectors, checking.waiting
+    checking = session.application().read_calls.checking(me, session.application().clock())
+    detectors, waiting = checking.detectors, checking.backlog.waiting
     alive = [worker for worker in checking.workers if now - worker.seen_at < posture.SILENT]
     with ui.panel("Detectors"):
         if detectors:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from datetime import datetime, time, timedelta
-from pathlib import Path
 from typing import Any, cast
 
 import streamlit as st
@@ -14,6 +12,7 @@ from app.components.choice import choice
 from app.components.marked import pairs
 from app.components.rows import Column, choose, quiet
 from app.evidence import trail
+from app.evidence.downloads import packages
 from app.shell import session, words
 from governance.audit.verify import Outcome
 from governance.domain.events import EventKind
@@ -274,34 +273,28 @@ with right:
                 system=place,
                 case=int(case_number) if case_number.strip() else None,
             )
-            with st.spinner("Collecting entries and proofs …"), tempfile.TemporaryDirectory() as folder:
-                target = Path(folder) / "evidence.zip"
-                made = session.attempt(lambda: session.application().export.to_file(session.begin(), wanted, target))
+            with st.spinner("Collecting entries and proofs …"):
+                made = session.attempt(lambda: packages.make(session.application(), session.begin(), wanted))
                 if made is not None and made.empty:
                     session.tell("The package holds nothing: no entry fits what was asked for.")
                 if made is not None:
-                    st.session_state["package"] = (
-                        made.events,
-                        target.read_bytes(),
-                        now.strftime("%Y-%m-%d-%H%M"),
-                        f"today {now:%H:%M}",
-                    )
+                    st.session_state["package"] = made.token
             st.rerun()
-        if package := st.session_state.get("package"):
-            events, body, stamp, made_at = package
-            pairs(
-                {"Entries": f"{events:,} with proofs", "Size": words.size(len(body)), "Made": made_at},
-                key="package-facts",
-            )
-            st.download_button(
-                "Download the package",
-                body,
-                file_name=f"evidence-{stamp}.zip",
-                mime="application/zip",
-                icon=":material/download:",
-                width="stretch",
-                on_click="ignore",
-            )
+        if token := st.session_state.get("package"):
+            package = packages.waiting(token, me.id)
+            if package is None:
+                st.caption("The package was downloaded, or is over. Make it again if you need it.")
+            else:
+                pairs(
+                    {
+                        "Entries": f"{package.events:,} with proofs",
+                        "Size": words.size(package.size),
+                        "Made": words.moment(session.local(package.made_at), now),
+                    },
+                    key="package-facts",
+                )
+                ui.download("Download the package", package.address)
+                st.caption("It can be downloaded once, within 15 minutes, by you.")
         st.caption("The auditor checks it offline with the verifier inside. Making it is itself an entry.")
     with ui.panel("Who revealed original text", "7 days"):
         revealed = read.revealers(me, week_ago)

@@ -365,6 +365,18 @@ with ui.panel("Audit log", words.count(audit.size, "entry", "entries"), log_cell
     )
     page_link("audit", "Open the audit trail", {})
 
+
+def waiting_words() -> str:
+    """How many calls wait for their check, and since when; coloured once that is late."""
+    late, settings = state.backlog, session.application().settings
+    if not late.waiting:
+        return "None"
+    said = f"{words.count(late.waiting, 'call')}, the oldest for {words.span(int(late.oldest_seconds))}"
+    if late.oldest_seconds >= settings.check_lag_failure:
+        return f":red[:material/error: {said}]"
+    return f":orange[{said}]" if late.oldest_seconds >= settings.check_lag_warning else said
+
+
 with ui.panel("Traffic", "7 days", traffic_cell):
     uncaptured, failed = sum(day.uncaptured for day in week), sum(day.failed for day in week)
     ui.facts(
@@ -372,7 +384,7 @@ with ui.panel("Traffic", "7 days", traffic_cell):
             "Checked": words.count(calls, "call"),
             "Without content": f":orange[{uncaptured:,}, shown as such]" if uncaptured else "None",
             "With an error": f"{failed:,}" if failed else "None",
-            "Waiting": f":orange[{words.count(state.waiting, 'call')}]" if state.waiting else "None",
+            "Waiting": waiting_words(),
             "Tokens": f"{sum(d.input_tokens for d in week):,} in, {sum(d.output_tokens for d in week):,} out",
         }
     )

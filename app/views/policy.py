@@ -25,6 +25,7 @@ from governance.domain.people import Permission
 from governance.domain.policies import UNDER_WAY
 from governance.policy.controls import catalogue
 from governance.policy.policy import Policy
+from governance.services.policies.share import LEAST_VERDICTS, percent
 
 session.need(Permission.READ_CASES)
 now = session.now()
@@ -108,7 +109,7 @@ with st.grid(6, min_column_width=138, border=True, row_height=112):
         delta_color="off",
         delta_arrow="off",
     )
-    agreed = f"agreed {policy_figures.share(budget.max_alert_rate)}" if budget.max_alert_rate < 1 else "no limit agreed"
+    agreed = f"agreed {percent(budget.max_alert_rate)}" if budget.max_alert_rate < 1 else "no limit agreed"
     over = live.calls > 0 and live.rate > budget.max_alert_rate
     st.metric(
         "Share of calls",
@@ -117,7 +118,7 @@ with st.grid(6, min_column_width=138, border=True, row_height=112):
         delta_color="orange" if over else "off",
         delta_arrow="off",
     )
-    below = live.cases >= policy_figures.LEAST_VERDICTS and live.right / live.cases < budget.min_precision
+    below = live.cases >= LEAST_VERDICTS and live.right / live.cases < budget.min_precision
     st.metric(
         "Right when it flags",
         f"{live.right / live.cases:.0%}" if live.cases else "Unknown",

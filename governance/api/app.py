@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,10 +19,13 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from governance.api import checks, contract, problems, reading, receiver, reports
+from governance.api import contract, problems
 from governance.api.body import Bodies
+from governance.api.calls import checks, reading, receiver
+from governance.api.evidence import checkpoint
 from governance.api.metrics import Metrics
 from governance.api.parameters import only_known
+from governance.api.review import cases, reports
 from governance.api.validation import Invalid, describe
 from governance.errors import GovernanceError
 
@@ -53,11 +58,13 @@ def create_api(application: Application, metrics: Metrics | None = None) -> Fast
     api.include_router(checks.router(application, bodies))
     api.include_router(reports.router(application, bodies))
     api.include_router(reading.router(application))
+    api.include_router(cases.router(application))
+    api.include_router(checkpoint.router(application))
     contract.describe(api, (checks.CheckIn, reports.ReportIn))
     api.add_exception_handler(GovernanceError, _governance_error)
     api.add_exception_handler(HTTPException, _http_error)
     api.add_exception_handler(RequestValidationError, _invalid)
-    api.add_middleware(Envelope, metrics=metrics)
+    api.add_middleware(Envelope, metrics=metrics, patient=application.patient)
     return api
 
 
@@ -94,8 +101,10 @@ async def _invalid(request: Request, error: Exception) -> Response:
 class Envelope:
     """ASGI middleware: a request id, no caching, figures, and an answer without internals when something breaks."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, patient: Callable[[], AbstractContextManager[None]]) -> None:
+        """`patient` bounds how long what runs in it waits for the database."""
         self._app = app
+        self._patient = patient
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,7 +130,8 @@ class Envelope:
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
-                await self._app(scope, receive, enveloped)
+                with self._patient():  # threads that work for this request take it with them
+                    await self._app(scope, receive, enveloped)
             except ClientDisconnect:
                 status = status or 499
             except Exception as error:

@@ -14,7 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from governance.api.otlp_schema import SCHEMAS, media
+from governance.api.calls.otlp_schema import SCHEMAS, media
 
 _PROBLEM = "application/problem+json"
 _REF = "#/components/schemas/{model}"

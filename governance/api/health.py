@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from governance.api.metrics import Metrics
 from governance.errors import GovernanceError
-from governance.store.base import keys, migrate
+from governance.store.base import keys, migrate, probe
 from governance.store.calls import health
 from governance.store.evidence import audit_log
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 WORKER_SILENT = timedelta(seconds=20)
 SEAL_LAG_SECONDS = 30.0
+LITTLE_ROOM = 256 * 2**20
 _LOG = structlog.get_logger("governance.health")
 
 
@@ -41,6 +42,8 @@ class Check:
     ok: bool
     detail: str
     vital: bool = True
+    warns: bool = False
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 def readiness(application: Application) -> list[Check]:
@@ -51,7 +54,9 @@ def readiness(application: Application) -> list[Check]:
             found.append(_migrations(connection))
             if found[-1].ok:
                 found += [_recording(application), _worker(application, connection)]
+                found += [_checking(application, connection)]
                 found += [_sealing(application, connection), _detectors(connection)]
+                found += [_damage(application), *_room(application)]
             return found
     except GovernanceError as error:
         return [Check(name="database", ok=False, detail=error.message)]
@@ -66,9 +71,9 @@ def _migrations(connection: sa.Connection) -> Check:
 
 
 def _recording(application: Application) -> Check:
-    """While its processes are away, all that is sent gets 503: that must be seen here, not by the senders alone."""
-    up = application.intake.up
-    return Check(name="recording", ok=up, detail="takes calls" if up else "the recording process is not there")
+    """While all that is sent gets 503, that must be seen here, not by the senders alone."""
+    trouble = application.recording.trouble()
+    return Check(name="recording", ok=not trouble, detail=trouble or "takes calls")
 
 
 def _worker(application: Application, connection: sa.Connection) -> Check:
@@ -77,6 +82,33 @@ def _worker(application: Application, connection: sa.Connection) -> Check:
         return Check(name="worker", ok=False, detail="no worker has started")
     silent = application.clock() - workers[0].seen_at
     return Check(name="worker", ok=silent <= WORKER_SILENT, detail=f"last seen {int(silent.total_seconds())} s ago")
+
+
+def _checking(application: Application, connection: sa.Connection) -> Check:
+    """A server whose checking is late still records, and taking it out of service would not check one call sooner."""
+    late, settings = health.backlog(connection, application.clock()), application.settings
+    return Check(
+        name="checking",
+        ok=late.oldest_seconds < settings.check_lag_failure,
+        warns=late.oldest_seconds >= settings.check_lag_warning,
+        detail=late.words,
+        vital=False,
+        figures={"waiting": late.waiting, "oldest_seconds": round(late.oldest_seconds, 1)},
+    )
+
+
+def _damage(application: Application) -> Check:
+    """What the last look at the database's pages found (`services.evidence.integrity`)."""
+    last = application.integrity.last()
+    return Check(
+        name="integrity", ok=last is None or not last.problems, detail="not looked yet" if last is None else last.words
+    )
+
+
+def _room(application: Application) -> Iterator[Check]:
+    free = probe.free_bytes(application.database)
+    if free is not None:
+        yield Check(name="disk", ok=free >= LITTLE_ROOM, detail=f"{free // 2**20:,} MiB free", vital=False)
 
 
 def _sealing(application: Application, connection: sa.Connection) -> Check:
@@ -116,8 +148,15 @@ class _Gauges(Collector):
             return
         now = self._application.clock()
         with self._application.database.read() as connection:
+            late = health.backlog(connection, now)
             yield GaugeMetricFamily(
-                "governance_calls_waiting", "Calls not checked yet, up to 10000.", value=health.waiting(connection)
+                "governance_calls_waiting", "Calls not checked yet, up to 100000.", value=late.waiting
+            )
+            yield GaugeMetricFamily(
+                "governance_check_lag_seconds", "Age of the oldest call not checked yet.", value=late.oldest_seconds
+            )
+            yield GaugeMetricFamily(
+                "governance_checked_calls_per_second", "Lately; 0 while no call waits.", value=late.rate
             )
             yield GaugeMetricFamily(
                 "governance_seal_lag_seconds",
@@ -181,10 +220,18 @@ def health_routes(application: Application, metrics: Metrics) -> list[Route]:
     async def readyz(_: Request) -> Response:
         checks = await anyio.to_thread.run_sync(readiness, application)
         ready = all(check.ok for check in checks if check.vital)
-        well = all(check.ok for check in checks)
+        well = all(check.ok and not check.warns for check in checks)
         body = {
             "status": "ready" if well else "degraded" if ready else "not ready",
-            "checks": {check.name: {"ok": check.ok, "detail": check.detail} for check in checks},
+            "checks": {
+                check.name: {
+                    "ok": check.ok,
+                    "detail": check.detail,
+                    **({"warning": True} if check.warns else {}),
+                    **check.figures,
+                }
+                for check in checks
+            },
         }
         return JSONResponse(body, 200 if ready else 503, {"Cache-Control": "no-store"})
 

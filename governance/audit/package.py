@@ -74,14 +74,15 @@ def record_line(seq: int, name: str, record: Mapping[str, Any]) -> bytes:
 
 
 class PackageWriter:
-    """Collects the files of a package, compressed, in a temporary folder; `finish` signs and writes them.
+    """Collects the files of a package, compressed; `finish` signs and writes them. A context manager.
 
-    A context manager: leaving it removes the folder. Memory does not grow with the package.
+    They are files without a name in `folder` (default: the system's for temporary files), so that nothing of them is
+    left when the process ends, whatever ends it. Memory does not grow with the package.
     """
 
-    def __init__(self, signer: Signer) -> None:
+    def __init__(self, signer: Signer, folder: Path | None = None) -> None:
         self._signer = signer
-        self._folder = tempfile.TemporaryDirectory(prefix="governance-export-")
+        self._folder = folder
         self._open: dict[str, Packer] = {}
 
     def __enter__(self) -> PackageWriter:
@@ -90,13 +91,11 @@ class PackageWriter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         for packer in self._open.values():
             packer.spool.close()
-        self._folder.cleanup()
 
     def file(self, name: str) -> Packer:
         """The file of that name, begun when it is first asked for."""
         if name not in self._open:
-            path = Path(self._folder.name) / str(len(self._open))
-            self._open[name] = Packer(name, path.open("w+b"))
+            self._open[name] = Packer(name, tempfile.TemporaryFile(dir=self._folder))  # noqa: SIM115 - `__exit__`
         return self._open[name]
 
     def finish(self, out: BinaryIO, manifest: Mapping[str, Any]) -> str:

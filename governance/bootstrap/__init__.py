@@ -51,10 +51,14 @@ class Application(ReviewParts, EvidenceParts, PeopleParts, JobParts):
             self.sealer.stop()
         if "checkpointer" in self.__dict__:
             self.checkpointer.stop()
+        if "integrity_watch" in self.__dict__:
+            self.integrity_watch.stop()
         if "in_force" in self.__dict__:
             self.in_force.close()
         if "engine" in self.__dict__:
             self.engine.dispose()
+        if self._hold is not None:
+            self._hold.release()
 
 
 def open_application(settings: Settings | None = None, *, clock: Clock = utc_now, migrate: bool = False) -> Application:

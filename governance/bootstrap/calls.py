@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from governance.bootstrap.policies import PolicyParts
+from governance.store.base import patience
 
 if TYPE_CHECKING:
     from governance.intake import Intake
+    from governance.intake.recording import Recording
     from governance.services.calls.explain import ExplainService
     from governance.services.calls.inline import InlineService
     from governance.services.calls.read import ReadCalls
@@ -77,7 +80,8 @@ class CallParts(PolicyParts):
         from governance.services.calls.record import Recorder
         from governance.store.calls.record import CallWriter
 
-        return Recorder(CallWriter(self.database, self.key_ring, self.jobs, self.clock))
+        patient = patience.SENDER_SECONDS if self.answers else patience.LONGEST_SECONDS
+        return Recorder(CallWriter(self.database, self.key_ring, self.jobs, self.clock, patient_seconds=patient))
 
     def new_check_store(self) -> SqlCheckStore[Transaction]:
         """Where one thread that checks reads calls from and writes decisions to: it keeps caches of its own."""
@@ -92,6 +96,18 @@ class CallParts(PolicyParts):
         from governance.intake import LocalIntake
 
         return LocalIntake(lambda: self.recorder)
+
+    def patient(self) -> AbstractContextManager[None]:
+        """Bounds how long what is done for a request waits for a database that others hold."""
+        return patience.at_most(patience.SENDER_SECONDS)
+
+    @cached_property
+    def recording(self) -> Recording:
+        """Whether calls are recorded now."""
+        from governance.intake.recording import Recording
+        from governance.store.base.probe import try_write
+
+        return Recording(lambda: self.intake, lambda: try_write(self.database))
 
     @cached_property
     def reveal(self) -> RevealService:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from governance.services.authorise import Authority
     from governance.services.systems.read import ReadSystems
     from governance.services.visible import Visible
+    from governance.store.base.in_use import Hold
+    from governance.store.base.integrity import Integrity, IntegrityWatch
     from governance.store.systems.queries import SystemQueries
     from governance.store.transaction import Database, Transaction
 
@@ -43,8 +45,11 @@ class Foundation:
         self.settings = settings
         self.clock = clock
         self._migrate = migrate
+        self._hold: Hold | None = None
         self.prepares = False
         """Whether scanners are loaded as soon as a policy set wants them (a worker), not when they are first asked."""
+        self.answers = False
+        """Whether senders wait for what is recorded (a server): they must hear within seconds that it cannot be."""
 
     @cached_property
     def data_dir(self) -> Path:
@@ -98,9 +103,11 @@ class Foundation:
     @cached_property
     def engine(self) -> sa.Engine:
         """Connected, and at the schema this code speaks. Raises `Misconfigured`."""
-        from governance.store.base import migrate
+        from governance.store.base import in_use, migrate
         from governance.store.base.database import connect, reachable
 
+        if (file := in_use.embedded_file(self.database_url)) is not None:
+            self._hold = in_use.hold(file)
         engine = connect(self.database_url)
         reachable(engine)
         with engine.connect() as connection:
@@ -125,6 +132,20 @@ class Foundation:
 
         self._refuse_lost_keys()
         return Database(self.engine, SqlAuditLog(self.signer, self.clock))
+
+    @cached_property
+    def integrity(self) -> Integrity:
+        """Looks at the database's pages, and remembers what was found."""
+        from governance.store.base.integrity import Integrity
+
+        return Integrity(self.engine, self.clock)
+
+    @cached_property
+    def integrity_watch(self) -> IntegrityWatch:
+        """Looks once, at the start. `serve` starts it."""
+        from governance.store.base.integrity import IntegrityWatch
+
+        return IntegrityWatch(self.integrity, embedded=self.database.dialect == "sqlite")
 
     def _refuse_lost_keys(self) -> None:
         """A new key beside old data would make that data unreadable, or the log a different one: never silently."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from governance.services.people.accounts import PeopleService
     from governance.services.people.keys import KeyService
     from governance.services.people.read import ReadPeople
+    from governance.services.people.restored import RecordRestore
     from governance.services.people.sessions import SessionService
 
 
@@ -61,3 +62,9 @@ class PeopleParts(Foundation):
         from governance.services.people.keys import KeyService
 
         return KeyService(self.authority)
+
+    @cached_property
+    def restored(self) -> RecordRestore:
+        from governance.services.people.restored import RecordRestore
+
+        return RecordRestore(self.authority)

@@ -6,10 +6,10 @@ import base64
 import json
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from governance.domain.people import Role
@@ -58,6 +58,12 @@ class Settings(BaseSettings):
     )
     reveal_minutes: int = Field(default=5, ge=1, le=60, description="How long revealed original text stays visible.")
     max_body_mib: int = Field(default=20, ge=1, le=200, description="Largest request body after decompression, in MiB.")
+    check_lag_warning: int = Field(
+        default=60, ge=1, description="Seconds that a call may wait for its check before that is a warning."
+    )
+    check_lag_failure: int = Field(
+        default=600, ge=1, description="Seconds that a call may wait for its check before that is a failure."
+    )
     workers: int = Field(default=1, ge=1, le=64, description="Checking processes that `serve` starts.")
 
     scanners_memory_mib: int = Field(
@@ -138,6 +144,12 @@ class Settings(BaseSettings):
             groups[group] = role
         return groups
 
+    @model_validator(mode="after")
+    def _lags(self) -> Self:
+        if self.check_lag_failure < self.check_lag_warning:
+            raise ValueError("GOVERNANCE_CHECK_LAG_FAILURE must not be below GOVERNANCE_CHECK_LAG_WARNING")
+        return self
+
     @field_validator("trusted_proxies", mode="before")
     @classmethod
     def _networks(cls, value: object) -> object:
@@ -201,7 +213,7 @@ def load(**overrides: object) -> Settings:
         return Settings(**overrides)  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        name = "GOVERNANCE_" + "_".join(str(part) for part in first["loc"]).upper()
+        name = "".join(f"GOVERNANCE_{str(part).upper()}: " for part in first["loc"][:1])
         raise Misconfigured(
-            f"{name}: {first['msg'].removeprefix('Value error, ')}.", advice="See docs/settings.md."
+            f"{name}{first['msg'].removeprefix('Value error, ')}.", advice="See docs/settings.md."
         ) from None

@@ -34,7 +34,7 @@ COMMANDS = {
     "key": ("people.key", "Create, list and revoke API keys."),
     "user": ("people.user", "Local accounts and roles."),
     "jobs": ("jobs", "List, retry and cancel background jobs."),
-    "db": ("db", "Upgrade, check and back up the database."),
+    "db": ("db", "Upgrade, check, back up and restore the database."),
     "doctor": ("doctor", "Say what is wrong with this installation, and how to mend it."),
 }
 """A command's module under `governance.cli`, and what it does."""

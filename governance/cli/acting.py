@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 
 from governance.domain.people import Actor, operator
 
 
 def acting() -> Actor:
-    """The operator. An account without a name (some containers) goes by its number."""
+    """The operator. An account without a name (some containers) goes by its number.
+
+    Asked of the system: `getpass.getuser` believes the environment (LOGNAME), where anybody can write another's name.
+    """
     try:
-        return operator(getpass.getuser())
-    except (KeyError, OSError):
+        return operator(pwd.getpwuid(os.getuid()).pw_name)
+    except KeyError:
         return operator(f"uid-{os.getuid()}")

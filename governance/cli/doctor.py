@@ -21,14 +21,18 @@ from governance.cli.policies.detectors import settled
 from governance.cli.verdict import Verdict, ok, warning, wrong
 from governance.detectors import registry
 from governance.detectors.host import environment
-from governance.errors import GovernanceError
+from governance.errors import GovernanceError, Overloaded
 from governance.policy.folder import not_read
 from governance.policy.policy import PolicySet
 from governance.policy.problems import errors
+from governance.store.base.in_use import embedded_file
+from governance.store.base.probe import try_write
 from governance.store.calls import health as health_queries
+from governance.systems.health import Backlog
 
 app = typer.Typer(rich_markup_mode=None)
 _FREE_BYTES = 1 << 30
+_LOOK_BYTES = 2 << 30
 _CLOCK_EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -138,7 +142,11 @@ def _database(application: Application) -> Iterator[Verdict]:
         waiting = health.waiting(connection)
         workers = health.workers(connection)
         events = keys.log_size(connection)
+        late = health.backlog(connection, application.clock())
     yield ok("database", f"{application.database.dialect}, schema current, {events} sealed events")
+    yield _recording(application)
+    yield _integrity(application)
+    yield _checking(application, late)
     silent = application.clock() - workers[0].seen_at if workers else None
     if silent is None or silent > timedelta(seconds=30):
         if waiting:
@@ -147,6 +155,35 @@ def _database(application: Application) -> Iterator[Verdict]:
             yield warning("worker", "none is alive.", "governance serve starts one.")
     else:
         yield ok("worker", f"alive, {waiting} calls wait")
+
+
+def _recording(application: Application) -> Verdict:
+    try:
+        try_write(application.database)
+    except Overloaded as error:
+        return wrong("recording", error.message, f"Calls get 503 until then. {error.advice}")
+    return ok("recording", "the database takes a write")
+
+
+def _integrity(application: Application) -> Verdict:
+    """Looks for itself at a database of up to `_LOOK_BYTES`; of a larger one it says what the server found last."""
+    file = embedded_file(application.database_url)
+    small = file is None or file.stat().st_size <= _LOOK_BYTES
+    found = application.integrity.look() if small else application.integrity.last()
+    if found is None:
+        return warning("integrity", "nobody has looked yet.", "governance serve looks daily; or: governance db check.")
+    if found.problems:
+        return wrong("integrity", found.words, "Stop, and restore a backup: docs/operations.md, Disaster.")
+    return ok("integrity", found.words)
+
+
+def _checking(application: Application, late: Backlog) -> Verdict:
+    settings = application.settings
+    if late.oldest_seconds >= settings.check_lag_failure:
+        return wrong("checking", f"{late.words}.", "Add workers: GOVERNANCE_WORKERS, or governance worker.")
+    if late.oldest_seconds >= settings.check_lag_warning:
+        return warning("checking", f"{late.words}.", "Watch whether it grows; add workers where it does.")
+    return ok("checking", late.words)
 
 
 def _jobs(application: Application) -> Iterator[Verdict]:

@@ -29,6 +29,7 @@ def main() -> None:
     batches = Connection(int(sys.argv[1]), writable=False)
     answers = Connection(int(sys.argv[2]), readable=False)
     application = open_application()
+    application.answers = True
     try:
         recorder = application.recorder
     except GovernanceError as error:

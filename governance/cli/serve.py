@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None)
 _BACKLOG = 2048
 _GRACE_SECONDS = 10
+_FIRST_LOOK_SECONDS = 2.0  # a database of some hundred MB; of a larger one /readyz tells later
 
 
 @app.command()
@@ -45,6 +46,7 @@ def serve(
     refuse_open_door(settings, host)
     logs.configure()
     application = open_application(settings, migrate=True)
+    application.answers = True
     listening = listen(host, port)
     try:
         prepare(application)
@@ -131,6 +133,10 @@ def prepare(application: Application) -> None:
     _ = application.database, application.key_ring, application.permissions, application.in_force.current()
     application.sealer.start()
     application.checkpointer.start()
+    found = application.integrity_watch.start(_FIRST_LOOK_SECONDS)
+    if found is not None and found.problems:
+        sys.stdout.write(f"{found.words}\nRestore a backup: governance db restore FILE (docs/operations.md).\n")
+        sys.stdout.flush()
 
 
 def welcome(application: Application, host: str, port: int) -> None:

@@ -47,6 +47,7 @@ class EventKind(StrEnum):
     EXPORT_MADE = "export.made"
     AUDIT_READ = "audit.read"
     AUDIT_VERIFIED = "audit.verified"
+    DATABASE_RESTORED = "database.restored"
     JOB_RETRIED = "job.retried"
     JOB_CANCELLED = "job.cancelled"
     ACTION_REFUSED = "action.refused"

@@ -19,6 +19,7 @@ class JobKind(StrEnum):
     VERIFY_AUDIT_LOG = "audit.verify"
     PRUNE_SESSIONS = "sessions.prune"
     PRUNE_JOBS = "jobs.prune"
+    CHECK_DATABASE = "database.check"
     DELIVER_MESSAGE = "outbox.deliver"
 
 

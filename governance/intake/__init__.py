@@ -6,6 +6,7 @@ the console's pages nor the other requests should wait for it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Literal, Protocol
 import structlog
 
 from governance.domain.calls import ContentEvent
-from governance.errors import BadInput, GovernanceError
+from governance.errors import BadInput, GovernanceError, Overloaded
 from governance.ingest import otlp
 from governance.services.calls.record import BatchReceipt, Recorder
 from governance.store.calls.prepared import PreparedCall, prepare
@@ -50,10 +51,36 @@ class Taken:
     conflicts: int = 0
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What became of the latest attempt to record something: `trouble` is "" where it was committed, else why not.
+
+    `at` is monotonic seconds; for `holds` seconds from then senders were asked to stay away.
+    """
+
+    at: float
+    trouble: str = ""
+    holds: float = 0.0
+
+
+def outcome(error: BaseException | None) -> Outcome | None:
+    """None for what says nothing of the database: a body that was refused."""
+    if error is None:
+        return Outcome(at=time.monotonic())
+    if isinstance(error, Overloaded):
+        return Outcome(at=time.monotonic(), trouble=error.message, holds=error.retry_after)
+    return None
+
+
 class Intake(Protocol):
     @property
     def up(self) -> bool:
         """Whether bodies are taken now."""
+        ...
+
+    @property
+    def latest(self) -> Outcome | None:
+        """What became of the latest body; None before the first."""
         ...
 
     def take(self, body: Body) -> Future[Taken]:
@@ -78,14 +105,20 @@ class LocalIntake:
 
     def __init__(self, recorder: Callable[[], Recorder]) -> None:
         self._recorder = recorder
+        self.latest: Outcome | None = None
 
     def take(self, body: Body) -> Future[Taken]:
         try:
-            return record(self._recorder(), lambda: decode(body), weight(body))
+            taken = record(self._recorder(), lambda: decode(body), weight(body))
+            taken.add_done_callback(self._note)
+            return taken
         except GovernanceError as error:
             done: Future[Taken] = Future()
             done.set_exception(error)
             return done
+
+    def _note(self, done: Future[Taken]) -> None:
+        self.latest = outcome(done.exception()) or self.latest
 
 
 def record(recorder: Recorder, load: Callable[[], Decoded], size: int) -> Future[Taken]:

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 import structlog
 
 from governance.errors import GovernanceError, Misconfigured, Overloaded
-from governance.intake import Body, Taken, weight, wire
+from governance.intake import Body, Outcome, Taken, outcome, weight, wire
 from governance.intake.process import READY
 from governance.processes.child import DEVNULL, Child
 from governance.processes.restart import Pauses, keep
@@ -46,6 +46,7 @@ class RemoteIntake:
         self._up = threading.Event()
         self._begun = threading.Event()  # up, or ended before it ever was
         self._stopping = threading.Event()
+        self.latest: Outcome | None = None
         self._keeper = threading.Thread(target=self._keep, name="intake", daemon=True)
 
     def start(self) -> None:
@@ -148,16 +149,20 @@ class RemoteIntake:
             if oldest is not None and oldest in self._pending:
                 raise TimeoutError(f"no answer within {SILENT_SECONDS} seconds")
 
-    def _settle(self, number: int, outcome: Taken | GovernanceError) -> None:
+    def _settle(self, number: int, found: Taken | GovernanceError) -> None:
+        error = None if isinstance(found, Taken) else found
+        self.latest = outcome(error) or self.latest
         with self._lock:
             if number not in self._pending:
                 raise wire.Malformed("an answer to nothing")
             done, size = self._pending.pop(number)
             self._bytes -= size
-        if isinstance(outcome, Taken):
-            done.set_result(outcome)
-        else:
-            done.set_exception(outcome)
+            # The database takes nothing now. What waits behind has waited as long, and is answered the same; should it
+            # be committed after all, a resend changes nothing.
+            waiting = [one for one, _ in self._pending.values()] if isinstance(error, Overloaded) else []
+        _answer(done, found)
+        for one in waiting:
+            _answer(one, found)
 
     def _fail_all(self) -> None:
         with self._lock:
@@ -166,9 +171,18 @@ class RemoteIntake:
             self._outbox.put(None)
             self._outbox = queue.SimpleQueue()
         for done, _ in waiting.values():
-            done.set_exception(
-                Overloaded("The recording process ended; the body may not be recorded.", advice="Send again.")
+            _answer(
+                done, Overloaded("The recording process ended; the body may not be recorded.", advice="Send again.")
             )
+
+
+def _answer(done: Future[Taken], found: Taken | GovernanceError) -> None:
+    if done.done():
+        return
+    if isinstance(found, Taken):
+        done.set_result(found)
+    else:
+        done.set_exception(found)
 
 
 def _started(name: str, environment: dict[str, str], *ends: Connection) -> Child:

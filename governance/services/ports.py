@@ -39,8 +39,9 @@ T_co = TypeVar("T_co", bound=UnitOfWork, covariant=True)
 class Database(Protocol[T_co]):
     """Opens units of work."""
 
-    def write(self) -> AbstractContextManager[T_co]:
-        """A unit of work that commits once, at its end; an exception undoes all of it."""
+    def write(self, *, wait: float | None = None) -> AbstractContextManager[T_co]:
+        """A unit of work that commits once, at its end; an exception undoes all of it. `wait` bounds the seconds that
+        it waits for others. Raises `Overloaded`."""
 
     def look(self) -> AbstractContextManager[T_co]:
         """The repositories over a snapshot, for reading."""

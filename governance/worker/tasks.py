@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from governance.domain.events import Json
 from governance.domain.jobs import Backoff, Job, JobKind
 from governance.domain.schedule import Daily, Hourly
+from governance.services.jobs.check_database import check_database
 from governance.services.jobs.outbox import BACKOFF
 from governance.services.jobs.prune import prune_jobs
 from governance.services.jobs.run import Task, Unreadable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from governance.services.jobs.ports import Transaction
 
 VERIFY_AT = time(3, 30)
+CHECK_AT = time(4, 30)
 
 
 class Payload(BaseModel):
@@ -72,6 +74,13 @@ def tasks(application: Application) -> dict[str, Task]:
             run=lambda _, attempt: prune_jobs(application.clock, attempt),
             backoff=Backoff(attempts=3),
         ),
+        JobKind.CHECK_DATABASE: Task(
+            read=reader(Payload),
+            run=lambda _, attempt: check_database(
+                lambda: application.integrity.look().problems, application.clock, attempt, application.alerts
+            ),
+            backoff=Backoff(attempts=3),
+        ),
         JobKind.DELIVER_MESSAGE: Task(
             read=reader(MessagePayload),
             run=lambda payload, attempt: application.deliver_messages.deliver(payload.message, attempt),
@@ -86,6 +95,7 @@ def recurring(application: Application) -> list[Recurring]:
     return [
         Recurring(name="audit.verify", kind=JobKind.VERIFY_AUDIT_LOG, schedule=Daily(VERIFY_AT, zone)),
         Recurring(name="sessions.prune", kind=JobKind.PRUNE_SESSIONS, schedule=Hourly(7)),
+        Recurring(name="database.check", kind=JobKind.CHECK_DATABASE, schedule=Daily(CHECK_AT, zone)),
         Recurring(name="jobs.prune", kind=JobKind.PRUNE_JOBS, schedule=Hourly(37)),
     ]
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from governance.api import pages, reading
+from governance.api import pages
+from governance.api.calls import reading
 from governance.api.parameters import LARGEST, _digits_up_to, _moment, _whole
 from governance.bootstrap import Application
 from governance.domain.people import Scope

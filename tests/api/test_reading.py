@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 import sqlalchemy as sa
 
-from governance.api import reading
+from governance.api.calls import reading
 from governance.bootstrap import Application
 from governance.domain.people import Scope
 from governance.intake import LocalIntake
@@ -230,3 +230,12 @@ def test_the_openapi_document_describes_every_address(http: Http) -> None:
             assert {"400", "500", "503"} <= operation["responses"].keys()
             assert "422" not in operation["responses"]
     assert http("GET", "/v1/docs").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/cases/%0A", "/v1/cases/1%0A2", "/v1/%0A", "/v1/calls%0D%0A", "/v1/reports/a%0Ab"]
+)
+def test_an_address_with_a_line_break_is_answered_by_the_api(http: Http, key: str, path: str) -> None:
+    answer = http("GET", path, key=key)
+    assert answer.status_code in (400, 404)
+    assert answer.headers["content-type"] == "application/problem+json"

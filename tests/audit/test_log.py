@@ -399,6 +399,24 @@ def test_a_slow_transaction_with_a_lower_number_is_not_skipped(
     assert verified(postgresql).ok
 
 
+def test_events_of_a_dump_of_another_server_are_sealed(postgresql: Database, signer: Signer, clock: Clock) -> None:
+    """Transaction numbers of a new server begin low: what the dump holds unsealed is of its far future."""
+    sealer = PostgresSealer(postgresql.engine, signer, clock)
+    with postgresql.write() as tx:
+        tx.append(event(1))
+    sealer.seal()
+    with postgresql.write() as tx:
+        tx.append(event(2))
+    with postgresql.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE audit_event DISABLE TRIGGER USER")
+        connection.exec_driver_sql("UPDATE audit_event SET xid = xid + 1000000000 WHERE seq IS NULL")
+        connection.exec_driver_sql("ALTER TABLE audit_event ENABLE TRIGGER USER")
+    with postgresql.write() as tx:
+        tx.append(event(3))
+    assert sealer.seal() == 2
+    assert verified(postgresql).ok
+
+
 def test_what_waits_is_told_and_two_sealers_do_not_meet(postgresql: Database, signer: Signer, clock: Clock) -> None:
     with postgresql.write() as tx:
         tx.append(event(0))

@@ -321,7 +321,7 @@ def test_what_comes_while_the_package_is_made_is_not_written_over(
     """Also on a file system that knows no links."""
     if not links:
 
-        def refuse(*_: object) -> None:
+        def refuse(*_: object, **__: object) -> None:
             raise OSError(95, "Operation not supported")
 
         monkeypatch.setattr(os, "link", refuse)

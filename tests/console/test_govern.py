@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.evidence.downloads import packages
 from app.shell import words
 from governance.domain.events import EventKind
 from governance.domain.people import Scope, operator
@@ -82,6 +83,16 @@ def test_a_package_is_made_by_who_may_export(world: World, page: Page) -> None:
     button(test, "Make the package").click().run()
     assert not test.exception
     assert EventKind.EXPORT_MADE in kinds(world)
+    token = test.session_state["package"]
+    officer = world.people["compliance_officer"]
+    made = packages.waiting(token, officer.id)
+    assert made is not None
+    assert not [one for one in world.application.data_dir.iterdir() if one.stat().st_size == made.size], (
+        "it has no name"
+    )
+    packages.drop(token)
+    test.run()
+    assert "was downloaded, or is over" in spoken(test)
 
 
 def test_a_key_is_shown_once(world: World, page: Page) -> None:

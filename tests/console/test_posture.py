@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.overview import deviations
 from governance.systems import posture
 from governance.systems.days import Day
-from governance.systems.health import Detector
+from governance.systems.health import Backlog, Detector, Worker
 
 TODAY = 20_000
 
@@ -119,13 +120,16 @@ def _deviations(
     found: list[posture.Trend],
     detectors: Sequence[Detector] = (),
     now: datetime = datetime(2026, 11, 23, tzinfo=UTC),
+    backlog: Backlog | None = None,
+    workers: Sequence[Worker] = (),
 ) -> list[deviations.Deviation]:
     return deviations.deviations(
         loads=[],
         trends=found,
         detectors=detectors,
-        workers=[],
-        waiting=0,
+        workers=workers,
+        backlog=backlog or Backlog(),
+        late_seconds=(60, 600),
         verified_at=now,
         verified=True,
         unsealed=0,
@@ -148,3 +152,12 @@ def test_any_days_have_a_range_that_holds_shares(days: list[tuple[int, int, floa
             if point.low is not None and point.high is not None:
                 assert 0 <= point.low <= point.high <= 1
                 assert not point.odd or point.rate > point.high
+
+
+@pytest.mark.parametrize(("oldest", "found", "alarm"), [(59, False, False), (60, True, False), (600, True, True)])
+def test_checking_that_is_behind_is_an_exception_and_then_an_alarm(oldest: int, found: bool, alarm: bool) -> None:
+    now = datetime(2026, 11, 23, tzinfo=UTC)
+    alive = Worker(name="w", policy_set="", started_at=now, seen_at=now)
+    said = _deviations([], backlog=Backlog(waiting=1, oldest_seconds=oldest, rate=5), workers=[alive])
+    assert [one.alarm for one in said] == ([alarm] if found else [])
+    assert all(one.what.startswith("Checking is ") for one in said)

@@ -69,7 +69,7 @@ def test_the_server_does_what_the_document_says(
         f"--header=Authorization: Bearer {key}",
         f"--checks={CHECKS}",
         "--phases=coverage,fuzzing",
-        f"--max-examples={os.environ.get('CONTRACT_EXAMPLES', '20')}",
+        f"--max-examples={os.environ.get('CONTRACT_EXAMPLES', '10')}",
         "--seed=1",
         "--continue-on-failure",
         "--request-timeout=60",

@@ -126,7 +126,7 @@ def test_coverage_says_what_no_test_has_seen_and_where(folder: Path) -> None:
     shown = run(folder, "policy", "test", "--coverage")
     assert shown.returncode == 0, shown.stderr
     # The attack is seen, and the plain question has no finding: no finding of a lower score, no red team.
-    assert b"injection.direct  6      8 of 12  67 %" in shown.stdout
+    assert b"injection.direct  6      8 of 12  67%" in shown.stdout
     assert b'a.yaml:14:6: never false: call.user.role != "red-team"' in shown.stdout
     assert b'a.yaml:13:22: never false: f.detector == "phrases"' in shown.stdout
     more = (
@@ -145,7 +145,7 @@ def test_too_little_coverage_fails(folder: Path) -> None:
     assert run(folder, "policy", "test", "--min-coverage", "66").returncode == 0
     low = run(folder, "policy", "test", "--min-coverage", "68")
     assert low.returncode == 1
-    assert b"injection.direct: 67 % seen, 68 % are needed" in low.stdout
+    assert b"injection.direct: 67% seen, 68% are needed" in low.stdout
     assert run(folder, "policy", "test", "--min-coverage", "101").returncode == 2
 
 

@@ -419,7 +419,7 @@ def test_a_budget_that_a_change_exceeds_is_broken_and_one_that_stood_so_is_not(
     assert [(one.what, one.measured, one.of, one.standing) for one in rate.over] == [
         ("max_alert_rate", 0.55, 20, False)
     ]
-    assert rate.broken[0].words == "test.words: flags 55 % of 20 calls, at most 50 % are agreed"
+    assert rate.broken[0].words == "test.words: flags 55% of 20 calls, at most 50% are agreed"
     assert not rate.passes
     assert service.run(OPERATOR, tight(0.8, max_alert_rate=0.5), against=CALM).passes
 
@@ -441,7 +441,7 @@ def test_the_gate_is_the_backtest(place: Place, house: House, clock: Clock) -> N
     rollout.ensure(lambda: CALM)
     engineer = house.person(Role.ENGINEER)
     costly = PolicySet([using("words", severity="medium", budget={"max_alert_rate": 0.5})])
-    with pytest.raises(GateClosed, match="flags 100 % of 11 calls"):
+    with pytest.raises(GateClosed, match="flags 100% of 11 calls"):
         rollout.propose(engineer, costly)
     made = rollout.propose(engineer, costly, despite="An attack is under way.")
     assert (made.gate["calls"], made.gate["undecided"], made.gate["despite"]) == (11, 0, "An attack is under way.")

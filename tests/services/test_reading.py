@@ -6,7 +6,7 @@ import contextlib
 import itertools
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -140,7 +140,7 @@ def _sees_calls(reading: Reading, who: Actor, bound: str) -> None:
     assert set(reading.systems.names(who).values()) == seen(bound)
     assert {day.system for day in reading.systems.days(who, 0)} <= seen(bound)
     assert reading.systems.totals(who, [SUPPORT, HR]).calls == len(seen(bound))
-    assert calls.checking(who).waiting == 2
+    assert calls.checking(who, datetime.now(UTC)).backlog.waiting == 2
 
 
 def _decision(reading: Reading, call: int) -> int:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from governance.cli import db, main
+from governance.cli import main
+from governance.store.base import backup
 from governance.store.base.database import connect
 from governance.store.transaction import Database
 
@@ -16,7 +17,7 @@ from governance.store.transaction import Database
 def test_a_backup_does_not_begin_anew_when_others_write(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(db, "_PAGES", 5)
+    monkeypatch.setattr(backup, "_PAGES", 5)
     database = Database(connect(sqlite_url))
     with database.read() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
@@ -30,7 +31,7 @@ def test_a_backup_does_not_begin_anew_when_others_write(
         with database.write() as transaction:
             transaction.connection.exec_driver_sql("UPDATE id_block SET next = next + 1")
 
-    db._copy(Path(sqlite_url.removeprefix("sqlite:///")), tmp_path / "copy.db", write)
+    backup.copy(Path(sqlite_url.removeprefix("sqlite:///")), tmp_path / "copy.db", write)
     assert steps > 5
     with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
         assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)

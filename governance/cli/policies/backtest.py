@@ -16,10 +16,10 @@ from governance.cli.output import JsonFlag, counted, emit, plain, progress_of, t
 from governance.cli.policies.rollout import FILES, FORCE, named_set
 from governance.errors import BadInput, Conflict
 from governance.policy.policy import PolicySet
-from governance.services.policies.backtest.report import BacktestReport, Change, PolicyChange, percent
+from governance.services.policies.backtest.report import BacktestReport, Change, PolicyChange
 from governance.services.policies.backtest.run import DAYS
 from governance.services.policies.golden import Golden, GoldenCase, GoldenReport, read
-from governance.services.policies.share import Share
+from governance.services.policies.share import Share, percent
 
 _MOST_PROCESSES = 4
 _SHOWN = 5

@@ -39,7 +39,7 @@ def junit(
         for one in coverages:
             case = ElementTree.SubElement(suite, "testcase", classname="coverage", name=_text(one.policy), time="0")
             if one.percent < least:
-                words = f"{one.percent:.0f} % of the condition's parts were seen true and false; {least:g} % are needed"
+                words = f"{one.percent:.0f}% of the condition's parts were seen true and false; {least:g}% are needed"
                 _failure(case, words, "\n".join(f"never {' and '.join(p.missing)}: {p.part.text}" for p in one.parts
                                                 if p.missing))  # fmt: skip
         _count(suite, 0.0)

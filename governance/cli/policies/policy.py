@@ -124,7 +124,7 @@ def run_tests(
         if measured:
             _show_coverage(covered, loaded.sources)
         for one in below:
-            typer.echo(f"{one.policy}: {one.percent:.0f} % seen, {least:g} % are needed.")
+            typer.echo(f"{one.policy}: {one.percent:.0f}% seen, {least:g}% are needed.")
 
     document: dict[str, object] = {"tests": [_trial(result) for result in results]}
     if measured:
@@ -152,7 +152,7 @@ def _show_coverage(covered: Sequence[Coverage], sources: Mapping[str, Source]) -
     typer.echo("")
     table(
         ["Policy", "Parts", "Seen", "Coverage"],
-        [[one.policy, len(one.parts), f"{one.seen} of {one.wanted}", f"{one.percent:.0f} %"] for one in covered],
+        [[one.policy, len(one.parts), f"{one.seen} of {one.wanted}", f"{one.percent:.0f}%"] for one in covered],
     )
     for one in covered:
         for seen in one.parts:

@@ -13,7 +13,7 @@ from governance.domain.people import Actor, Permission, Systems
 from governance.domain.times import micros
 from governance.errors import NotFound
 from governance.services.visible import Visible
-from governance.systems.health import Detector, Worker
+from governance.systems.health import Backlog, Detector, Worker
 
 if TYPE_CHECKING:
     from governance.privacy.alignment import Replacement
@@ -129,11 +129,11 @@ class TraceStep:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checking:
-    """Whether checking goes on; `waiting` calls are not checked yet, counted no further than 10,000."""
+    """Whether checking goes on, and how far it is behind."""
 
     detectors: Sequence[Detector]
     workers: Sequence[Worker]
-    waiting: int
+    backlog: Backlog
 
 
 After = tuple[int, int]
@@ -164,7 +164,7 @@ class CallQueries(Protocol):
 
     def decision_document(self, number: int, systems: Systems) -> dict[str, Any] | None: ...
 
-    def checking(self) -> Checking: ...
+    def checking(self, now: datetime) -> Checking: ...
 
 
 class ReadCalls:
@@ -216,10 +216,10 @@ class ReadCalls:
             raise NotFound("There is no such decision.")
         return found
 
-    def checking(self, actor: Actor) -> Checking:
+    def checking(self, actor: Actor, now: datetime) -> Checking:
         """Detectors, workers and the calls that wait: for all who read calls or cases, and for administrators."""
         self._visible.names(actor, Permission.READ_CALLS, Permission.READ_CASES, Permission.MANAGE_ACCESS)
-        return self._queries.checking()
+        return self._queries.checking(now)
 
     def _seen(self, actor: Actor, named: Sequence[str] = ()) -> Systems:
         return self._visible.systems(actor, Permission.READ_CALLS, named=named)

@@ -137,9 +137,19 @@ class Recorder:
             return self._waiting.popleft()
 
     def _write(self, group: list[tuple[_Waiting, Recordable]]) -> None:
-        """One bad batch must not fail its neighbours: after a failure each is tried alone."""
+        """One bad batch must not fail its neighbours: after a failure each is tried alone.
+
+        Where the store takes nothing at all (it is locked, full or away), that fails what waits as well: their senders
+        have waited as long, and to try each of them would keep the last for minutes.
+        """
         try:
             receipts = self._writer.write([batch for _, batch in group])
+        except Overloaded as error:
+            with self._changed:
+                behind = list(self._waiting)
+                self._waiting.clear()
+            for item in [item for item, _ in group] + behind:
+                self._settle(item, error)
         except Exception as error:
             if len(group) > 1:
                 for one in group:

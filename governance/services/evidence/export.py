@@ -6,11 +6,13 @@ A package is made from one checkpoint that is newer than the export's own event,
 from __future__ import annotations
 
 import base64
+import errno
 import os
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -121,29 +123,23 @@ class ExportEvidence:
         kept: str = "",
         advance: Advance = lambda _: None,
     ) -> Exported:
-        """Writes a package to `target`: beside it first, then named so, so that there is a whole file or none. What is
-        there already stays: evidence is never written over.
+        """Writes a package to `target`: a file without a name first, then given its name, so that there is a whole
+        file or none. Where the file system knows no such files, it has a hidden name meanwhile. What is there already
+        stays: evidence is never written over.
 
         Raises `BadInput` when it cannot be written, before anything is logged where that can be known, and `Refused`.
         """
         self._permit(actor, chosen)
         _refuse_taken(target)
+        folder = target.absolute().parent
         try:
-            handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.absolute().parent)
-        except OSError as error:
-            raise _unwritable(target, error) from None
-        part = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                done = self.to_stream(actor, chosen, file, kept=kept, advance=advance)
+            with _begun(folder, target.name) as (file, part):
+                done = self.to_stream(actor, chosen, file, kept=kept, advance=advance, folder=folder)
                 file.flush()
                 os.fsync(file.fileno())
-            _publish(part, target)
+                _publish(file, part, target)
         except OSError as error:
             raise _unwritable(target, error) from None
-        finally:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
         return replace(done, path=target)
 
     def to_stream(
@@ -154,10 +150,13 @@ class ExportEvidence:
         *,
         kept: str = "",
         advance: Advance = lambda _: None,
+        folder: Path | None = None,
     ) -> Exported:
-        """Writes a package to a binary file or stream. `kept` is a checkpoint that the auditor has: the package then
-        proves that the log continues it. Raises `Refused`, `BadInput` (also for a system, policy or case that does not
-        exist), `TooLarge`."""
+        """Writes a package to a binary file or stream, by way of files without a name in `folder`.
+
+        `kept` is a checkpoint that the auditor has: the package then proves that the log continues it. Raises
+        `Refused`, `BadInput` (also for a system, policy or case that does not exist), `TooLarge`.
+        """
         self._permit(actor, chosen)
         self._refuse_unknown(chosen)
         verifier = self._reader.signer.verifier
@@ -170,7 +169,7 @@ class ExportEvidence:
                 )
             )
         self._reader.settle()
-        with self._reader.snapshot() as snapshot, PackageWriter(self._reader.signer) as package:
+        with self._reader.snapshot() as snapshot, PackageWriter(self._reader.signer, folder) as package:
             head = snapshot.head
             assert head is not None, "the export's own event is in the log"
             checkpoint = Checkpoint.open(head.checkpoint, verifier)
@@ -393,21 +392,57 @@ def _refuse_taken(target: Path) -> None:
         raise BadInput(f"{target} exists already; evidence is not written over.", advice="Name another file.")
 
 
-def _publish(part: Path, target: Path) -> None:
-    """Gives the file its name, unless something has it by now. Raises `BadInput` then, else `OSError`."""
+@contextmanager
+def _begun(folder: Path, name: str) -> Iterator[tuple[BinaryIO, Path | None]]:
+    """A new file of mode 0600, and its name where it has to have one; such a one is removed at the end."""
+    part: Path | None = None
     try:
-        os.link(part, target)
+        handle = os.open(folder, os.O_RDWR | os.O_CLOEXEC | os.O_TMPFILE, 0o600)
+    except (OSError, AttributeError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOENT, errno.EACCES, errno.EROFS, errno.ENOTDIR):
+            raise
+        handle, path = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
+        part = Path(path)
+    try:
+        with os.fdopen(handle, "w+b") as file:
+            yield file, part
+    finally:
+        if part is not None:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+
+
+def _publish(file: BinaryIO, part: Path | None, target: Path) -> None:
+    """Gives the file of `_begun` its name, unless something has it by now. Raises `BadInput` then, else `OSError`."""
+    try:
+        if part is not None:
+            os.link(part, target)
+            return
+        folder = os.open(target.absolute().parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:  # with a folder's descriptor Python follows the link to the file, without one it would link the link
+            os.link(f"/proc/self/fd/{file.fileno()}", target.name, dst_dir_fd=folder)
+        finally:
+            os.close(folder)
     except FileExistsError:
         _refuse_taken(target)
         raise
     except OSError:
-        # A file system without links: the name is taken first, then the file moved over it.
+        # A file system without links: the name is taken first, then the file moved over it, or copied into it.
         try:
-            target.open("xb").close()
+            handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except FileExistsError:
             _refuse_taken(target)
             raise
-        part.replace(target)
+        try:
+            with os.fdopen(handle, "wb") as named:
+                if part is not None:
+                    part.replace(target)
+                else:
+                    file.seek(0)
+                    shutil.copyfileobj(file, named)
+        except OSError:
+            target.unlink()
+            raise
 
 
 def _unwritable(target: Path, error: OSError) -> BadInput:

@@ -78,6 +78,9 @@ class Sessions(Protocol):
     def close_all(self, principal_id: int, at: datetime) -> int:
         """Closes every session of a person; gives how many."""
 
+    def close_every(self, at: datetime) -> int:
+        """Closes every session of everybody; gives how many."""
+
     def prune(self, *, ended_before: datetime) -> int:
         """Deletes sessions that ended before, except each person's latest; returns how many."""
 

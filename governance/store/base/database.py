@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Generic, Protocol, TypeVar
 
 import sqlalchemy as sa
@@ -17,12 +17,14 @@ from sqlalchemy.exc import ArgumentError
 
 from governance.domain.events import Event
 from governance.errors import Misconfigured, Overloaded
+from governance.store.base import patience
 from governance.store.base.dialects import postgresql, sqlite
 from governance.store.base.ids import IdAllocator
 from governance.store.base.unit_of_work import UnitOfWork
 
 T_co = TypeVar("T_co", bound=UnitOfWork, covariant=True)
 
+_REACHABLE_SECONDS = 1.0
 _SNAPSHOT = re.compile(r"[0-9A-F]+(?:-[0-9A-F]+)*")
 
 
@@ -106,8 +108,15 @@ class Database(Generic[T_co]):
             yield self._transaction(connection, self.ids)
 
     @contextmanager
-    def write(self) -> Iterator[T_co]:
-        """Commits once at the end; an exception undoes everything, the audit events included."""
+    def write(self, *, wait: float | None = None) -> Iterator[T_co]:
+        """Commits once at the end; an exception undoes everything, the audit events included.
+
+        `wait` is how many seconds it may wait for others, None for the caller's own patience. Raises `Overloaded`.
+        """
+        with nullcontext() if wait is None else patience.at_most(wait):
+            yield from self._write()
+
+    def _write(self) -> Iterator[T_co]:
         self.ids.prepare()
         with self.engine.connect() as connection:
             begin(connection)
@@ -130,6 +139,7 @@ def begin(connection: sa.Connection) -> None:
     """Starts a write transaction. On SQLite at once (IMMEDIATE): a read that turns into a write could only fail."""
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+    patience.limit(connection)
 
 
 def connect(url: str) -> sa.Engine:
@@ -151,13 +161,18 @@ def connect(url: str) -> sa.Engine:
 
 
 def reachable(engine: sa.Engine) -> None:
-    """Raises `Misconfigured` with the driver's first line when the database cannot be opened or written."""
+    """Raises `Misconfigured` with the driver's first line when the database cannot be opened or written.
+
+    One that another process holds for now is reachable: what only reads goes on, what writes waits for itself.
+    """
     try:
-        with engine.connect() as connection:
+        with patience.at_most(_REACHABLE_SECONDS), engine.connect() as connection:
             begin(connection)
             connection.rollback()
     except (sa.exc.OperationalError, Overloaded) as error:
         cause = error.orig if isinstance(error, sa.exc.OperationalError) else error.__cause__
+        if sqlite.is_locked(cause):
+            return
         reason = str(cause).strip().splitlines()[0]
         raise Misconfigured(
             f"The database cannot be used: {reason}.",

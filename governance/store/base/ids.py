@@ -10,6 +10,8 @@ import threading
 import sqlalchemy as sa
 from sqlalchemy.sql.dml import ReturningUpdate
 
+from governance.errors import Overloaded
+from governance.store.base import patience
 from governance.store.base import tables as t
 
 BLOCK = 20_000
@@ -53,14 +55,19 @@ class IdAllocator:
             return first
 
     def _fill(self, count: int) -> None:
-        with self._refill:
+        if not self._refill.acquire(timeout=patience.left()):
+            raise Overloaded("The database is locked by another process.", advice="Try again.", retry_after=2)
+        try:
             if self._next + count <= self._end:
                 return
             size = max(BLOCK, count)
             with self._engine.begin() as connection:
+                patience.limit(connection)
                 first = int(connection.execute(_bump(size)).scalar_one()) - size
             with self._lock:
                 self._next, self._end = first, first + size
+        finally:
+            self._refill.release()
 
 
 def _bump(size: int) -> ReturningUpdate[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -443,10 +444,10 @@ class CallQueries:
         with self._database.read() as connection:
             return documents.read_decision(connection, number, systems)
 
-    def checking(self) -> Checking:
+    def checking(self, now: datetime) -> Checking:
         with self._database.read() as connection:
             return Checking(
                 detectors=health.detectors(connection),
                 workers=health.workers(connection),
-                waiting=health.waiting(connection),
+                backlog=health.backlog(connection, now),
             )

@@ -21,10 +21,11 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from governance.domain.calls import Call, CallKind, ContentEvent, EndUser, Message, ToolCall, Usage
 from governance.domain.content import PartKind
 from governance.domain.events import Event
+from governance.errors import Overloaded
 from governance.privacy.keys import ContentKey, KeyRing
 from governance.services.calls import events as call_events
 from governance.services.calls.record import Recordable
-from governance.store.base import bulk, locks
+from governance.store.base import bulk, locks, patience
 from governance.store.base import tables as t
 from governance.store.base.database import Database
 from governance.store.base.times import micros
@@ -35,6 +36,7 @@ from governance.store.jobs.checking import JobQueue
 
 _CONVERSATIONS = 5_000
 _ATTEMPTS = 5
+_IMPATIENT_SECONDS = 0.25
 
 
 @dataclass(kw_only=True, slots=True)
@@ -109,8 +111,15 @@ class CallWriter:
     """Not thread-safe: one writer a process. `write` takes several batches and commits them together."""
 
     def __init__(
-        self, database: Database[UnitOfWork], keyring: KeyRing, jobs: JobQueue, clock: Callable[[], datetime]
+        self,
+        database: Database[UnitOfWork],
+        keyring: KeyRing,
+        jobs: JobQueue,
+        clock: Callable[[], datetime],
+        *,
+        patient_seconds: float = patience.LONGEST_SECONDS,
     ) -> None:
+        """`patient_seconds` is how long a group may wait for others that hold the database."""
         self._database = database
         self._keyring = keyring
         self._jobs = jobs
@@ -119,6 +128,7 @@ class CallWriter:
         self._releases: dict[tuple[int, str], int] = {}
         self._conversations: OrderedDict[tuple[int, str], _Conversation] = OrderedDict()
         self._ids: Iterator[int] = iter(())
+        self._patient = self._patience = patient_seconds
 
     def forget(self) -> None:
         """Drops the caches: after a rollback, or when content was erased."""
@@ -129,6 +139,17 @@ class CallWriter:
     def write(self, batches: Sequence[Recordable]) -> list[StoredReceipt]:
         """Commits all batches, or raises and commits none. A resend changes nothing and is counted as repeated."""
         ready = [_Ready(batch) for batch in batches]
+        try:
+            with patience.at_most(self._patience):
+                receipts = self._attempt(ready)
+        except Overloaded:
+            # What comes next need not wait as long to learn the same.
+            self._patience = min(self._patient, _IMPATIENT_SECONDS)
+            raise
+        self._patience = self._patient
+        return receipts
+
+    def _attempt(self, ready: Sequence[_Ready]) -> list[StoredReceipt]:
         for attempt in range(_ATTEMPTS):
             try:
                 return self._write(ready, careful=attempt > 0)

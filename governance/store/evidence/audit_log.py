@@ -157,6 +157,21 @@ def _append(connection: sa.Connection, events: Sequence[Event], leaves: Sequence
     )
 
 
+# An event that can be seen and has a number which this server has not given yet came with a dump of another server,
+# whose transactions are all over.
+_SEALABLE = """
+SELECT id, leaf FROM (
+  (SELECT id, leaf, xid FROM audit_event
+   WHERE seq IS NULL AND xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+   ORDER BY xid, id LIMIT %s)
+  UNION ALL
+  (SELECT id, leaf, xid FROM audit_event
+   WHERE seq IS NULL AND xid >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint
+   ORDER BY xid, id LIMIT %s)
+) AS settled ORDER BY xid, id LIMIT %s
+"""
+
+
 class PostgresSealer:
     """Seals committed events every `interval` seconds in a thread of its own; of several, one at a time works."""
 
@@ -211,11 +226,7 @@ class PostgresSealer:
             elif not locks.try_take(connection, locks.Lock.SEAL):
                 return 0
             try:
-                rows = connection.exec_driver_sql(
-                    "SELECT id, leaf FROM audit_event WHERE seq IS NULL "
-                    "AND xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint ORDER BY xid, id LIMIT %s",
-                    (SEAL_AT_ONCE,),
-                ).all()
+                rows = connection.exec_driver_sql(_SEALABLE, (SEAL_AT_ONCE,) * 3).all()
                 if rows:
                     edge = self._tree.edge(connection)
                     connection.exec_driver_sql(

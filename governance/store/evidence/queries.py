@@ -143,7 +143,7 @@ class AuditSnapshot:
         while True:
             rows = self._connection.execute(statement.where(e.seq > after)).all()
             for row in rows:
-                yield StoredEvent(row.seq, row.at, row.kind, row.actor, row.subject, row.system, bytes(row.leaf))
+                yield StoredEvent(row.seq, row.at, row.kind, row.actor, row.subject, row.system, _raw(row.leaf))
             if len(rows) < _PAGE:
                 return
             after = rows[-1].seq
@@ -184,7 +184,7 @@ class AuditSnapshot:
         after = -1
         while True:
             rows = self._connection.execute(statement.where(e.seq > after)).all()
-            yield from ((row.seq, bytes(row.leaf)) for row in rows)
+            yield from ((row.seq, _raw(row.leaf)) for row in rows)
             if len(rows) < _PAGE:
                 return
             after = rows[-1].seq
@@ -193,7 +193,7 @@ class AuditSnapshot:
         size = 0 if self._head is None else self._head.size
         statement = "SELECT seq, leaf FROM audit_event WHERE seq < {} AND subject IN {in}"
         for seq, leaf in bulk.select_in(self._connection, statement, subjects, size):
-            yield seq, bytes(leaf)
+            yield seq, _raw(leaf)
 
     @property
     def _reader(self) -> StoredTiles:
@@ -321,3 +321,8 @@ class AuditQueries:
             return {}
         with self._database.read() as connection:
             return case_titles(connection, numbers, systems)
+
+
+def _raw(leaf: bytes | str | None) -> bytes:
+    """A leaf's bytes. SQLite also stores what somebody wrote there as text or nothing: that fails its hash, no more."""
+    return (leaf or "").encode("utf-8", "surrogateescape") if isinstance(leaf, str | None) else bytes(leaf)

@@ -84,6 +84,15 @@ class SqlSessions:
         )
         return closed.rowcount
 
+    def close_every(self, at: datetime) -> int:
+        session = t.session.c
+        closed = self._connection.execute(
+            t.session.update()
+            .where(session.revoked_at.is_(None), session.expires_at > micros(at))
+            .values(revoked_at=micros(at))
+        )
+        return closed.rowcount
+
     def prune(self, *, ended_before: datetime) -> int:
         session, newer = t.session.c, t.session.alias("newer")
         at = micros(ended_before)

@@ -16,11 +16,7 @@ from governance.services.policies.backtest.ports import BacktestOrder, Record
 from governance.services.policies.backtest.replay import Span
 from governance.services.policies.backtest.tally import Counts, Key, Tally
 from governance.services.policies.golden import GoldenReport
-from governance.services.policies.share import Share, share
-
-LEAST_VERDICTS = 10
-"""Fewer verdicts than these say nothing about how often a policy is right."""
-
+from governance.services.policies.share import LEAST_VERDICTS, Share, percent, share
 
 _WEEK = timedelta(days=7)
 
@@ -118,7 +114,7 @@ class OverBudget:
 
     @property
     def words(self) -> str:
-        """`injection.direct: flags 3.1 % of 4,000 calls, at most 2 % are agreed`."""
+        """`injection.direct: flags 3.1% of 4,000 calls, at most 2% are agreed`."""
         measured, allowed = percent(self.measured), percent(self.allowed)
         if self.what == "max_alert_rate":
             return f"{self.policy}: flags {measured} of {self.of:,} calls, at most {allowed} are agreed"
@@ -431,10 +427,3 @@ def _rfc3339(at: datetime) -> str:
 
 def _speaks(name: str, old: Mapping[str, Policy], new: Mapping[str, Policy]) -> bool:
     return any(name in policies and decides(policies[name]) for policies in (old, new))
-
-
-def percent(value: float) -> str:
-    """A share as people read it: `3.1 %`, `0.04 %`, `2 %`."""
-    digits = 0 if value in (0, 1) else 1 if value >= 0.01 else 2
-    text = f"{100 * value:.{digits}f}"
-    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"

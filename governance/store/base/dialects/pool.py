@@ -21,6 +21,16 @@ class Pool(sa.pool.QueuePool):
             ) from None
 
 
+def locked() -> Overloaded:
+    """What a client is told where another process holds the database for longer than the client may wait."""
+    return Overloaded("The database is locked by another process.", advice="Try again in a moment.", retry_after=2)
+
+
+def full() -> Overloaded:
+    """What a client is told while nothing can be written. Senders stay away for longer: people must make room."""
+    return Overloaded("The disk is full.", advice="Make room where the database lies.", retry_after=30)
+
+
 def unavailable() -> Overloaded:
     """What a client is told while the database is away or busy: it may send again, what is known changes nothing."""
     return Overloaded("The database does not answer.", advice="Try again in a moment.", retry_after=5)

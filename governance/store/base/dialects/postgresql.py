@@ -6,11 +6,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import ExceptionContext
 
 from governance.errors import Overloaded
-from governance.store.base.dialects.pool import Pool, unavailable
+from governance.store.base.dialects.pool import Pool, full, locked, unavailable
 
 # SQLSTATE classes and codes for what passes: connection exceptions, insufficient resources, operator intervention
 # (a server that stops or starts); a primary that has just become a standby.
 _PASSING = ("08", "53", "57P", "25006")
+_FULL = "53100"
+_LOCKED = "55P03"  # lock_timeout
 
 
 def connect(url: sa.URL) -> sa.Engine:
@@ -31,6 +33,10 @@ def connect(url: sa.URL) -> sa.Engine:
         if context.is_pre_ping or context.sqlalchemy_exception is None:
             return None
         state = getattr(context.original_exception, "sqlstate", None) or ""
+        if state == _FULL:
+            return full()
+        if state == _LOCKED:
+            return locked()
         unconnected = context.connection is None and not state
         return unavailable() if context.is_disconnect or unconnected or state.startswith(_PASSING) else None
 

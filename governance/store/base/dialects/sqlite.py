@@ -12,10 +12,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import ExceptionContext
 
 from governance.errors import Misconfigured, Overloaded
-from governance.store.base.dialects.pool import Pool, unavailable
+from governance.store.base import patience
+from governance.store.base.dialects.pool import Pool, full, locked, unavailable
 
-# https://sqlite.org/rescode.html: SQLITE_BUSY, SQLITE_NOMEM, SQLITE_IOERR
-_PASSING = {5, 7, 10}
+# https://sqlite.org/rescode.html
+_PASSING = {7, 10}  # SQLITE_NOMEM, SQLITE_IOERR
+_LOCKED = {5, 6}  # SQLITE_BUSY, SQLITE_LOCKED
 _FULL = 13
 _DAMAGED = {11, 26}  # SQLITE_CORRUPT, SQLITE_NOTADB
 
@@ -32,13 +34,15 @@ def connect(url: sa.URL) -> sa.Engine:
             f"The data directory {folder} does not exist.", advice="Create it, or set GOVERNANCE_DATA_DIR."
         )
     _private(Path(url.database))
+    usual = int(patience.LONGEST_SECONDS * 1_000)
     # isolation_level=None: the driver begins no transaction of its own, `begin` says which.
     engine = sa.create_engine(
         url,
         poolclass=Pool,
         pool_size=10,
         max_overflow=40,
-        connect_args={"timeout": 30, "isolation_level": None, "check_same_thread": False},
+        pool_timeout=4,
+        connect_args={"timeout": patience.LONGEST_SECONDS, "isolation_level": None, "check_same_thread": False},
     )
 
     @sa.event.listens_for(engine, "connect")
@@ -55,6 +59,13 @@ def connect(url: sa.URL) -> sa.Engine:
         ):
             connection.execute(f"PRAGMA {pragma}").close()
 
+    @sa.event.listens_for(engine, "checkout")
+    def _limit(connection: sqlite3.Connection, record: Any, _proxy: Any) -> None:
+        wait = int(patience.left() * 1_000)
+        if record.info.get("wait", usual) != wait:
+            connection.execute(f"PRAGMA busy_timeout={wait}").close()
+            record.info["wait"] = wait
+
     @sa.event.listens_for(engine, "handle_error")
     def _say(context: ExceptionContext) -> Overloaded | Misconfigured | None:
         code = getattr(context.original_exception, "sqlite_errorcode", 0) & 0xFF
@@ -63,10 +74,17 @@ def connect(url: sa.URL) -> sa.Engine:
                 "The database file is damaged, or is no database.", advice="Restore a backup (docs/operations.md)."
             )
         if code == _FULL:
-            return Overloaded("The disk is full.", advice="Make room where the database lies.", retry_after=30)
+            return full()
+        if code in _LOCKED:
+            return locked()
         return unavailable() if code in _PASSING else None
 
     return engine
+
+
+def is_locked(error: BaseException | None) -> bool:
+    """Whether a driver's error says that another process holds the database."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _LOCKED
 
 
 def _private(file: Path) -> None:

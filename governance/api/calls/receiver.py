@@ -14,8 +14,8 @@ from starlette.responses import Response
 
 from governance.api.access import key_holder
 from governance.api.body import PLAIN, Bodies, coding_of
+from governance.api.calls.otlp_schema import media
 from governance.api.metrics import Metrics
-from governance.api.otlp_schema import media
 from governance.api.problems import UnsupportedMediaType
 from governance.domain.people import Scope
 from governance.ingest import otlp

@@ -1,0 +1,1 @@
+"""Evidence over HTTP: the checkpoint of the audit log."""

@@ -1,0 +1,1 @@
+"""Human review over HTTP: users' reports, and cases."""
