@@ -167,6 +167,7 @@ def tab(name: str, then: str = "") -> Callable[[Page], None]:
         ("/admin", press("Add a person")),
         ("/admin", tab("API keys", "Make an API key")),
         ("/admin", tab("Detectors and checking")),
+        ("/admin", tab("Background jobs")),
     ],
 )
 def test_no_dialog_or_state_has_a_violation(

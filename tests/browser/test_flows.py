@@ -142,6 +142,31 @@ def test_a_filter_in_the_address_is_kept(site: Site, context: BrowserContext) ->
     assert "zebra" not in page.url
 
 
+def test_a_chosen_view_is_in_the_address_and_follows_it(site: Site, context: BrowserContext) -> None:
+    site.world.case()
+    page = context.new_page()
+    sign_in(page, site, "reviewer", "/queue?view=Mine")
+
+    def chosen(name: str) -> None:
+        pill = page.locator("[data-testid=stButtonGroup] button[data-selected]")
+        expect(pill).to_have_count(1)
+        expect(pill).to_contain_text(name)
+
+    chosen("Mine")
+    page.get_by_role("radio", name=re.compile("^Overdue")).click()
+    page.wait_for_url("**/queue?view=Overdue")
+    chosen("Overdue")
+    page.reload()
+    heading(page)
+    chosen("Overdue")
+    page.get_by_role("radio", name=re.compile("^All open")).click()
+    page.wait_for_url("**/queue")
+    chosen("All open")
+    page.go_back()
+    page.wait_for_url("**/queue?view=Overdue")
+    chosen("Overdue")
+
+
 def test_a_verdict_by_keys_and_never_while_typing(site: Site, context: BrowserContext) -> None:
     number = site.world.case(title="To be decided by keys", severity="low", due=timedelta(days=6))
     page = context.new_page()

@@ -14,7 +14,7 @@ SAID = "Not all that the address asks for is shown here"
 @pytest.mark.parametrize(
     ("view", "query", "words"),
     [
-        ("calls", {"system": "suport-bot"}, "“suport-bot”, which is not among what this page shows. Did you mean"),
+        ("calls", {"system": "Claims asistant"}, "is not among what this page shows. Did you mean 'Claims assistant'?"),
         ("calls", {"only": "flaged"}, "Did you mean 'Flagged'?"),
         ("calls", {"kind": "nonsense"}, "asks for kind “nonsense”"),
         ("calls", {"state": "done"}, "asks for state “done”"),

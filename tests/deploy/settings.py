@@ -10,6 +10,5 @@ DEPLOY = ROOT / "deploy"
 DOCUMENTED = frozenset(
     re.findall(r"^\| `(GOVERNANCE_[A-Z_]+)` \|", (ROOT / "docs" / "settings.md").read_text("utf-8"), flags=re.MULTILINE)
 )
-# PostgreSQL's own client reads the first; the address then holds no password. The second is announced, and documented
-# with the sign-in that reads it; without that it changes nothing.
-FOREIGN = frozenset({"PGPASSWORD", "GOVERNANCE_TRUSTED_PROXIES"})
+# PostgreSQL's own client reads it; the address then holds no password.
+FOREIGN = frozenset({"PGPASSWORD"})

@@ -145,7 +145,12 @@ def installation(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) ->
     secure, plain = free_port(), free_port()
     # One data directory, as the containers share a volume: both keys lie in it.
     servers = [
-        Serving(folder, database_url=database_url, GOVERNANCE_PUBLIC_URL=f"https://localhost:{secure}")
+        Serving(
+            folder,
+            database_url=database_url,
+            GOVERNANCE_PUBLIC_URL=f"https://localhost:{secure}",
+            GOVERNANCE_TRUSTED_PROXIES="127.0.0.1",
+        )
         for _ in range(2)
     ]
     certificate(folder)
