@@ -34,7 +34,8 @@ def weakness(password: str, *, name: str, email: str = "") -> str:
 
 def _plain(text: str) -> str:
     """Letters and digits alone, in lower case; the text itself where it has none."""
-    return "".join(character for character in text.casefold() if character.isalnum())
+    folded = text.casefold()
+    return "".join(character for character in folded if character.isalnum()) or folded
 
 
 def _is_repeated(text: str, unit: str) -> bool:

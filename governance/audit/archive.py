@@ -165,11 +165,15 @@ class Writer:
         self._file.write(data)
 
 
+class NotAnArchive(BadInput):
+    """The file is not a ZIP file at all."""
+
+
 class Archive:
     """Reads an archive of `Writer` from a seekable file.
 
-    Raises `BadInput` when it is not a ZIP file at all, `TooLarge` for more than a package may hold, and `Tampered` when
-    it is not in the one form.
+    Raises `NotAnArchive` when it is not a ZIP file at all, `TooLarge` for more than a package may hold, and `Tampered`
+    when it is not in the one form.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -182,7 +186,7 @@ class Archive:
         start = file.read(4)
         file.seek(max(0, size - _END.size))
         if start != b"PK\x03\x04" and file.read(4) != b"PK\x05\x06":
-            raise BadInput("This is not an evidence package: it is not a ZIP file.")
+            raise NotAnArchive("This is not an evidence package: it is not a ZIP file.")
         at = total = 0
         while True:
             file.seek(at)

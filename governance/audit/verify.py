@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, BinaryIO
 
 from governance.audit import leaf as leaves
-from governance.audit.archive import Archive
+from governance.audit.archive import Archive, NotAnArchive
 from governance.audit.merkle import leaf_hash, verify_consistency, verify_inclusion
 from governance.audit.note import Checkpoint, Verifier, decode_hash, split
 from governance.audit.package import (
@@ -178,11 +178,9 @@ class _Package:
     def _open(self, file: BinaryIO) -> Archive:
         try:
             archive = Archive(file)
-        except BadInput as error:
-            if "no ZIP file" in error.message:
-                raise
-            self._fail("archive", error)
-        except Tampered as error:
+        except NotAnArchive:
+            raise
+        except (BadInput, Tampered) as error:
             self._fail("archive", error)
         self._add(Ledger("archive").check(f"{len(archive.members)} files, nothing hidden between them."))
         return archive

@@ -182,7 +182,7 @@ def test_alive_is_not_the_same_as_ready(application: Application, http: Http, mo
     monkeypatch.setattr(LocalIntake, "up", False)
     answer = http("GET", "/readyz")
     assert answer.status_code == 503
-    assert answer.json()["checks"]["recording"] == {"ok": False, "detail": "the recording process is not there"}
+    assert answer.json()["checks"]["recording"] == {"ok": False, "detail": "The recording process is not there."}
     assert 'governance_ready{check="recording"} 0.0' in http("GET", "/metrics").text
     monkeypatch.undo()
     with application.database.write() as transaction:

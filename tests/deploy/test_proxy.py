@@ -294,12 +294,12 @@ def test_a_person_stays_at_one_server_and_goes_on_at_the_other_when_it_is_killed
     assert sockets
     assert all(url.startswith(f"wss://localhost:{installation.secure}/_stcore/stream") for url in sockets)
     page.get_by_role("button", name="Make the package").click()
-    page.get_by_role("button", name="Download the package").wait_for()
+    page.get_by_role("link", name="Download the package").wait_for()
     with page.expect_download() as coming:
-        page.get_by_role("button", name="Download the package").click()
+        page.get_by_role("link", name="Download the package").click()
     coming.value.save_as(tmp_path / "package.zip")
     assert zipfile.ZipFile(tmp_path / "package.zip").testzip() is None
-    drawn = installation.asked("^/(queue|policies)$") + installation.asked("^/media/")
+    drawn = installation.asked("^/(queue|policies)$") + installation.asked("^/evidence/")
     assert len(drawn) >= 3
     assert len(set(drawn)) == 1, "page, websocket and download came from one server"
 

@@ -309,14 +309,14 @@ def _header(data: bytes, **changes: object) -> bytes:
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda data: b"", "no file of weights"),
-        (lambda data: b"\x80\x04pickle", "no file of weights"),
+        (lambda data: b"", "not a weights file"),
+        (lambda data: b"\x80\x04pickle", "not a weights file"),
         (lambda data: data[:40], "damaged header"),
-        (lambda data: data[:-1], "weights where"),
-        (lambda data: data + b"x", "weights where"),
+        (lambda data: data[:-1], "weights; "),
+        (lambda data: data + b"x", "weights; "),
         (lambda data: data[:-1] + bytes([data[-1] ^ 1]), "checksum"),
         (lambda data: _header(data, format=FORMAT + 1), f"reads format {FORMAT}"),
-        (lambda data: _header(data, heads=[]), "weights where"),
+        (lambda data: _header(data, heads=[]), "weights; "),
         (lambda data: _header(data, heads=[{"name": "direct"}]), "damaged header"),
         (lambda data: _header(data, heads=7), "damaged header"),
         (lambda data: data.replace(b'"slope": 1.0', b'"slope": NaN', 1), "damaged header"),
@@ -343,7 +343,7 @@ def test_damaged_weights_are_a_failure_of_every_examination(tmp_path: Path, monk
     runner = registry.build([DetectorUse(name="classifier", options={"heads": ["direct"]})])
     (examination,) = runner.examine_many([message("Hello there")])
     assert [failure.detector for failure in examination.failures] == ["classifier"]
-    assert "no file of weights" in examination.failures[0].reason
+    assert "not a weights file" in examination.failures[0].reason
 
 
 # --- the weights that travel with the package -------------------------------------------------------------------------

@@ -93,7 +93,7 @@ def test_a_change_is_tried_and_its_budget_is_the_exit_code(
     assert [one["budget"] for one in told["over_budget"]] == ["max_alert_rate"]
     code, printed, _ = command(lower)
     assert code == 1
-    assert "BUDGET EXCEEDED: injection.words: flags 66.7 % of 3 calls, at most 50 % are agreed." in printed
+    assert "BUDGET EXCEEDED: injection.words: flags 66.7% of 3 calls, at most 50% are agreed." in printed
     assert "Newly flagged:" in printed
     assert "Hours are not known" in printed
     assert command("--days", "7", "--json")[0] == 0, "the files are what is in force"

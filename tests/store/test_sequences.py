@@ -178,7 +178,7 @@ def test_nothing_else_is_loaded_where_no_policy_is_about_sequences(
     def never(*_: object, **__: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr("governance.store.calls.documents.checks.with_around", never)
+    monkeypatch.setattr("governance.store.calls.checks.with_around", never)
     new_checks(policy(detectors=WORDS)).run(record(writer, READ, SENT))
     assert {row.status for row in rows(database, t.call)} == {"checked"}
 

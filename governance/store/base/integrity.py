@@ -110,6 +110,7 @@ class Integrity:
         part = note.with_name(note.name + ".part")
         text = json.dumps({"at": found.at.isoformat(), "seconds": found.seconds, "problems": found.problems})
         try:
+            part.touch(mode=0o600)
             part.write_text(text, "utf-8")
             part.replace(note)
         except OSError as error:  # a full disk: the log has it
