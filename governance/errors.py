@@ -43,7 +43,7 @@ class Conflict(GovernanceError):
 
 
 class CheckFailed(Conflict):
-    """What was to be done has checks to pass, and did not (HTTP 409, exit 1)."""
+    """A required check failed (HTTP 409, exit 1)."""
 
 
 class Overloaded(GovernanceError):
@@ -59,4 +59,4 @@ class Misconfigured(GovernanceError):
 
 
 class Tampered(GovernanceError):
-    """A proof does not hold (exit 1)."""
+    """Verification failed: what is stored is not what was signed (exit 1)."""

@@ -94,7 +94,9 @@ class DoorMiddleware:
         path = scope["path"]
         if {b"content-length", b"transfer-encoding"} <= {name.lower() for name, _ in scope["headers"]}:
             # A proxy and we could see it end at two places (RFC 9112 §6.1): nothing that comes after it is read.
-            twice = PlainTextResponse("The request says its length twice.\n", 400, {"Connection": "close"})
+            twice = PlainTextResponse(
+                "Both Content-Length and Transfer-Encoding are set.\n", 400, {"Connection": "close"}
+            )
             await twice(scope, receive, bare)
             return
         if under(path, _OPEN):

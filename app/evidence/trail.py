@@ -228,7 +228,7 @@ def sentence(
             good = data.get("ok", data.get("valid", True))
             if data.get("job"):
                 by = f"Job {data['job']}"
-            return f"{by} verified the whole log: " + ("nothing was altered" if good else "it does not hold")
+            return f"{by} verified the log: " + ("nothing was altered" if good else "verification failed")
         case E.DATABASE_RESTORED:
             size = int(data.get("events") or 0)
             return f"{by} restored a backup of {words.count(size, 'entry', 'entries')}"

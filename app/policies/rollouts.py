@@ -33,7 +33,7 @@ def why_not_propose(found: policy_files.Files, differs: Difference | None, under
     if not session.may(Permission.PROPOSE_POLICY, ""):
         return "Engineers and compliance officers propose changes"
     if found.errors or found.set is None:
-        return "The files have mistakes to mend first"
+        return "Fix the mistakes in the files first"
     if differs is None:
         return "Nothing is in force yet"
     if not differs.count:

@@ -1,7 +1,7 @@
 """The `governance` command. One module a command, imported when it is called, so that `governance --help` stays fast.
 
 A module `governance.cli.<name>` has `app`, a `typer.Typer` with one command or several. It raises `GovernanceError`
-for what a user can mend; `main` turns that into one line on stderr and the exit code of the contract:
+for what a user can fix; `main` turns that into one line on stderr and the exit code of the contract:
 0 done, 1 a check failed (flagged, invalid, tampered), 2 wrong use or bad input.
 """
 
@@ -35,7 +35,7 @@ COMMANDS = {
     "user": ("people.user", "Local accounts and roles."),
     "jobs": ("jobs", "List, retry and cancel background jobs."),
     "db": ("db", "Upgrade, check, back up and restore the database."),
-    "doctor": ("doctor", "Say what is wrong with this installation, and how to mend it."),
+    "doctor": ("doctor", "Say what is wrong with this installation, and how to fix it."),
 }
 """A command's module under `governance.cli`, and what it does."""
 

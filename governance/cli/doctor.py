@@ -1,4 +1,4 @@
-"""`governance doctor`: what is wrong with this installation, and how to mend it. Changes nothing."""
+"""`governance doctor`: what is wrong with this installation, and how to fix it. Changes nothing."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def doctor(
     ] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Say what is wrong with this installation, and how to mend it. Exit code 1 when something is."""
+    """Say what is wrong with this installation, and how to fix it. Exit code 1 when something is."""
     more: dict[str, object] = {}
     if sign_in:
         verdicts, more["sign_ins"] = sign_in_checks.examine(open_application())

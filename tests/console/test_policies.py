@@ -281,7 +281,7 @@ def test_what_is_wrong_with_a_file_stands_at_its_place(folder: Path, page: Page)
     change(folder, "f.score", "f.scor")
     test = page("policies", "engineer")
     assert "**1 mistake keeps the policy files from being loaded.** What is in force goes on unchanged." in spoken(test)
-    assert button(test, "Propose a change").help == "The files have mistakes to mend first"
+    assert button(test, "Propose a change").help == "Fix the mistakes in the files first"
     assert title(test) == "1 policy in force", "what is in force goes on"
     lines = policy_files.source("direct.yaml", policy_files.files().of(DIRECT) or policy_files.files().problems)
     marked = [line for line in lines if line.remarks]
