@@ -70,7 +70,7 @@ class ReviewService:
         with self._authority.act(actor) as tx:
             record = self._take(tx, actor, case_id, CaseAct.CLAIM, step, now)
             self._attach_reported_call(tx, record.case)
-            self._tell_reports(tx, case_id)
+            self._tell_reports(tx, record.case)
             tx.append(self._event(EventKind.CASE_CLAIMED, actor, record.case))
             claimed = _found(tx.cases.find(case_id), case_id)
         return Claim(case=claimed.case, lease_token=token)
@@ -96,7 +96,7 @@ class ReviewService:
 
         with self._authority.act(actor) as tx:
             record = self._take(tx, actor, case_id, CaseAct.RELEASE, step, now)
-            self._tell_reports(tx, case_id)
+            self._tell_reports(tx, record.case)
             tx.append(self._event(EventKind.CASE_RELEASED, actor, record.case))
 
     def escalate(self, actor: Actor, case_id: int, lease_token: str, note: str) -> None:
@@ -112,7 +112,7 @@ class ReviewService:
         with self._authority.act(actor) as tx:
             record = self._take(tx, actor, case_id, CaseAct.ESCALATE, step, now)
             tx.cases.note(case_id, "escalated", note, by=actor.id, at=now)
-            self._tell_reports(tx, case_id)
+            self._tell_reports(tx, record.case)
             tx.append(self._event(EventKind.CASE_ESCALATED, actor, record.case))
 
     def decide(
@@ -138,7 +138,7 @@ class ReviewService:
             verdict = Verdict(case_id=case_id, outcome=outcome, reason=reason, note=note, by=actor.id, at=now)
             since = record.standing.claimed_at or now
             tx.cases.give(verdict, seconds=max(0, int((now - since).total_seconds())))
-            self._tell_reports(tx, case_id)
+            self._tell_reports(tx, record.case)
             severe = lifecycle.needs_second_person(record.standing.severity, outcome)
             tx.append(
                 self._event(
@@ -156,7 +156,7 @@ class ReviewService:
         with self._authority.act(actor) as tx:
             record = self._take(tx, actor, case_id, CaseAct.APPROVE, lifecycle.approve, now)
             tx.cases.approve(case_id, by=actor.id, at=now)
-            self._tell_reports(tx, case_id)
+            self._tell_reports(tx, record.case)
             tx.append(self._event(EventKind.VERDICT_APPROVED, actor, record.case))
             verdict = tx.cases.verdict(case_id)
         assert verdict is not None, "an approved case has a standing verdict"
@@ -172,7 +172,7 @@ class ReviewService:
             record = self._take(tx, actor, case_id, CaseAct.RETURN, lifecycle.send_back, now)
             tx.cases.send_back(case_id, by=actor.id, at=now)
             tx.cases.note(case_id, "returned", note, by=actor.id, at=now)
-            self._tell_reports(tx, case_id)
+            self._tell_reports(tx, record.case)
             tx.append(self._event(EventKind.VERDICT_RETURNED, actor, record.case))
 
     def _waiting(
@@ -223,12 +223,12 @@ class ReviewService:
                 return record
         raise Conflict("Too many people are working on this case at once.", advice="Take the next one.")
 
-    def _tell_reports(self, tx: Transaction, case_id: int) -> None:
-        """The reports of a case follow its state."""
-        case = _found(tx.cases.find(case_id), case_id).case
+    def _tell_reports(self, tx: Transaction, case: Case) -> None:
+        """The reports of a case follow its state; `case` is how it stood before the step."""
         if case.reports:
-            given = tx.cases.verdict(case_id)
-            tx.reports.set_state(case_id, state_of(case.state, given.outcome if given else None))
+            now = _found(tx.cases.find(case.id), case.id).case
+            given = tx.cases.verdict(case.id)
+            tx.reports.set_state(case.id, state_of(now.state, given.outcome if given else None))
 
     def _noted(self, note: str) -> str:
         note = clean_note(note)
