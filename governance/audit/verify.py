@@ -40,6 +40,7 @@ class Outcome(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     NOT_CHECKED = "not_checked"
+    FLAGGED = "flagged"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -51,6 +51,9 @@ class EventKind(StrEnum):
     JOB_RETRIED = "job.retried"
     JOB_CANCELLED = "job.cancelled"
     ACTION_REFUSED = "action.refused"
+    # The log, and what is made of it.
+    LOG_UPGRADED = "log.upgraded"
+    EXPORT_BEGUN = "export.begun"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
