@@ -54,6 +54,7 @@ class EventKind(StrEnum):
     # The log, and what is made of it.
     LOG_UPGRADED = "log.upgraded"
     EXPORT_BEGUN = "export.begun"
+    CONTENT_ERASED = "content.erased"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="State and verification of the audit log.", no_args_is_help=True, rich_markup_mode=None)
 
-_MARKS = {Outcome.PASSED: "ok", Outcome.FAILED: "FAILED", Outcome.NOT_CHECKED: "not checked"}
+_MARKS = {
+    Outcome.PASSED: "ok",
+    Outcome.FAILED: "FAILED",
+    Outcome.NOT_PROVEN: "NOT PROVEN",
+    Outcome.NOT_CHECKED: "not checked",
+    Outcome.FLAGGED: "look at",
+}
 _LARGEST_NOTE = 1_000_000
 
 
@@ -156,6 +162,17 @@ def _document(found: Verification) -> dict[str, Any]:
         "size": found.size,
         "events": found.events,
         "key": found.key,
+        "results": [
+            {
+                "result": one.result.value,
+                "of": one.of,
+                "meaning": one.result.meaning,
+                "advice": one.result.advice,
+            }
+            for one in found.results
+        ],
+        "failed": list(found.failed),
+        "unproven": list(found.unproven),
         "checks": [
             {
                 "name": check.name,
@@ -176,10 +193,21 @@ def _print(found: Verification) -> None:
             typer.echo(plain(f"{'':<26}{place}"))
         if check.failures > len(check.places):
             typer.echo(f"{'':<26}and {check.failures - len(check.places)} more")
-    if found.empty:
+    typer.echo()
+    for one in found.results:
+        typer.echo(plain(one.result.value + (f": {one.of}." if one.of else "")))
+        typer.echo(f"  {one.result.meaning} {one.result.advice}")
+    typer.echo()
+    if found.failed:
+        typer.echo("NOT VERIFIED: " + ", ".join(found.failed) + ".")
+    elif found.unproven:
+        typer.echo(
+            "NOT PROVEN: " + ", ".join(found.unproven) + ". Nothing was found wrong, and what was asked is open."
+        )
+    elif found.key_unknown:
+        typer.echo("CONSISTENT: nothing contradicts it, but the package chose its own key.")
+    elif found.empty:
         holder = "package is genuine" if found.manifest else "log is genuine"
         typer.echo(f"Verified: the {holder}, and there is nothing in it.")
-    elif found.ok:
-        typer.echo("Verified: nothing was changed.")
     else:
-        typer.echo("NOT VERIFIED: " + ", ".join(found.failed) + ".")
+        typer.echo("Verified: nothing was changed.")

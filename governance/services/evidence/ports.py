@@ -71,6 +71,9 @@ class AuditSnapshot(Protocol):
     def beyond(self, size: int) -> int:
         """How many events have a place at or after `size`."""
 
+    def count(self, size: int) -> int:
+        """How many places from 0 on and below `size` have an event."""
+
     def events(self) -> Iterator[StoredEvent]:
         """All events that have a place, in order."""
 

@@ -137,6 +137,11 @@ class AuditSnapshot:
         e = t.audit_event.c
         return int(self._connection.execute(sa.select(sa.func.count()).where(e.seq >= size)).scalar_one())
 
+    def count(self, size: int) -> int:
+        e = t.audit_event.c
+        counted = sa.select(sa.func.count()).select_from(t.audit_event).where(e.seq >= 0, e.seq < size)
+        return int(self._connection.execute(self._integers(counted, e.seq)).scalar_one())
+
     def events(self) -> Iterator[StoredEvent]:
         e = t.audit_event.c
         statement = sa.select(e.seq, e.at, e.kind, e.actor, e.subject, e.system, e.leaf).order_by(e.seq).limit(_PAGE)
