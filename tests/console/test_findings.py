@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import streamlit as st
+
 from governance.audit.note import Checkpoint
 from tests.console.conftest import Page
 from tests.console.test_pages import button, spoken, title
@@ -24,9 +26,12 @@ def test_verify_now_wipes_no_finding_and_an_officer_answers_for_it(world: World,
     assert "1 finding about the audit log waits." in spoken(overview)
     test = page("audit", "compliance_officer")
     button(test, "Acknowledge").click().run()
-    test.text_area(key="finding-note").input("The backup of Friday was put back.").run()
-    test.button(key="acknowledge").click().run()
+    test.text_area(key="finding-note").input("The backup of Friday was put back.")
+    button(test, "Acknowledge").click().run()  # here a whole run draws the dialog; in a browser a run of its own does
+    test.button(key="acknowledge").click()
+    button(test, "Acknowledge").click().run()
     assert not test.exception
     assert "compliance_officer: The backup of Friday was put back." in spoken(test)
     assert title(test) == "Every action is recorded and sealed"
+    st.cache_data.clear()  # its figures are some seconds old
     assert "1 finding" not in spoken(page("overview", "auditor"))
