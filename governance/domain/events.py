@@ -51,6 +51,8 @@ class EventKind(StrEnum):
     JOB_RETRIED = "job.retried"
     JOB_CANCELLED = "job.cancelled"
     ACTION_REFUSED = "action.refused"
+    # Who looks after the log, and who reads what.
+    FINDING_ACKNOWLEDGED = "finding.acknowledged"
     # The log, and what is made of it.
     LOG_UPGRADED = "log.upgraded"
     EXPORT_BEGUN = "export.begun"
