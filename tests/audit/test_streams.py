@@ -100,12 +100,17 @@ def test_streams_are_numbered_apart_and_without_a_gap(database: Database) -> Non
     assert verified(database).ok
 
 
+def _append_no_leaf(database: Database) -> None:
+    with database.write() as tx:
+        tx.append(event(1))
+        tx.append(event(2, score=0.5))  # type: ignore[arg-type]
+
+
 def test_numbers_go_on_after_a_rollback_and_in_another_process(database: Database, database_url: str) -> None:
     append(database, "bot")
     assert database.audit is not None
-    with pytest.raises(BadInput), database.write() as tx:
-        tx.append(event(1))
-        tx.append(event(2, score=0.5))  # type: ignore[arg-type]
+    with pytest.raises(BadInput):
+        _append_no_leaf(database)
     other = connect(database_url)
     assert isinstance(database.audit, SqlAuditLog)
     append(Database(other, SqlAuditLog(database.audit.signer, database.audit.clock)), "bot", "new")
