@@ -51,6 +51,7 @@ class EventKind(StrEnum):
     JOB_RETRIED = "job.retried"
     JOB_CANCELLED = "job.cancelled"
     ACTION_REFUSED = "action.refused"
+    CONTROLS_REPORTED = "controls.reported"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
