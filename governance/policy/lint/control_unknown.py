@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 
@@ -34,8 +35,8 @@ def check(subject: Subject) -> Iterator[Remark]:
 def _near(identifier: str, name: str, frameworks: Mapping[str, Framework]) -> str:
     """The nearest identifier of the framework; else another framework that has this very one; else where to look."""
     own = frameworks[name]
-    spelled = {known.casefold().replace(" ", ""): known for known in own.controls}
-    close = get_close_matches(identifier.casefold().replace(" ", ""), spelled, n=1)
+    spelled = {_bare(known): known for known in own.controls}
+    close = get_close_matches(_bare(identifier), spelled, n=1)
     if close:
         control = own.controls[spelled[close[0]]]
         return f"Did you mean {control.id!r} ({control.title})?"
@@ -44,6 +45,11 @@ def _near(identifier: str, name: str, frameworks: Mapping[str, Framework]) -> st
             return f"{other.title} has it: {other.name}."
     listed = "its entries are" if own.complete else "a selection of its entries is"
     return f"See {own.source}; {listed} listed by: governance policy controls --framework {name}."
+
+
+def _bare(identifier: str) -> str:
+    """Without case, blanks and leading zeros: `llm 1` is `LLM01`."""
+    return re.sub(r"0+(?=\d)", "", identifier.casefold().replace(" ", ""))
 
 
 RULE = Rule(id="unknown-control", says="Controls exist in the catalogue of their framework.", check=check)
