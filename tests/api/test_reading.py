@@ -214,7 +214,8 @@ def test_the_openapi_document_describes_every_address(http: Http) -> None:
     assert document["servers"] == [{"url": "/v1"}]
     assert document["paths"].keys() == {
         "/traces", "/logs", "/check", "/reports", "/reports/{reference}", "/calls", "/calls/{call_id}", "/cases",
-        "/cases/{case_id}", "/decisions/{decision_id}", "/decisions/{decision_id}/explanation", "/audit/checkpoint", "/controls",
+        "/cases/{case_id}", "/decisions/{decision_id}", "/decisions/{decision_id}/explanation", "/audit/checkpoint",
+        "/controls",
     }  # fmt: skip
     schemas = document["components"]["schemas"]
     body = document["paths"]["/check"]["post"]["requestBody"]["content"]["application/json"]["schema"]
