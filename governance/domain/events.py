@@ -51,6 +51,9 @@ class EventKind(StrEnum):
     JOB_RETRIED = "job.retried"
     JOB_CANCELLED = "job.cancelled"
     ACTION_REFUSED = "action.refused"
+    # Who looks after the log, and who reads what.
+    FINDING_ACKNOWLEDGED = "finding.acknowledged"
+    # What the policies are mapped to.
     CONTROLS_REPORTED = "controls.reported"
 
 
