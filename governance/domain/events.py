@@ -53,6 +53,8 @@ class EventKind(StrEnum):
     ACTION_REFUSED = "action.refused"
     # Who looks after the log, and who reads what.
     FINDING_ACKNOWLEDGED = "finding.acknowledged"
+    # What the policies are mapped to.
+    CONTROLS_REPORTED = "controls.reported"
     # The log, and what is made of it.
     LOG_UPGRADED = "log.upgraded"
     EXPORT_BEGUN = "export.begun"
