@@ -55,6 +55,10 @@ class EventKind(StrEnum):
     FINDING_ACKNOWLEDGED = "finding.acknowledged"
     # What the policies are mapped to.
     CONTROLS_REPORTED = "controls.reported"
+    # The log, and what is made of it.
+    LOG_UPGRADED = "log.upgraded"
+    EXPORT_BEGUN = "export.begun"
+    CONTENT_ERASED = "content.erased"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
