@@ -48,7 +48,14 @@ GROUPS: dict[str, tuple[E, ...]] = {
         E.POLICY_SET_RETIRED,
         E.POLICY_SET_ROLLED_BACK,
     ),
-    "Exports": (E.EXPORT_MADE, E.AUDIT_READ, E.AUDIT_VERIFIED),
+    "Exports": (
+        E.EXPORT_BEGUN,
+        E.EXPORT_MADE,
+        E.CONTROLS_REPORTED,
+        E.AUDIT_READ,
+        E.AUDIT_VERIFIED,
+        E.FINDING_ACKNOWLEDGED,
+    ),
     "Refused": (E.ACTION_REFUSED, E.SIGN_IN_FAILED),
     "Calls": (E.CALL_RECORDED, E.CALL_CONTENT_ADDED, E.CALL_CONFLICT, E.DECISION_MADE),
 }
@@ -91,6 +98,11 @@ KIND: dict[str, str] = {
     E.JOB_RETRIED: "Job",
     E.JOB_CANCELLED: "Job",
     E.ACTION_REFUSED: "Refused",
+    E.FINDING_ACKNOWLEDGED: "Finding",
+    E.CONTROLS_REPORTED: "Report",
+    E.LOG_UPGRADED: "Upgrade",
+    E.EXPORT_BEGUN: "Export",
+    E.CONTENT_ERASED: "Erasure",
 }
 
 
@@ -126,6 +138,7 @@ def about(subject: str, names: Mapping[int, str]) -> str:
         "policy_set": "Policies",
         "decision": "Decision",
         "export": "Export",
+        "finding": f"Finding {number}",
     }.get(kind, "Log" if not subject else words.plain(kind))
 
 
@@ -222,6 +235,14 @@ def sentence(
         case E.EXPORT_MADE:
             size = next((data[key] for key in ("leaves", "entries", "events", "records") if data.get(key)), None)
             return f"{by} exported {words.count(int(size), 'entry', 'entries')}" if size else f"{by} exported evidence"
+        case E.CONTROLS_REPORTED:
+            return f"{by} took a report of controls away ({str(data.get('form', '')).upper()})"
+        case E.EXPORT_BEGUN:
+            return f"{by} began to export evidence"
+        case E.LOG_UPGRADED:
+            return "The log was upgraded: from here on each entry has a number within its stream"
+        case E.CONTENT_ERASED:
+            return "Content was erased"
         case E.AUDIT_READ:
             return f"{by} looked up entries of the audit trail"
         case E.AUDIT_VERIFIED:
@@ -236,6 +257,8 @@ def sentence(
             return f"{by} had job {_number(subject)} run again"
         case E.JOB_CANCELLED:
             return f"{by} cancelled job {_number(subject)}"
+        case E.FINDING_ACKNOWLEDGED:
+            return f"{by} answered for finding {_number(subject)} about the log"
         case E.ACTION_REFUSED:
             wanted = str(data.get("wanted", ""))
             place = f" ({about(subject, names).lower()})" if subject else ""

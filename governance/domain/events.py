@@ -51,6 +51,14 @@ class EventKind(StrEnum):
     JOB_RETRIED = "job.retried"
     JOB_CANCELLED = "job.cancelled"
     ACTION_REFUSED = "action.refused"
+    # Who looks after the log, and who reads what.
+    FINDING_ACKNOWLEDGED = "finding.acknowledged"
+    # What the policies are mapped to.
+    CONTROLS_REPORTED = "controls.reported"
+    # The log, and what is made of it.
+    LOG_UPGRADED = "log.upgraded"
+    EXPORT_BEGUN = "export.begun"
+    CONTENT_ERASED = "content.erased"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

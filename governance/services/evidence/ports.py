@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from governance.audit.note import Signer
+from governance.services.jobs.ports import Transaction as JobTransaction
 
 if TYPE_CHECKING:  # who only records needs no policies, and what they need takes 40 MB
     pass
@@ -29,22 +30,88 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class StoredHead:
-    """The log's size, the hashes of its incomplete tiles, its latest signed checkpoint, and when that was."""
+    """The log's size, the hashes of its incomplete tiles, its latest signed checkpoint, and when that was; the latest
+    time of any event, and how late an event was at most (microseconds; see `audit.streams`)."""
 
     size: int
     edge: bytes
     checkpoint: str
     at: int
+    latest: int
+    late: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LeafFilter:
-    """Which leaves; an empty field means any. `since` is inclusive, `until` exclusive."""
+    """Which leaves; an empty field means any. `since` and `first` are inclusive, `until` and `end` exclusive; `first`
+    and `end` are places."""
 
     since: datetime | None = None
     until: datetime | None = None
     system: str = ""
     kinds: tuple[str, ...] = ()
+    first: int = 0
+    end: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """A check that failed. `fingerprint` is the same for the same failure; `checkpoint` is the kept one that was not
+    met ("" for none); only a kept checkpoint of at least `size` can end the finding."""
+
+    kind: str
+    fingerprint: str
+    detail: str
+    size: int
+    checkpoint: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """What a verification found wrong: first `at`, last `seen_at`. `acknowledged_by` is `person:<id>` or
+    `operator:<account>`."""
+
+    id: int
+    kind: str
+    detail: str
+    size: int
+    checkpoint: str
+    at: datetime
+    seen_at: datetime
+    times: int
+    met_at: datetime | None
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    note: str
+
+    @property
+    def open(self) -> bool:
+        """Whether it is an alarm still."""
+        return self.met_at is None and self.acknowledged_at is None
+
+
+class Findings(Protocol):
+    """What verifications of the log found wrong."""
+
+    def found(self, failure: Failure, *, at: datetime) -> int:
+        """Opens a finding, or renews the one of the same failure that is not met yet; gives its number."""
+
+    def get(self, number: int) -> Finding | None: ...
+
+    def standing(self) -> Sequence[Finding]:
+        """Those that are not met, the oldest first."""
+
+    def met(self, number: int, *, at: datetime) -> None: ...
+
+    def acknowledge(self, number: int, *, by: str, note: str, at: datetime) -> bool:
+        """False where it is acknowledged or met already."""
+
+
+class Transaction(JobTransaction, Protocol):
+    """A unit of work of evidence."""
+
+    @property
+    def findings(self) -> Findings: ...
 
 
 class AuditSnapshot(Protocol):
@@ -65,6 +132,9 @@ class AuditSnapshot(Protocol):
     def beyond(self, size: int) -> int:
         """How many events have a place at or after `size`."""
 
+    def count(self, size: int) -> int:
+        """How many places from 0 on and below `size` have an event."""
+
     def events(self) -> Iterator[StoredEvent]:
         """All events that have a place, in order."""
 
@@ -76,8 +146,18 @@ class AuditSnapshot(Protocol):
     def checkpoints(self) -> Iterator[tuple[int, str]]:
         """Size and note of the checkpoints that were kept, by size."""
 
-    def select(self, chosen: LeafFilter) -> Iterator[tuple[int, bytes]]:
+    def streams(self) -> Mapping[str, tuple[int, int]]:
+        """By system, the number of the stream's next event, and how many events have no number (see
+        `audit.streams`)."""
+
+    def select(self, chosen: LeafFilter, *, newest_first: bool = False) -> Iterator[tuple[int, bytes]]:
         """Place and leaf of the sealed events that were chosen, in order."""
+
+    def ends(self, chosen: LeafFilter) -> tuple[int, int] | None:
+        """The first and the last place of the sealed events that were chosen; None where there is none."""
+
+    def node(self, level: int, index: int) -> bytes:
+        """The hash over the 2**level leaves from index * 2**level on. Raises `Tampered` if tiles are missing."""
 
     def about(self, subjects: Sequence[str]) -> Iterator[tuple[int, bytes]]:
         """Place and leaf of the sealed events whose subject is one of these, in no order."""

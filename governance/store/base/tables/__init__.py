@@ -19,7 +19,15 @@ from governance.store.base.tables.calls import (
     message,
     reveal,
 )
-from governance.store.base.tables.evidence import audit_checkpoint, audit_event, audit_head, audit_tile
+from governance.store.base.tables.evidence import (
+    as_bytes,
+    audit_checkpoint,
+    audit_event,
+    audit_finding,
+    audit_head,
+    audit_stream,
+    audit_tile,
+)
 from governance.store.base.tables.jobs import check_job, detector_health, job, job_schedule, outbox_message, worker
 from governance.store.base.tables.metadata import id_block, metadata
 from governance.store.base.tables.people import api_key, principal, provider_sign_in, role_binding, session
@@ -29,10 +37,13 @@ from governance.store.base.tables.systems import daily_figure, release, system
 
 __all__ = [
     "api_key",
+    "as_bytes",
     "assignment",
     "audit_checkpoint",
     "audit_event",
+    "audit_finding",
     "audit_head",
+    "audit_stream",
     "audit_tile",
     "call",
     "call_conflict",
