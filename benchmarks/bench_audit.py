@@ -14,11 +14,11 @@ from benchmarks.table import Row, Table
 from governance.audit.leaf import leaf_bytes
 from governance.audit.note import Signer
 from governance.domain.events import Event, EventKind
+from governance.domain.times import micros
 from governance.services.evidence.verify import verify_snapshot
 from governance.store.base import bulk, migrate
 from governance.store.base import tables as t
 from governance.store.base.database import AuditWriter, connect
-from governance.store.base.times import micros
 from governance.store.evidence.audit_log import SqlAuditLog
 from governance.store.evidence.queries import AuditReader
 from governance.store.transaction import Database

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from governance.domain.calls import CallKind
 from governance.domain.decisions import Action, Decision, PolicyScope
+from governance.domain.times import micros
 from governance.privacy.keys import KeyRing
 from governance.services.calls.check import (
     CheckedCall,
@@ -24,7 +25,6 @@ from governance.services.calls.events import decision_made
 from governance.store.base import bulk
 from governance.store.base import tables as t
 from governance.store.base.database import Database
-from governance.store.base.times import micros
 from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.calls import facts, figures, policy_figures, search
 from governance.store.calls.opening import CallOpener

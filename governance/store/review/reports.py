@@ -11,10 +11,10 @@ import sqlalchemy as sa
 from governance.domain.calls import CallKind
 from governance.domain.reports import ReportState
 from governance.domain.review import CaseKind, CaseState
+from governance.domain.times import micros, moment, moment_or_none
 from governance.services.review.ports import ReportRecord
 from governance.store.base import bulk
 from governance.store.base import tables as t
-from governance.store.base.times import micros, moment, moment_or_none
 from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.review.cases import system_id
 
