@@ -259,15 +259,22 @@ class AuditReader:
 
     @contextmanager
     def snapshot(self) -> Iterator[AuditSnapshot]:
-        with self._engine.connect() as connection:
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql("BEGIN")
-            else:
-                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            try:
-                yield AuditSnapshot(connection)
-            finally:
-                connection.rollback()
+        with snapshot_of(self._engine) as found:
+            yield found
+
+
+@contextmanager
+def snapshot_of(engine: sa.Engine) -> Iterator[AuditSnapshot]:
+    """The log of a database at one moment."""
+    with engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN")
+        else:
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            yield AuditSnapshot(connection)
+        finally:
+            connection.rollback()
 
 
 def head(connection: sa.Connection) -> StoredHead | None:
