@@ -53,6 +53,9 @@ class EventKind(StrEnum):
     ACTION_REFUSED = "action.refused"
     # Who looks after the log, and who reads what.
     FINDING_ACKNOWLEDGED = "finding.acknowledged"
+    ACCESS_OPENED = "access.opened"
+    ACCESS_SEARCHED = "access.searched"
+    ACCESS_REVIEWED = "access.reviewed"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
