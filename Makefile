@@ -71,11 +71,12 @@ lock: $(DEVELOPED) ## Resolve the dependencies anew and write the locks
 	$(COMPILE:--universal=) --upgrade --extra ner --constraints requirements-dev.lock --output-file requirements-ner.lock
 	$(COMPILE:pyproject.toml=) --upgrade --group instrumented --output-file requirements-instrumented.lock
 	$(COMPILE:pyproject.toml=) --upgrade --group contract --output-file requirements-contract.lock
+	$(COMPILE:pyproject.toml=) --upgrade --group oscal --output-file requirements-oscal.lock
 	$(COMPILE:pyproject.toml=) --upgrade --group peers --output-file requirements-peers.lock
 	$(COMPILE:pyproject.toml=) --upgrade --group llm-guard $(NO_TORCH) --output-file requirements-llm-guard.lock
 
 clean: ## Remove the environments and what tools left behind; data in ./var stays
-	rm -rf $(VENV) .venv-contract .venv-instrumented .venv-ner .venv-peers .venv-scanners dist .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	rm -rf $(VENV) .venv-contract .venv-instrumented .venv-ner .venv-oscal .venv-peers .venv-scanners dist .pytest_cache .mypy_cache .ruff_cache .hypothesis \
 		.import_linter_cache
 
 $(BIN)/python:

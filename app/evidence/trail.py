@@ -56,7 +56,13 @@ GROUPS: dict[str, tuple[E, ...]] = {
         E.POLICY_SET_RETIRED,
         E.POLICY_SET_ROLLED_BACK,
     ),
-    "Exports": (E.EXPORT_MADE, E.AUDIT_VERIFIED, E.FINDING_ACKNOWLEDGED),
+    "Exports": (
+        E.EXPORT_BEGUN,
+        E.EXPORT_MADE,
+        E.CONTROLS_REPORTED,
+        E.AUDIT_VERIFIED,
+        E.FINDING_ACKNOWLEDGED,
+    ),
     "Refused": (E.ACTION_REFUSED, E.SIGN_IN_FAILED),
     "Calls": (E.CALL_RECORDED, E.CALL_CONTENT_ADDED, E.CALL_CONFLICT, E.DECISION_MADE),
 }
@@ -103,6 +109,10 @@ KIND: dict[str, str] = {
     E.ACCESS_OPENED: "Opened",
     E.ACCESS_SEARCHED: "Look-up",
     E.ACCESS_REVIEWED: "Review",
+    E.CONTROLS_REPORTED: "Report",
+    E.LOG_UPGRADED: "Upgrade",
+    E.EXPORT_BEGUN: "Export",
+    E.CONTENT_ERASED: "Erasure",
 }
 
 
@@ -238,6 +248,14 @@ def sentence(
         case E.EXPORT_MADE:
             size = next((data[key] for key in ("leaves", "entries", "events", "records") if data.get(key)), None)
             return f"{by} exported {words.count(int(size), 'entry', 'entries')}" if size else f"{by} exported evidence"
+        case E.CONTROLS_REPORTED:
+            return f"{by} took a report of controls away ({str(data.get('form', '')).upper()})"
+        case E.EXPORT_BEGUN:
+            return f"{by} began to export evidence"
+        case E.LOG_UPGRADED:
+            return "The log was upgraded: from here on each entry has a number within its stream"
+        case E.CONTENT_ERASED:
+            return "Content was erased"
         case E.AUDIT_READ:
             return f"{by} looked up entries of the audit trail{_by(data)}"
         case E.ACCESS_OPENED:

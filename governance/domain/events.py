@@ -56,6 +56,12 @@ class EventKind(StrEnum):
     ACCESS_OPENED = "access.opened"
     ACCESS_SEARCHED = "access.searched"
     ACCESS_REVIEWED = "access.reviewed"
+    # What the policies are mapped to.
+    CONTROLS_REPORTED = "controls.reported"
+    # The log, and what is made of it.
+    LOG_UPGRADED = "log.upgraded"
+    EXPORT_BEGUN = "export.begun"
+    CONTENT_ERASED = "content.erased"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -21,6 +22,7 @@ from governance.services.ports import Clock, Database
 
 SECONDS = 1.0
 MOST = 10_000
+LONG = timedelta(seconds=10)
 _KNOWN = 200_000
 _LOG = structlog.get_logger("governance.access")
 _Key = tuple[str, str, str, str, str]
@@ -67,8 +69,9 @@ class AccessLog:
                 return
             try:
                 with self._database.write() as tx:
+                    now = self._clock()
                     for event in waiting:
-                        tx.append(event)
+                        tx.append(_written(event, now))
             except Exception as error:
                 _LOG.warning("access.not_recorded", waiting=len(waiting), error=type(error).__name__)
                 with self._lock:
@@ -114,3 +117,10 @@ class AccessLog:
             self._timer = threading.Timer(self._seconds, self.flush)
             self._timer.daemon = True
             self._timer.start()
+
+
+def _written(event: Event, now: datetime) -> Event:
+    """The event as of its commit: times in the log follow each other. One that waited long says when it was read."""
+    if now - event.at <= LONG:
+        return replace(event, at=now)
+    return replace(event, at=now, data={**event.data, "read_at": event.at.isoformat()})

@@ -123,7 +123,9 @@ def test_what_cannot_be_recorded_is_not_read_for_ever(house: House, monkeypatch:
         with pytest.raises(Overloaded):
             log.opened(reader, "call:3", "bot")
         log.opened(reader, "call:2", "bot")  # is to be recorded already
+    house.clock.forward(minutes=1)
     log.flush()
+    assert {leaf["data"]["read_at"] for leaf in house.events("access.opened")} == {"2026-11-23T09:40:00+00:00"}
     log.opened(reader, "call:3", "bot")
     log.flush()
     assert [subject for _, _, subject, _, _ in said(house)] == [f"call:{number}" for number in range(4)]
