@@ -21,6 +21,9 @@ class JobKind(StrEnum):
     PRUNE_JOBS = "jobs.prune"
     CHECK_DATABASE = "database.check"
     DELIVER_MESSAGE = "outbox.deliver"
+    REMIND_ACCESS_REVIEW = "access.remind"
+    COPY_CHECKPOINT = "checkpoint.copy"
+    WATCH_COPIES = "checkpoint.watch"
 
 
 class JobState(StrEnum):

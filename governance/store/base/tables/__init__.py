@@ -20,6 +20,7 @@ from governance.store.base.tables.calls import (
     reveal,
 )
 from governance.store.base.tables.evidence import (
+    access_review,
     as_bytes,
     audit_checkpoint,
     audit_event,
@@ -27,6 +28,7 @@ from governance.store.base.tables.evidence import (
     audit_head,
     audit_stream,
     audit_tile,
+    checkpoint_copy,
 )
 from governance.store.base.tables.jobs import check_job, detector_health, job, job_schedule, outbox_message, worker
 from governance.store.base.tables.metadata import id_block, metadata
@@ -36,6 +38,7 @@ from governance.store.base.tables.review import assignment, case, case_call, cas
 from governance.store.base.tables.systems import daily_figure, release, system
 
 __all__ = [
+    "access_review",
     "api_key",
     "as_bytes",
     "assignment",
@@ -52,6 +55,7 @@ __all__ = [
     "case_call",
     "case_note",
     "check_job",
+    "checkpoint_copy",
     "conversation",
     "daily_figure",
     "daily_policy_figure",

@@ -154,3 +154,33 @@ audit_finding = Table(
     comment="What verifications of the log found wrong: an alarm until it is met again or somebody acknowledges it.",
     sqlite_autoincrement=True,
 )
+
+access_review = Table(
+    "access_review",
+    metadata,
+    Column("month", String(7), primary_key=True, comment="As 2026-10."),
+    Column("due_at", BigInteger, nullable=False, comment="When the month was over and the review was first asked for."),
+    Column("reminded_at", BigInteger, nullable=True, comment="When an alert asked for it last."),
+    Column("document", Text, nullable=True, comment="JSON as it was signed; NULL until then."),
+    Column("digest", String(64), nullable=True, comment="SHA-256 of the document: what the event proves."),
+    Column("signed_at", BigInteger, nullable=True),
+    Column("signed_by", String(120), nullable=True, comment="person:<id>, or operator:<account>."),
+    Column("note", Text, nullable=False),
+    comment="Monthly reviews of who may do what and who read what, signed by an officer.",
+    sqlite_with_rowid=False,
+)
+
+checkpoint_copy = Table(
+    "checkpoint_copy",
+    metadata,
+    Column("name", String(10), primary_key=True, comment="Where to: file, http, s3, mail."),
+    Column("since", BigInteger, nullable=False, comment="When a copy was first tried."),
+    Column("size", BigInteger, nullable=True, comment="Of the log, in the last copy; NULL before the first."),
+    Column("note", Text, nullable=False, comment="The checkpoint that was copied last; '' before the first."),
+    Column("copied_at", BigInteger, nullable=True, comment="When the outside last held the latest checkpoint."),
+    Column("failed_at", BigInteger, nullable=True, comment="When an attempt failed after that; NULL when none did."),
+    Column("error", String(300), nullable=False, comment="Words of ours, never a receiver's; '' when none failed."),
+    Column("alerted_at", BigInteger, nullable=True, comment="When an alert said last that it is too old."),
+    comment="Copies of the log's checkpoints outside this installation: the last one of each place.",
+    sqlite_with_rowid=False,
+)
