@@ -24,6 +24,7 @@ from governance.audit import standalone
 from governance.audit.note import Checkpoint, Signer
 from governance.audit.package import PackageWriter
 from governance.audit.scope import Coverage
+from governance.audit.summary import summary
 from governance.audit.verify import Result, Verification
 from governance.domain.events import Event, EventKind
 from governance.errors import Tampered
@@ -40,7 +41,7 @@ from tests.audit.test_package import AUDITOR, SIGNER, World, check, remade, text
 from tests.conftest import Clock
 
 KEY = str(SIGNER.verifier)
-PERIOD = {"since": AT + timedelta(seconds=20), "until": AT + timedelta(seconds=45)}
+PERIOD: dict[str, Any] = {"since": AT + timedelta(seconds=20), "until": AT + timedelta(seconds=45)}
 CHOSEN: list[dict[str, Any]] = [{}, {"system": "bot"}, PERIOD, {"system": "bot", **PERIOD}]
 
 
@@ -198,7 +199,7 @@ def test_a_manifest_that_lies_is_refused_even_where_the_log_states_it(
 def test_a_summary_that_lies_is_refused_even_where_the_log_states_it(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = export.summary
+    honest = summary
     monkeypatch.setattr(export, "summary", lambda *given: honest(*given).replace(b"violation", b"no alarm!"))
     assert check(world.package()).failed == ("statement",)
 
@@ -207,7 +208,10 @@ def test_a_summary_that_lies_is_refused_even_where_the_log_states_it(
 def test_a_manifest_that_is_changed_and_signed_again_is_not_the_one_the_log_states(
     world: World, tmp_path: Path, lie: Callable[[dict[str, Any]], object]
 ) -> None:
-    package = remade(world.package(), SIGNER, lambda _, manifest: lie(manifest) and None)
+    def change(_: dict[str, bytes], manifest: dict[str, Any]) -> None:
+        lie(manifest)
+
+    package = remade(world.package(), SIGNER, change)
     assert both(package, tmp_path).failed
 
 
