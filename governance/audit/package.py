@@ -10,6 +10,7 @@ leaves.tsv                place <tab> the leaf's exact bytes, a line each
 hashes.tsv                place <tab> how many <tab> the hash of the leaves from there on that are not in the package
 records/<kind>.jsonl      {"seq": place, "<record>": {...}}, each beside the leaf that proves it
 verify.py                 a verifier that needs nothing but Python
+index.html                a verifier that needs nothing but a browser, and the story of each case (`audit.page`)
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ KEY = "key.txt"
 PEM = "key.pem"
 README = "README.txt"
 VERIFIER = "verify.py"
+PAGE = "index.html"
 
 
 def record_file(name: str) -> str:

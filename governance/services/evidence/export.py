@@ -31,6 +31,7 @@ from governance.audit.package import (
     HASHES,
     KEY,
     LEAVES,
+    PAGE,
     PEM,
     README,
     SUMMARY,
@@ -41,6 +42,7 @@ from governance.audit.package import (
     record_file,
     record_line,
 )
+from governance.audit.page import page
 from governance.audit.records import RECORDS, erased, subject_of
 from governance.audit.scope import Coverage, Scope, micros
 from governance.audit.summary import NOTHING as NOTHING
@@ -195,6 +197,7 @@ class ExportEvidence:
                 package.file(CHECKPOINT).write(head.checkpoint.encode())
                 package.file(KEY).write(f"{verifier}\n".encode())
                 package.file(PEM).write(verifier.pem.encode())
+                package.file(PAGE).write(page())
                 package.file(SUMMARY).write(summary(manifest, facts))
                 opening = "" if not facts.empty else f"THIS PACKAGE HOLDS NOTHING. {NOTHING}\n\n"
                 package.file(README).write((opening + _README.replace("{origin}", verifier.name)).encode())
@@ -620,6 +623,9 @@ With the product's verifier. It needs this file only: no database, no network, n
 KEY.txt is the log's public key. Take it from the log's owner on another way than this package: whoever could forge a
 package would put a key of their own inside. key.txt here is for comparison. NOTE is a checkpoint that you kept from an
 earlier day: with it you also learn that nothing before it was changed since.
+
+In a browser, without Python: open index.html from disk and choose this file. It needs no network, and also tells what
+happened in each case. Whoever could forge a package could forge that page, too: in doubt take it from a release.
 
 By hand, on Linux or macOS:
 
