@@ -102,7 +102,14 @@ def test_the_browser_finds_what_the_verifier_finds(world: World, opened: Page) -
     assert in_browser(opened, whole, key=str(other.verifier)) == in_python(whole, key=str(other.verifier))
 
 
-FORGED: dict[str, Callable[[dict[str, bytes], dict[str, Any]], object]] = {
+def without(name: str) -> Callable[[dict[str, bytes], dict[str, Any]], None]:
+    def change(files: dict[str, bytes], _: dict[str, Any]) -> None:
+        del files[name]
+
+    return change
+
+
+FORGED: dict[str, Callable[[dict[str, bytes], dict[str, Any]], None]] = {
     "a leaf is left out": without_line("leaves.tsv", 4),
     "a leaf says otherwise": replaced("leaves.tsv", b'"action":"block"', b'"action":"allow"'),
     "a leaf is no text": replaced("leaves.tsv", b"verdict.given", b"verdict.giv\xffn"),
@@ -113,14 +120,16 @@ FORGED: dict[str, Callable[[dict[str, bytes], dict[str, Any]], object]] = {
     "a record is no JSON": replaced("records/calls.jsonl", b"{", b"[" * 100_000),
     "a place is written in another way": replaced("leaves.tsv", b"3\t", b"03\t"),
     "a leaf has a blank": replaced("leaves.tsv", b'{"actor"', b'{ "actor"'),
-    "a file is left out": lambda files, _: files.pop("records/calls.jsonl"),
-    "there is no checkpoint": lambda files, _: files.pop("checkpoint.note"),
+    "a file is left out": without("records/calls.jsonl"),
+    "there is no checkpoint": without("checkpoint.note"),
     "the proof that it was made is another": replaced("made.json", b'"place": ', b'"place": 1'),
     "the format is another": lambda _, manifest: manifest.update(format="other"),
-    "a manifest lacks a member": lambda _, manifest: manifest.pop("leaves"),
+    "a manifest lacks a member": lambda _, manifest: manifest.__delitem__("leaves"),
     "a manifest has a number for a name": lambda _, manifest: manifest.update(origin=7),
     "a record is said to be gone": lambda _, manifest: manifest["records"]["calls"].update(absent=[0], count=2),
     "the summary says otherwise": replaced("summary.txt", b"all", b"some"),
+    "a table says otherwise": replaced("tables/verdicts.csv", b"violation", b"false_alarm"),
+    "a table is left out": without("tables/cases.csv"),
     "the key file is another": replaced("key.txt", b"test.local", b"best.local"),
 }
 

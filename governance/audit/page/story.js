@@ -58,7 +58,7 @@
         ["Asked for", Object.entries(manifest.filter).filter(([, value]) => value && String(value)).map(([name, value]) => `${name} ${value}`).join(", ") || "the whole log"],
         ["Events", String(found.events)], ["Key", found.key]]),
       (() => { const made = el("details", "", el("summary", "", `${found.checks.length} checks`), el("ol", "", ...checks)); made.open = found.failed.length > 0 || found.unproven.length > 0; return made })(),
-      el("p", "quiet", "Not checked by this page: what the log says of texts by commitments, and the names, which are as exported. governance audit verify checks those that it can.")))
+      el("p", "quiet", "Each record says what its event states of it. The words of texts, notes and names are as they were exported.")))
     at.hidden = false
   }
 
@@ -154,7 +154,7 @@
       drawResult(found, chosen)
       if (!found.failed.length) drawCases(found)
     } catch (error) {
-      if (mine === turn) state.textContent = `The package could not be verified here (${clean(error.message || error)}). Use: python3 verify.py PACKAGE.zip`
+      if (mine === turn) state.textContent = `The package could not be verified here (${clean(error.message || error)}). Use: governance audit verify PACKAGE.zip`
     } finally { if (mine === turn) $("again").disabled = false }
   }
   function take(file) { if (file) { chosen = file; run() } }
@@ -164,7 +164,7 @@
   for (const name of ["dragleave", "dragend"]) document.addEventListener(name, () => $("drop").classList.remove("over"))
   document.addEventListener("drop", event => { event.preventDefault(); $("drop").classList.remove("over"); take(event.dataTransfer.files[0]) })
   if (!globalThis.crypto || !crypto.subtle || typeof DecompressionStream === "undefined") {
-    $("state").textContent = "This browser cannot verify the package. Use a current one, or: python3 verify.py PACKAGE.zip"
+    $("state").textContent = "This browser cannot verify the package. Use a current one, or: governance audit verify PACKAGE.zip"
     $("file").disabled = true
   }
 })()

@@ -219,7 +219,7 @@ const Verify = (() => {
       const header = bytes.subarray(at, m.at)
       if (!same(local(m), header) || members.has(name) || m.at + m.packed > bytes.length) wrong(`The package is damaged at byte ${at}, in the header of ${name}.`)
       total += m.size
-      if (total > LARGEST_TOTAL || members.size >= MOST_MEMBERS) wrong("The package is too large for a browser: use governance audit verify, or verify.py.")
+      if (total > LARGEST_TOTAL || members.size >= MOST_MEMBERS) wrong("The package is too large for a browser: use governance audit verify.")
       members.set(name, m)
       at = m.at + m.packed
     }
@@ -592,6 +592,27 @@ const Verify = (() => {
     }
   }
 
+  // Tables for spreadsheets (governance/audit/tables.py, spreadsheet.py).
+
+  const TABLES = {
+    cases: "id kind state severity queue title system policy call_id decision_id opened_at due_at closed_at".split(" "),
+    verdicts: "id case_id outcome reason note given_by given_at approved_by approved_at returned_by returned_at".split(" "),
+    decisions: "id call_id revision action queue severity policies explanation policy_set decided_at".split(" "),
+  }
+  const FORMULA = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/
+  function cell(value) {
+    if (typeof value !== "string") return Number.isSafeInteger(value) ? String(value) : ""
+    value = value.replace(/\x00/g, "\ufffd")
+    const bare = value.replace(/^[ \u00a0\u200b\u200c\u200d\u2060\ufeff]+/, "")
+    return (FORMULA.test(value) || FORMULA.test(bare) ? "'" : "") + value
+  }
+  const csvLine = cells => cells.map(one => `"${cell(one).replace(/"/g, '""')}"`).join(",").replace(/[\ud800-\udfff]/gu, one => `\\u${one.charCodeAt(0).toString(16)}`) + "\r\n"
+  function tableRow(name, record) {
+    const asText = value => typeof value === "string" ? value : ""
+    return csvLine(TABLES[name].map(column => column !== "policies" ? (has(record, column) ? record[column] : null)
+      : (Array.isArray(record.policies) ? record.policies : []).filter(object).map(one => `${asText(one.policy)} (${asText(one.outcome)})`).join(", ")))
+  }
+
   // The checks, in order.
 
   class Ledger {
@@ -744,6 +765,7 @@ const Verify = (() => {
       this.coverage = new Coverage(this.scope, this.checkpoint.size)
       this.roots = new Map()
       this.tombstones = 0
+      this.tables = Object.fromEntries(Object.entries(TABLES).map(([name, columns]) => [name, [`\ufeff${csvLine(columns)}`]]))
       const records = new Records(compared.fail), kept = this.kept ? this.kept.size : -1, tree = new Frontier()
       const readers = {}, absent = {}
       const guarded = function* (inner) { try { yield* inner } catch (error) { compared.fail(error.message) } }
@@ -793,6 +815,7 @@ const Verify = (() => {
           if (place !== seq) { compared.fail(`Event ${seq} (${leaf.kind}) has no record beside it.`); continue }
           this.facts.records[name].count++
           records.compare(seq, leaf, record)
+          if (has(TABLES, name)) this.tables[name].push(tableRow(name, record))
           story[name].set(seq, record)
         }
       } catch (error) { form.fail(error.message) }
@@ -849,6 +872,10 @@ const Verify = (() => {
           if (!same(await unpacked(this.archive, name), wanted)) ledger.fail(`${name} says otherwise than the leaves and records.`)
         }
       } catch (error) { ledger.fail(error.message) }
+      for (const [name, rows] of Object.entries(this.tables)) {
+        const stated = manifest.files[`tables/${name}.csv`]
+        if (!stated || stated.sha256 !== hex(await sha256(utf8.encode(rows.join(""))))) ledger.fail(`tables/${name}.csv says otherwise than the records.`)
+      }
       this.add(ledger.check(`What manifest and summary say follows from the log: made by ${manifest.made_by} at ${manifest.made_at}. Names are as exported.`))
     }
 

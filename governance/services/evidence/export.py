@@ -47,6 +47,7 @@ from governance.audit.records import RECORDS, erased, subject_of
 from governance.audit.scope import Coverage, Scope, micros
 from governance.audit.summary import NOTHING as NOTHING
 from governance.audit.summary import Facts, summary
+from governance.audit.tables import COLUMNS, head, row, table_file
 from governance.domain.events import EventKind
 from governance.domain.people import Actor, Permission
 from governance.errors import BadInput, Overloaded, Tampered
@@ -292,6 +293,8 @@ class ExportEvidence:
         _refuse_gaps(snapshot, checkpoint.size)
         facts, coverage, tree = Facts(scope=scope), Coverage(scope, checkpoint.size), Frontier()
         lines, hashes = package.file(LEAVES), package.file(HASHES)
+        for table in COLUMNS:
+            package.file(table_file(table)).write(head(table))
 
         def leave_out(end: int) -> None:
             for level, index in withheld(tree.size, end):
@@ -332,6 +335,8 @@ class ExportEvidence:
                 else:
                     about["count"] += 1
                     file.write(record_line(seq, record, one))
+                    if name in COLUMNS:
+                        package.file(table_file(name)).write(row(name, one))
 
     def _find(self, kind: str, events: Sequence[dict[str, Any]]) -> list[dict[str, Any] | None]:
         """For each event the record it founded, None where that is gone."""
