@@ -198,6 +198,9 @@ def test_people_see_the_verdict_and_the_story_of_a_case(world: World, opened: Pa
     assert "\u202e" not in told
     assert opened.locator("#cases img, #cases script, #verdict img").count() == 0
     assert opened.title() == "Evidence package"
+    opened.locator("details.case").evaluate("made => { made.open = false }")
+    opened.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert opened.locator("details.case").evaluate("made => made.open"), "printed, every case is open"
     file.write_bytes(remade(file.read_bytes(), SIGNER, FORGED["a record says otherwise"]))
     opened.set_input_files("#file", str(file))
     opened.locator("#verdict h2.red").wait_for()

@@ -116,6 +116,8 @@
       at.append(made)
     }
     at.hidden = false
+    // Printed, every case is told.
+    onbeforeprint = () => { for (const made of at.querySelectorAll("details.case")) { made.open = true; made.dispatchEvent(new Event("toggle")) } }
 
     function drawCase(one) {
       const call = calls.get(String(one.call_id)), out = []
