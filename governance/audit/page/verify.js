@@ -738,6 +738,23 @@ const Verify = (() => {
         yield [Number(place), line.subarray(tab + 1)]
       }
     }
+    // Place, leaf and its hash; many hashes are asked for at once, since each by itself waits for another thread.
+    async *hashed(bytes, ledger) {
+      const source = this.placed(bytes, "leaves.tsv", ledger)
+      for (let error = null, done = false; !done;) {
+        const entries = []
+        try {
+          while (entries.length < 512 && !done) {
+            const got = source.next()
+            done = got.done
+            if (!done) entries.push(got.value)
+          }
+        } catch (found) { error = found; done = true }
+        const hashes = await Promise.all(entries.map(([, raw]) => leafHash(raw)))
+        for (const [at, [seq, raw]] of entries.entries()) yield [seq, raw, hashes[at]]
+        if (error) throw error
+      }
+    }
     *hashes(bytes) {
       for (const [place, rest] of this.placed(bytes, "hashes.tsv", this.proven)) {
         const [count, ...more] = Array.from(rest, one => String.fromCharCode(one)).join("").split("\t")
@@ -785,14 +802,14 @@ const Verify = (() => {
       let pending = next(), before = -1
       const bytes = await unpacked(this.archive, "leaves.tsv")
       try {
-        for (const [seq, raw] of this.placed(bytes, "leaves.tsv", form)) {
+        for await (const [seq, raw, hash] of this.hashed(bytes, form)) {
           if (seq <= before) { form.fail(`leaves.tsv: event ${seq} comes after event ${before}.`); continue }
           before = seq
           if (++this.events % 2000 === 0) { this.progress(this.events); await new Promise(done => setTimeout(done)) }
           while (pending && pending[0] < seq) { await grow(pending); pending = next() }
           if (tree.size !== seq && !proven.failures) proven.fail(`Event ${seq}: neither leaf nor hash is there for what stands at ${tree.size}.`)
           if (!proven.failures) {
-            await tree.add(await leafHash(raw))
+            await tree.add(hash)
             if (tree.size === kept) this.roots.set(kept, await tree.root())
           }
           let leaf
