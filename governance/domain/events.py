@@ -53,6 +53,9 @@ class EventKind(StrEnum):
     ACTION_REFUSED = "action.refused"
     # Who looks after the log, and who reads what.
     FINDING_ACKNOWLEDGED = "finding.acknowledged"
+    ACCESS_OPENED = "access.opened"
+    ACCESS_SEARCHED = "access.searched"
+    ACCESS_REVIEWED = "access.reviewed"
     # What the policies are mapped to.
     CONTROLS_REPORTED = "controls.reported"
     # The log, and what is made of it.

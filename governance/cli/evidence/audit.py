@@ -12,7 +12,7 @@ import typer
 
 from governance.audit.note import Checkpoint, Verifier
 from governance.audit.verify import OWN, Outcome, Verification, verify_package
-from governance.cli.evidence import findings
+from governance.cli.evidence import findings, trail
 from governance.cli.output import JsonFlag, emit, plain, progress
 from governance.errors import BadInput, Misconfigured
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="State and verification of the audit log.", no_args_is_help=True, rich_markup_mode=None)
 app.command("acknowledge")(findings.acknowledge)
+app.command("list")(trail.list_events)
 
 _MARKS = {
     Outcome.PASSED: "ok",

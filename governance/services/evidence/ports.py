@@ -107,11 +107,85 @@ class Findings(Protocol):
         """False where it is acknowledged or met already."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SignedReview:
+    """An access review of a month; unsigned (`signed_by` None) while it waits."""
+
+    month: str
+    document: str | None
+    digest: str | None
+    signed_at: datetime | None
+    signed_by: str | None
+    note: str
+    reminded_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grant:
+    """A person's roles as `role` or `role@system`."""
+
+    person: int
+    roles: tuple[str, ...]
+    disabled_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeyGrant:
+    """What an API key opens."""
+
+    key: int
+    prefix: str
+    scopes: tuple[str, ...]
+    system: str
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadingCount:
+    """How many events of a kind a reader has in a system ("" for none)."""
+
+    reader: str
+    kind: str
+    system: str
+    events: int
+
+
+class AccessReviews(Protocol):
+    """Who may do what, who read what, and the reviews of both."""
+
+    def grants(self) -> Sequence[Grant]:
+        """Everybody, by number."""
+
+    def key_grants(self) -> Sequence[KeyGrant]:
+        """All API keys, by number."""
+
+    def reading(self, kinds: Sequence[str], since: datetime, until: datetime) -> Sequence[ReadingCount]:
+        """By reader, kind and system, in order."""
+
+    def began(self) -> datetime | None:
+        """When the log began."""
+
+    def get(self, month: str) -> SignedReview | None: ...
+
+    def all(self) -> Sequence[SignedReview]:
+        """Those that are due or signed, the latest month first."""
+
+    def ask(self, month: str, *, at: datetime, reminded: bool) -> None:
+        """Notes that a review is due; with `reminded` that an alert said so."""
+
+    def sign(self, month: str, *, document: str, digest: str, by: str, note: str, at: datetime) -> bool:
+        """False where it is signed already."""
+
+
 class Transaction(JobTransaction, Protocol):
     """A unit of work of evidence."""
 
     @property
     def findings(self) -> Findings: ...
+
+    @property
+    def access_reviews(self) -> AccessReviews: ...
 
 
 class AuditSnapshot(Protocol):

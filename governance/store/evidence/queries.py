@@ -31,6 +31,7 @@ _PAGE = 5_000
 
 # Word for word the condition of the partial indexes, or SQLite does not use them.
 _ACTS = sa.text("kind NOT IN ('call.recorded', 'decision.made')")
+_READING = (EventKind.ACCESS_OPENED.value, EventKind.ACCESS_SEARCHED.value, EventKind.AUDIT_READ.value)
 
 
 def events(
@@ -45,7 +46,7 @@ def events(
     the page before."""
     e = t.audit_event.c
     statement = sa.select(t.audit_event).order_by(e.id.desc()).limit(limit)
-    statement = statement.where(e.kind.in_(chosen.kinds) if chosen.kinds else _ACTS)
+    statement = statement.where(e.kind.in_(chosen.kinds) if chosen.kinds else sa.and_(_ACTS, e.kind.not_in(_READING)))
     if chosen.kinds and not {"call.recorded", "decision.made"} & set(chosen.kinds):
         statement = statement.where(_ACTS)
     if chosen.actor:

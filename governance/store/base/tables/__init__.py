@@ -20,6 +20,7 @@ from governance.store.base.tables.calls import (
     reveal,
 )
 from governance.store.base.tables.evidence import (
+    access_review,
     as_bytes,
     audit_checkpoint,
     audit_event,
@@ -36,6 +37,7 @@ from governance.store.base.tables.review import assignment, case, case_call, cas
 from governance.store.base.tables.systems import daily_figure, release, system
 
 __all__ = [
+    "access_review",
     "api_key",
     "as_bytes",
     "assignment",

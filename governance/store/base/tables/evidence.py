@@ -154,3 +154,18 @@ audit_finding = Table(
     comment="What verifications of the log found wrong: an alarm until it is met again or somebody acknowledges it.",
     sqlite_autoincrement=True,
 )
+
+access_review = Table(
+    "access_review",
+    metadata,
+    Column("month", String(7), primary_key=True, comment="As 2026-10."),
+    Column("due_at", BigInteger, nullable=False, comment="When the month was over and the review was first asked for."),
+    Column("reminded_at", BigInteger, nullable=True, comment="When an alert asked for it last."),
+    Column("document", Text, nullable=True, comment="JSON as it was signed; NULL until then."),
+    Column("digest", String(64), nullable=True, comment="SHA-256 of the document: what the event proves."),
+    Column("signed_at", BigInteger, nullable=True),
+    Column("signed_by", String(120), nullable=True, comment="person:<id>, or operator:<account>."),
+    Column("note", Text, nullable=False),
+    comment="Monthly reviews of who may do what and who read what, signed by an officer.",
+    sqlite_with_rowid=False,
+)
