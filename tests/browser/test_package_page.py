@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from playwright.sync_api import Browser, Page
 
 from governance.audit.note import Signer
@@ -22,6 +23,7 @@ from governance.store.evidence.audit_log import SqlAuditLog
 from governance.store.transaction import Database
 from tests.audit.building import AT
 from tests.audit.test_package import SIGNER, World, remade, replaced, swapped, without_line
+from tests.browser.test_accessibility import examine
 from tests.conftest import Clock
 
 KEY = str(SIGNER.verifier)
@@ -198,6 +200,7 @@ def test_people_see_the_verdict_and_the_story_of_a_case(world: World, opened: Pa
     assert "\u202e" not in told
     assert opened.locator("#cases img, #cases script, #verdict img").count() == 0
     assert opened.title() == "Evidence package"
+    examine(opened)
     opened.locator("details.case").evaluate("made => { made.open = false }")
     opened.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert opened.locator("details.case").evaluate("made => made.open"), "printed, every case is open"
@@ -207,3 +210,28 @@ def test_people_see_the_verdict_and_the_story_of_a_case(world: World, opened: Pa
     assert verdict.inner_text() == "Do not rely on this package"
     assert "INVALID" in opened.inner_text("#verdict")
     assert not opened.locator("#cases").is_visible(), "nobody reads the story of a package that is invalid"
+
+
+def test_our_own_ed25519_takes_what_is_signed_and_nothing_else(opened: Page) -> None:
+    order = 2**252 + 27742317777372353535851937790883648493
+    asked, wanted = [], []
+    for number in range(6):
+        private = Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32)
+        public, message = private.public_key().public_bytes_raw(), b"m" * number
+        signature = private.sign(message)
+        scalar = int.from_bytes(signature[32:], "little")
+        for key, signed, text, good in (
+            (public, signature, message, True),
+            (public, signature, message + b"x", False),
+            (public, bytes([signature[0] ^ 1]) + signature[1:], message, False),
+            (public, signature[:-1] + bytes([signature[-1] ^ 1]), message, False),
+            (bytes([public[0] ^ 1]) + public[1:], signature, message, False),
+            (public, signature[:32] + (scalar + order).to_bytes(32, "little"), message, False),
+            (b"\xff" * 32, signature, message, False),
+        ):
+            asked.append([list(key), list(signed), list(text)])
+            wanted.append(good)
+    found = opened.evaluate(
+        "many => Promise.all(many.map(one => Verify.ownEd25519(...one.map(bytes => Uint8Array.from(bytes)))))", asked
+    )
+    assert found == wanted
