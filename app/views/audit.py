@@ -10,6 +10,7 @@ import streamlit as st
 from app.components import address, ui
 from app.components.choice import choice
 from app.components.rows import Column, choose, quiet
+from app.evidence import copies as copies_panel
 from app.evidence import exports, trail
 from app.evidence import findings as findings_panel
 from app.shell import session, words
@@ -271,6 +272,7 @@ with right:
         )
         exports.offer(asked_for, key="package", why_not=why_not)
         st.caption("Whoever gets it opens index.html inside, in any browser, offline. Making it is itself an entry.")
+    copies_panel.draw(me)
     with ui.panel("Who revealed original text", "7 days"):
         revealed = read.revealers(me, week_ago)
         if revealed:
