@@ -51,6 +51,11 @@ class EventKind(StrEnum):
     JOB_RETRIED = "job.retried"
     JOB_CANCELLED = "job.cancelled"
     ACTION_REFUSED = "action.refused"
+    # What else makes or changes a row that the log states.
+    STATE_ADOPTED = "state.adopted"
+    CASE_JOINED = "case.joined"
+    PERSON_CHANGED = "person.changed"
+    POLICY_SET_BACKTESTED = "policy_set.backtested"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

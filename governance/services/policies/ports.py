@@ -61,6 +61,9 @@ class Rollouts(Protocol):
 
     def get(self, rollout_id: int) -> Rollout | None: ...
 
+    def steps(self, rollout_id: int) -> Sequence[int]:
+        """The ids of a rollout's steps so far."""
+
     def latest(self, *, limit: int, before: int | None = None) -> Sequence[Rollout]: ...
 
     def with_digest(self, digest: str) -> Sequence[Rollout]: ...

@@ -154,6 +154,7 @@ class RolloutService:
                 "digest": policy_set.digest,
                 "first": True,
                 "policies": len(policy_set.policies),
+                **tx.rows(policy_rollout=[made], policy_rollout_step=tx.rollouts.steps(made)),
             }
             tx.append(self._authority.event(EventKind.POLICY_SET_ENFORCED, SERVICE, _subject(number), data=facts))
             return tx.rollouts.standing()
@@ -296,7 +297,11 @@ class RolloutService:
         """The stored set's id. Storing it for the first time is an audit event."""
         number, new = tx.rollouts.keep(policy_set, at)
         if new:
-            data: dict[str, Json] = {"digest": policy_set.digest, "policies": len(policy_set.policies)}
+            data: dict[str, Json] = {
+                "digest": policy_set.digest,
+                "policies": len(policy_set.policies),
+                **tx.rows(policy_set=[number]),
+            }
             tx.append(
                 Event(
                     kind=EventKind.POLICY_SET_LOADED,
@@ -383,7 +388,8 @@ class RolloutService:
         changes: Difference | None,
         facts: dict[str, Json],
     ) -> None:
-        data: dict[str, Json] = {"rollout": rollout.id, "digest": rollout.digest, **facts}
+        stated = tx.rows(policy_rollout=[rollout.id], policy_rollout_step=tx.rollouts.steps(rollout.id))
+        data: dict[str, Json] = {"rollout": rollout.id, "digest": rollout.digest, **facts, **stated}
         if changes is not None:
             data |= {"against": rollout.against, **changes.leaf()}
         tx.append(self._authority.event(kind, actor, _subject(rollout.policy_set_id), data=data))

@@ -150,6 +150,11 @@ class SqlRollouts:
     def take_turns(self) -> None:
         locks.take(self._connection, locks.Lock.MOVE_ROLLOUTS)
 
+    def steps(self, rollout_id: int) -> Sequence[int]:
+        step = t.policy_rollout_step.c
+        wanted = sa.select(step.id).where(step.rollout_id == rollout_id).order_by(step.at, step.id)
+        return self._connection.execute(wanted).scalars().all()
+
     def get(self, rollout_id: int) -> Rollout | None:
         found = self._rollouts(sa.select(t.policy_rollout.c.id).where(t.policy_rollout.c.id == rollout_id))
         return found[0] if found else None

@@ -16,6 +16,14 @@ from sqlalchemy import (
 
 from governance.store.base.tables.metadata import id_column, metadata
 
+state_adoption = Table(
+    "state_adoption",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False, comment="Always 1."),
+    Column("adopted_at", BigInteger, nullable=True, comment="NULL while it is still to be done."),
+    comment="In a database that is older than the log's statements of rows: when its rows were stated (state.adopted).",
+)
+
 audit_event = Table(
     "audit_event",
     metadata,

@@ -1,0 +1,193 @@
+"""What the audit log says of rows: which columns, and in which form.
+
+An event that makes or changes a row of one of these tables carries the row as it then stands (`data.rows`), and
+`audit verify` compares the last such statement with the table. Every column of the database has its place here or in
+`UNSTATED`; a test fails for a new one that has none. Calls, decisions and examinations are many, so their events carry
+less: see `services/calls/events.py`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import sqlalchemy as sa
+
+from governance.audit.commitment import commitment, new_salt, opening
+from governance.domain.events import Json
+from governance.store.base import tables as t
+
+Key = int | tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stated:
+    """How one table is stated. `plain` columns stand as they are (bytes in hex), `committed` ones as keyed commitments
+    under the row's salt, `digested` ones (sealed bytes) as SHA-256. `vanishes`: rows may be deleted without an event.
+    `ordered` is the column that tells which of two statements is the later one, where transactions overlap."""
+
+    table: sa.Table
+    plain: tuple[str, ...]
+    committed: tuple[str, ...] = ()
+    digested: tuple[str, ...] = ()
+    vanishes: bool = False
+    ordered: str = ""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (*self.plain, *self.committed, *self.digested)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.table.primary_key.columns)
+
+
+_ALL = (
+    Stated(
+        table=t.principal,
+        plain=("issuer", "must_change_password", "disabled_at", "created_at"),
+        committed=("subject", "name", "email", "password_hash"),
+    ),
+    Stated(table=t.role_binding, plain=("principal_id", "role", "system", "source")),
+    Stated(
+        table=t.session,
+        plain=("token_hash", "principal_id", "created_at", "expires_at", "browser_hash"),
+        vanishes=True,
+    ),
+    Stated(
+        table=t.api_key,
+        plain=("prefix", "secret_hash", "scopes", "system", "created_by", "created_at", "expires_at", "revoked_at"),
+    ),
+    Stated(
+        table=t.case,
+        plain=(
+            *("kind", "state", "queue", "severity", "system_id", "call_id", "decision_id", "policy", "evidence"),
+            *("reports", "opened_at", "due_at", "escalated", "escalated_by", "closed_at"),
+        ),
+        committed=("title", "excerpt"),
+        ordered="version",
+    ),
+    Stated(table=t.assignment, plain=("case_id", "principal_id", "claimed_at", "ended_at", "end")),
+    Stated(table=t.case_note, plain=("case_id", "kind", "written_by", "written_at"), committed=("note",)),
+    Stated(table=t.case_call, plain=()),
+    Stated(
+        table=t.verdict,
+        plain=(
+            *("case_id", "outcome", "reason", "given_by", "given_at", "seconds"),
+            *("approved_by", "approved_at", "returned_by", "returned_at"),
+        ),
+        committed=("note",),
+    ),
+    Stated(
+        table=t.report,
+        plain=("reference", "receipt_hash", "system_id", "trace_id", "call_id", "case_id", "state", "received_at"),
+        digested=("body",),
+    ),
+    Stated(table=t.reveal, plain=("principal_id", "case_id", "call_id", "at", "until"), committed=("reason",)),
+    Stated(table=t.policy_set, plain=("digest", "loaded_at")),
+    Stated(
+        table=t.policy_rollout,
+        plain=("policy_set_id", "against_id", "origin", "state", "proposed_by", "proposed_at"),
+        committed=("gate",),
+    ),
+    Stated(table=t.policy_rollout_step, plain=("rollout_id", "state", "by", "at"), committed=("by_name", "note")),
+    Stated(table=t.policy_backtest, plain=("digest", "against", "at"), committed=("by_name", "result")),
+    Stated(table=t.call_conflict, plain=("call_id", "digest", "received_at"), digested=("body",)),
+)
+STATED: Mapping[str, Stated] = {one.table.name: one for one in _ALL}
+
+
+def name_of(table: str, key: Key) -> str:
+    """`verdict:12`, `case_call:9001:214`: how a statement names a row."""
+    return ":".join(map(str, (table, *(key if isinstance(key, tuple) else (key,)))))
+
+
+def statement(stated: Stated, row: Any) -> dict[str, Json]:
+    """A row as the log states it; `row` has the table's columns as attributes."""
+    said: dict[str, Json] = {}
+    for column in stated.plain:
+        value = getattr(row, column)
+        said[column] = bytes(value).hex() if isinstance(value, bytes | memoryview) else value
+    if stated.committed:
+        salt = row.salt
+        for column in stated.committed:
+            said[column] = (
+                commitment(opening(bytes(salt), f"{stated.table.name}.{column}"), getattr(row, column))
+                if salt is not None
+                else None
+            )
+    for column in stated.digested:
+        value = getattr(row, column)
+        said[column] = None if value is None else hashlib.sha256(bytes(value)).hexdigest()
+    if stated.ordered:
+        said[stated.ordered] = getattr(row, stated.ordered)
+    return said
+
+
+def statements(connection: sa.Connection, table: str, keys: Collection[Key]) -> dict[str, Json]:
+    """The statements of these rows, by name; null for a row that is not there (any more)."""
+    stated = STATED[table]
+    said: dict[str, Json] = {name_of(table, key): None for key in keys}
+    columns = stated.table.c
+    for key in keys:
+        values = key if isinstance(key, tuple) else (key,)
+        row = connection.execute(
+            sa.select(stated.table).where(
+                *(columns[name] == value for name, value in zip(stated.key, values, strict=True))
+            )
+        ).first()
+        if row is not None:
+            said[name_of(table, key)] = dict(statement(stated, row))
+    return said
+
+
+def of_tuple(table: str, row: tuple[Any, ...]) -> dict[str, Json]:
+    """The statement of a row that is about to be written, given as all its columns."""
+    stated = STATED[table]
+    values = SimpleNamespace(**dict(zip(stated.table.c.keys(), row, strict=True)))
+    key = tuple(getattr(values, name) for name in stated.key)
+    return {name_of(table, key): dict(statement(stated, values))}
+
+
+def salt_all(connection: sa.Connection) -> None:
+    """Gives a salt to rows that are older than salts."""
+    for stated in _ALL:
+        if not stated.committed:
+            continue
+        table = stated.table
+        while (
+            ids := connection.execute(sa.select(table.c.id).where(table.c.salt.is_(None)).limit(1_000)).scalars().all()
+        ):
+            for number in ids:
+                connection.execute(table.update().where(table.c.id == number).values(salt=new_salt()))
+
+
+def all_statements(connection: sa.Connection, most: int = 100) -> Iterator[dict[str, Json]]:
+    """Every row of every table that is stated, at most so many at a time."""
+    for stated in _ALL:
+        batch: dict[str, Json] = {}
+        for row in every(connection, stated):
+            key = tuple(getattr(row, name) for name in stated.key)
+            batch[name_of(stated.table.name, key)] = dict(statement(stated, row))
+            if len(batch) == most:
+                yield batch
+                batch = {}
+        if batch:
+            yield batch
+
+
+def every(connection: sa.Connection, stated: Stated, at_once: int = 2_000) -> Iterable[Any]:
+    """All rows of a table by key, in pages."""
+    columns = [stated.table.c[name] for name in stated.key]
+    wanted = sa.select(stated.table).order_by(*columns).limit(at_once)
+    after: tuple[int, ...] | None = None
+    while True:
+        page = wanted if after is None else wanted.where(sa.tuple_(*columns) > after)
+        rows = connection.execute(page).all()
+        yield from rows
+        if len(rows) < at_once:
+            return
+        after = tuple(getattr(rows[-1], name) for name in stated.key)
