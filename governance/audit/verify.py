@@ -83,14 +83,15 @@ class Verification:
 class Ledger:
     """Collects the failures of one check, and gives the check."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, most: int = _MOST_PLACES) -> None:
         self.name = name
         self.failures = 0
+        self._most = most
         self._places: list[str] = []
 
     def fail(self, place: str) -> None:
         self.failures += 1
-        if len(self._places) < _MOST_PLACES:
+        if len(self._places) < self._most:
             self._places.append(place)
 
     def check(self, passed: str, failed: str = "") -> Check:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 from governance.audit.leaf import moment
 from governance.audit.merkle import HASH_SIZE, leaf_hash, perfect_root
@@ -19,6 +20,7 @@ from governance.domain.people import SERVICE, Actor, Permission
 from governance.errors import GovernanceError, Tampered
 from governance.services.authorise import Authority
 from governance.services.evidence.ports import AuditReader, AuditSnapshot, StoredEvent
+from governance.services.evidence.state import check_state
 from governance.services.jobs.outbox import Alerts
 from governance.services.jobs.ports import Transaction
 from governance.services.jobs.run import Attempt
@@ -45,6 +47,7 @@ class VerifyLog:
         with self._reader.snapshot() as snapshot:
             trusted = verifier or self._reader.signer.verifier
             found = verify_snapshot(snapshot, trusted, kept=kept, advance=advance)
+            found = with_state(snapshot, found)
         with self._authority.act(actor) as tx:
             tx.append(self._authority.event(EventKind.AUDIT_VERIFIED, actor, "log", data=_facts(found)))
         return found
@@ -54,7 +57,7 @@ class VerifyLog:
         transaction."""
         self._reader.settle()
         with self._reader.snapshot() as snapshot:
-            found = verify_snapshot(snapshot, self._reader.signer.verifier)
+            found = with_state(snapshot, verify_snapshot(snapshot, self._reader.signer.verifier))
         with attempt.finishing() as tx:
             facts = _facts(found)
             event = self._authority.event(
@@ -74,6 +77,11 @@ def verify_snapshot(
 ) -> Verification:
     """Verifies one snapshot of the log with the log's public key."""
     return _Log(snapshot, verifier, advance).verify(kept)
+
+
+def with_state(snapshot: AuditSnapshot, found: Verification) -> Verification:
+    """The verification with the checks that compare the log with the tables."""
+    return replace(found, checks=(*found.checks, *check_state(snapshot)))
 
 
 class _Log:

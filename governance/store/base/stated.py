@@ -9,7 +9,7 @@ less: see `services/calls/events.py`.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from governance.audit.commitment import commitment, new_salt, opening
 from governance.domain.events import Json
+from governance.store.base import bulk
 from governance.store.base import tables as t
 
 Key = int | tuple[int, ...]
@@ -129,19 +130,22 @@ def statement(stated: Stated, row: Any) -> dict[str, Json]:
 
 def statements(connection: sa.Connection, table: str, keys: Collection[Key]) -> dict[str, Json]:
     """The statements of these rows, by name; null for a row that is not there (any more)."""
-    stated = STATED[table]
     said: dict[str, Json] = {name_of(table, key): None for key in keys}
-    columns = stated.table.c
-    for key in keys:
-        values = key if isinstance(key, tuple) else (key,)
-        row = connection.execute(
-            sa.select(stated.table).where(
-                *(columns[name] == value for name, value in zip(stated.key, values, strict=True))
-            )
-        ).first()
-        if row is not None:
-            said[name_of(table, key)] = dict(statement(stated, row))
+    for name, statement in present(connection, table, list(keys)).items():
+        said[name] = dict(statement)
     return said
+
+
+def present(connection: sa.Connection, table: str, keys: Sequence[Key]) -> dict[str, Mapping[str, Json]]:
+    """The statements of those of these rows that are there, by name."""
+    stated = STATED[table]
+    columns = [stated.table.c[name] for name in stated.key]
+    found: dict[str, Mapping[str, Json]] = {}
+    for some in bulk.chunks(keys, 1_000):
+        wanted = columns[0].in_(some) if len(columns) == 1 else sa.tuple_(*columns).in_(some)
+        for row in connection.execute(sa.select(stated.table).where(wanted)):
+            found[name_of(table, tuple(getattr(row, name) for name in stated.key))] = statement(stated, row)
+    return found
 
 
 def of_tuple(table: str, row: tuple[Any, ...]) -> dict[str, Json]:
