@@ -83,9 +83,9 @@ def examined_text(findings: str, redacted: str | None) -> str:
     return f"{findings}\0{redacted or ''}"
 
 
-def parts_text(captured: object, parts: str) -> str:
+def parts_text(captured: int, parts: str) -> str:
     """What is committed to of a call's content beside its texts: whether there was any, and its parts in order."""
-    return f"{int(bool(captured))}{parts}"
+    return f"{int(captured)}{parts}"
 
 
 def call_recorded(call: NewCall, number: int, commitment: bytes, at: datetime, state: CallState) -> Event:

@@ -195,3 +195,66 @@ def every(connection: sa.Connection, stated: Stated, at_once: int = 2_000) -> It
         if len(rows) < at_once:
             return
         after = tuple(getattr(rows[-1], name) for name in stated.key)
+
+
+BY_OTHER_EVENTS: Mapping[str, tuple[str, ...]] = {
+    "call": (
+        *("id", "trace_id", "span_id", "parent_span_id", "system_id", "release_id", "conversation_id", "kind", "name"),
+        *("session_id", "user_id", "user_role", "started_at", "duration_us", "model", "provider", "input_tokens"),
+        *("output_tokens", "cached_tokens", "error", "content_captured", "parts", "attributes", "revision", "status"),
+        *("action", "queue", "failure"),
+    ),
+    "decision": (
+        *("id", "call_id", "revision", "policy_set_id", "action", "queue", "severity", "detail", "decided_at"),
+        *("shadow", "detector_set"),
+    ),
+    "examination": ("subject_id", "detector_set", "findings", "redacted"),
+    "system": ("id", "name"),
+    "release": ("id", "system_id", "fingerprint", "parts"),
+    "policy_set": ("policies",),
+}
+"""Columns that `audit verify` compares with what events of calls, decisions and policy sets say."""
+
+UNSTATED: Mapping[str, str] = {
+    "api_key.last_used_at": "operational: to the hour, decides nothing",
+    "assignment.lease_hash": "operational: the claim's token; the claim itself is stated",
+    "assignment.lease_until": "operational: a claim is renewed each minute; the verdict's event says who decided",
+    "audit_checkpoint": "the log itself: the check `checkpoints`",
+    "audit_event": "the log itself: the checks `sequence`, `leaves` and `rows`",
+    "audit_head": "the log itself: the check `tiles`",
+    "audit_tile": "the log itself: the check `tiles`",
+    "call.counted": "derived: what daily_figure counts of the call",
+    "call.received_at": "operational: the event's own time stands in the log",
+    "call.span_digest": "operational: tells resends; the same facts are committed to",
+    "call_log": "operational: tells resent log records",
+    "case.version": "operational: orders the statements",
+    "check_job": "operational: calls that wait",
+    "conversation": "keys and where they belong; content opens with its own conversation's key alone",
+    "daily_figure": "derived from decisions",
+    "daily_policy_figure": "derived from decisions",
+    "daily_set_figure": "derived from decisions",
+    "detector_health": "operational: whether detectors answer",
+    "detector_set": "operational: which detectors a digest stands for",
+    "id_block": "operational: the next ids",
+    "job": "operational: background work",
+    "job_schedule": "operational: background work",
+    "message": "sealed, and bound to its id by the cipher; what is shown of it is in examination",
+    "outbox_message": "operational: messages on their way out",
+    "principal.failed_sign_ins": "operational: slows guessing",
+    "principal.locked_until": "operational: slows guessing",
+    "provider_sign_in": "diagnostic: what a claim held; the roles that followed are stated",
+    "release.first_seen_at": "operational: when a release was seen first",
+    "report.digest": "operational: tells a resent report",
+    "report.wrapped_key": "changes when the key-encryption key does; the body is sealed under it",
+    "session.revoked_at": "ends an access early; when it ends at the latest is stated",
+    "state_adoption": "operational: whether older rows are stated",
+    "system.first_seen_at": "operational: when a system was seen first",
+    "worker": "operational: who checks calls",
+    **{
+        f"{one.table.name}.salt": "opens the commitments: a changed salt makes them fail"
+        for one in _ALL
+        if one.committed
+    },
+}
+"""Columns (or whole tables) that the log does not speak of, and why. Whatever a page, an export or the API shows of what
+people decided, wrote or were allowed must not stand here."""

@@ -158,7 +158,7 @@ class SqlStateTables:
         return DecisionRow(
             call=row.call_id,
             revision=row.revision,
-            policy_set=row.digest,
+            policy_set=row.digest or f"set {row.policy_set_id}",
             action=row.action,
             queue=row.queue,
             severity=_SEVERITIES[row.severity] if 0 <= row.severity < len(_SEVERITIES) else str(row.severity),
@@ -226,12 +226,14 @@ class SqlStateTables:
 
     def releases(self) -> Iterator[tuple[int, str, str]]:
         c = t.release.c
-        yield from self._connection.execute(sa.select(c.id, c.fingerprint, c.parts)).tuples()
+        for row in self._connection.execute(sa.select(c.id, c.fingerprint, c.parts)):
+            yield row.id, row.fingerprint, row.parts
 
     def policy_sets(self) -> Iterator[tuple[int, str, str]]:
         c = t.policy_set.c
         for number in self._connection.execute(sa.select(c.id).order_by(c.id)).scalars().all():
-            yield from self._connection.execute(sa.select(c.id, c.digest, c.policies).where(c.id == number)).tuples()
+            row = self._connection.execute(sa.select(c.digest, c.policies).where(c.id == number)).one()
+            yield number, row.digest, row.policies
 
     def _key(self, conversation: int | None, wrapped: bytes | None) -> ContentKey | None:
         if self._key_ring is None or conversation is None or wrapped is None:
@@ -248,11 +250,12 @@ class SqlStateTables:
 
 _CALLS = (
     "SELECT c.*, s.name AS system, r.fingerprint, v.wrapped_key FROM call c JOIN system s ON s.id = c.system_id "
-    "JOIN conversation v ON v.id = c.conversation_id LEFT JOIN release r ON r.id = c.release_id WHERE c.id IN {in}"
+    "JOIN conversation v ON v.id = c.conversation_id LEFT JOIN release r "
+    "ON r.id = c.release_id AND r.system_id = c.system_id WHERE c.id IN {in}"
 )
 _DECISIONS = (
     "SELECT d.*, p.digest, c.conversation_id, v.wrapped_key FROM decision d "
-    "JOIN policy_set p ON p.id = d.policy_set_id LEFT JOIN call c ON c.id = d.call_id LEFT JOIN conversation v "
+    "LEFT JOIN policy_set p ON p.id = d.policy_set_id LEFT JOIN call c ON c.id = d.call_id LEFT JOIN conversation v "
     "ON v.id = c.conversation_id WHERE d.id IN {in}"
 )
 _TEXTS = (

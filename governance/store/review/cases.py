@@ -154,9 +154,11 @@ class SqlCases:
 
     def add_call(self, case_id: int, call_id: int) -> bool:
         added = self._connection.execute(
-            bulk.insert_unless_there(self._connection, t.case_call).values(call_id=call_id, case_id=case_id)
+            bulk.insert_unless_there(self._connection, t.case_call)
+            .values(call_id=call_id, case_id=case_id)
+            .returning(t.case_call.c.call_id)
         )
-        return added.rowcount == 1
+        return added.first() is not None
 
     def of_decision(self, decision_id: int, call_id: int) -> int | None:
         case = t.case.c
