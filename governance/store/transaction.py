@@ -10,6 +10,7 @@ from governance.store.base import database
 from governance.store.base.database import AuditWriter
 from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.calls.reveals import SqlReveals
+from governance.store.evidence.adoption import SqlAdoption
 from governance.store.jobs.outbox import SqlOutbox
 from governance.store.jobs.queue import SqlJobs
 from governance.store.jobs.schedule import SqlSchedules
@@ -68,6 +69,10 @@ class Transaction(UnitOfWork):
     @cached_property
     def outbox(self) -> SqlOutbox:
         return SqlOutbox(self)
+
+    @cached_property
+    def adoption(self) -> SqlAdoption:
+        return SqlAdoption(self)
 
 
 class Database(database.Database[Transaction]):

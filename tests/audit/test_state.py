@@ -8,15 +8,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from governance.audit.verify import Check, Outcome
+from governance.services.evidence.adopt import adopt_state
 from governance.store.base import stated
 from governance.store.base import tables as t
-from tests.audit.stated import Clock, World, build
+from governance.store.base.unit_of_work import UnitOfWork
+from tests.audit.stated import ROOT, Clock, World, build
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -319,6 +322,43 @@ def test_an_edit_by_sql_is_found_and_its_row_named(world: World, edit: Edit) -> 
         found = failures(world.check(connection))
     pattern = re.compile(fill(edit.found))
     assert any(pattern.search(one) for one in found), found
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_rows_of_an_earlier_version_are_stated_once(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(UnitOfWork, "rows", lambda self, **keys: {})
+        earlier.setattr(stated, "of_tuple", lambda table, row: {})
+        made = build(request.getfixturevalue(f"{kind}_url"), tmp_path / "made", Clock())
+    application = made.application
+    application.audit_log.settle()
+    with application.engine.begin() as connection:
+        for name, one in stated.STATED.items():
+            if one.committed:
+                connection.execute(t.metadata.tables[name].update().values(salt=None))
+        connection.execute(t.state_adoption.insert().values(id=1))
+    with made.edited() as connection:
+        state, *_ = made.check(connection)
+        assert state.outcome is Outcome.NOT_CHECKED
+    assert adopt_state(application.database, application.clock) > 20
+    assert adopt_state(application.database, application.clock) == 0
+    application.audit_log.settle()
+    with made.edited() as connection:
+        assert failures(made.check(connection)) == []
+    with made.edited("UPDATE verdict SET note = 'Never mind.' WHERE note = 'A clear leak.'") as connection:
+        assert any(re.match(r"Verdict \d+: note", one) for one in failures(made.check(connection)))
+    # What the log states is never adopted again.
+    with application.engine.begin() as connection:
+        connection.execute(t.verdict.update().values(note="Never mind.", salt=None))
+        connection.execute(t.state_adoption.update().values(adopted_at=None))
+    application.people.add(ROOT, "Nina", [])
+    assert adopt_state(application.database, application.clock) > 20
+    application.audit_log.settle()
+    with made.edited() as connection:
+        assert any("adopts rows" in one for one in failures(made.check(connection)))
+    application.close()
 
 
 def covered() -> dict[str, list[str]]:

@@ -318,7 +318,7 @@ class _Replay:
             if self._stating:
                 self._state.fail(f"Event {place} adopts rows as they were found, though the log stated rows before.")
             self._adopted = True
-        else:
+        elif rows:
             self._stating = True
         for name, statement in rows.items():
             table = name.partition(":")[0]

@@ -256,5 +256,5 @@ UNSTATED: Mapping[str, str] = {
         if one.committed
     },
 }
-"""Columns (or whole tables) that the log does not speak of, and why. Whatever a page, an export or the API shows of what
-people decided, wrote or were allowed must not stand here."""
+"""Columns (or whole tables) that the log does not speak of, and why. What a page, an export or the API shows of
+what people decided, wrote or were allowed must not stand here."""
