@@ -48,7 +48,7 @@ GROUPS: dict[str, tuple[E, ...]] = {
         E.POLICY_SET_RETIRED,
         E.POLICY_SET_ROLLED_BACK,
     ),
-    "Exports": (E.EXPORT_MADE, E.AUDIT_READ, E.AUDIT_VERIFIED),
+    "Exports": (E.EXPORT_MADE, E.AUDIT_READ, E.AUDIT_VERIFIED, E.FINDING_ACKNOWLEDGED),
     "Refused": (E.ACTION_REFUSED, E.SIGN_IN_FAILED),
     "Calls": (E.CALL_RECORDED, E.CALL_CONTENT_ADDED, E.CALL_CONFLICT, E.DECISION_MADE),
 }
@@ -91,6 +91,7 @@ KIND: dict[str, str] = {
     E.JOB_RETRIED: "Job",
     E.JOB_CANCELLED: "Job",
     E.ACTION_REFUSED: "Refused",
+    E.FINDING_ACKNOWLEDGED: "Finding",
 }
 
 
@@ -126,6 +127,7 @@ def about(subject: str, names: Mapping[int, str]) -> str:
         "policy_set": "Policies",
         "decision": "Decision",
         "export": "Export",
+        "finding": f"Finding {number}",
     }.get(kind, "Log" if not subject else words.plain(kind))
 
 
@@ -236,6 +238,8 @@ def sentence(
             return f"{by} had job {_number(subject)} run again"
         case E.JOB_CANCELLED:
             return f"{by} cancelled job {_number(subject)}"
+        case E.FINDING_ACKNOWLEDGED:
+            return f"{by} answered for finding {_number(subject)} about the log"
         case E.ACTION_REFUSED:
             wanted = str(data.get("wanted", ""))
             place = f" ({about(subject, names).lower()})" if subject else ""

@@ -51,6 +51,8 @@ class EventKind(StrEnum):
     JOB_RETRIED = "job.retried"
     JOB_CANCELLED = "job.cancelled"
     ACTION_REFUSED = "action.refused"
+    # Who looks after the log, and who reads what.
+    FINDING_ACKNOWLEDGED = "finding.acknowledged"
     # What else makes or changes a row that the log states.
     STATE_ADOPTED = "state.adopted"
     CASE_JOINED = "case.joined"

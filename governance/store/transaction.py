@@ -11,6 +11,7 @@ from governance.store.base.database import AuditWriter
 from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.calls.reveals import SqlReveals
 from governance.store.evidence.adoption import SqlAdoption
+from governance.store.evidence.findings import SqlFindings
 from governance.store.jobs.outbox import SqlOutbox
 from governance.store.jobs.queue import SqlJobs
 from governance.store.jobs.schedule import SqlSchedules
@@ -57,6 +58,10 @@ class Transaction(UnitOfWork):
     @cached_property
     def rollouts(self) -> SqlRollouts:
         return SqlRollouts(self)
+
+    @cached_property
+    def findings(self) -> SqlFindings:
+        return SqlFindings(self)
 
     @cached_property
     def jobs(self) -> SqlJobs:

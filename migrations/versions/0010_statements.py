@@ -6,13 +6,13 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0010"
-down_revision = "0008"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
 _TABLES = (
     *("principal", "case", "case_note", "verdict", "reveal"),
-    *("policy_rollout", "policy_rollout_step", "policy_backtest"),
+    *("policy_rollout", "policy_rollout_step", "policy_backtest", "audit_finding"),
 )
 
 

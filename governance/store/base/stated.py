@@ -96,6 +96,14 @@ _ALL = (
     ),
     Stated(table=t.policy_rollout_step, plain=("rollout_id", "state", "by", "at"), committed=("by_name", "note")),
     Stated(table=t.policy_backtest, plain=("digest", "against", "at"), committed=("by_name", "result")),
+    Stated(
+        table=t.audit_finding,
+        plain=(
+            *("kind", "fingerprint", "detail", "size", "checkpoint", "at"),
+            *("met_at", "acknowledged_at", "acknowledged_by"),
+        ),
+        committed=("note",),
+    ),
     Stated(table=t.call_conflict, plain=("call_id", "digest", "received_at"), digested=("body",)),
 )
 STATED: Mapping[str, Stated] = {one.table.name: one for one in _ALL}
@@ -220,6 +228,8 @@ UNSTATED: Mapping[str, str] = {
     "assignment.lease_hash": "operational: the claim's token; the claim itself is stated",
     "assignment.lease_until": "operational: a claim is renewed each minute; the verdict's event says who decided",
     "audit_checkpoint": "the log itself: the check `checkpoints`",
+    "audit_finding.seen_at": "operational: when it was found last",
+    "audit_finding.times": "operational: how often it was found",
     "audit_event": "the log itself: the checks `sequence`, `leaves` and `rows`",
     "audit_head": "the log itself: the check `tiles`",
     "audit_tile": "the log itself: the check `tiles`",

@@ -22,6 +22,7 @@ from governance.store.base.tables.calls import (
 from governance.store.base.tables.evidence import (
     audit_checkpoint,
     audit_event,
+    audit_finding,
     audit_head,
     audit_tile,
     state_adoption,
@@ -38,6 +39,7 @@ __all__ = [
     "assignment",
     "audit_checkpoint",
     "audit_event",
+    "audit_finding",
     "audit_head",
     "audit_tile",
     "call",
