@@ -58,7 +58,9 @@ pages: dict[str, list[st.Page]] = {
         page("policies", "Policies", "policy", shown=reads),
         page("policy", "Policy", "policy", shown=False),
         page("change", "Policy change", "policy", shown=False),
+        page("controls", "Controls", "checklist", shown=reads),
         page("audit", "Audit trail", "history_edu", shown=audits),
+        page("access", "Access review", "badge", shown=audits),
         page("admin", "Admin", "manage_accounts", shown=manages),
     ],
 }

@@ -20,6 +20,7 @@ _TITLE = {
     JobKind.PRUNE_SESSIONS: "Delete sessions that ended",
     JobKind.PRUNE_JOBS: "Delete old jobs",
     JobKind.DELIVER_MESSAGE: "Send a message",
+    JobKind.REMIND_ACCESS_REVIEW: "Ask for the monthly access review",
 }
 
 

@@ -39,7 +39,7 @@ class CallParts(PolicyParts):
         from governance.services.calls.read import ReadCalls
         from governance.store.calls.queries import CallQueries
 
-        return ReadCalls(self.visible, CallQueries(self.database, lambda: self.attributes))
+        return ReadCalls(self.visible, CallQueries(self.database, lambda: self.attributes), self.access_log)
 
     @cached_property
     def attributes(self) -> AttributeReader:

@@ -53,6 +53,15 @@ class EventKind(StrEnum):
     ACTION_REFUSED = "action.refused"
     # Who looks after the log, and who reads what.
     FINDING_ACKNOWLEDGED = "finding.acknowledged"
+    ACCESS_OPENED = "access.opened"
+    ACCESS_SEARCHED = "access.searched"
+    ACCESS_REVIEWED = "access.reviewed"
+    # What the policies are mapped to.
+    CONTROLS_REPORTED = "controls.reported"
+    # The log, and what is made of it.
+    LOG_UPGRADED = "log.upgraded"
+    EXPORT_BEGUN = "export.begun"
+    CONTENT_ERASED = "content.erased"
     # What else makes or changes a row that the log states.
     STATE_ADOPTED = "state.adopted"
     CASE_JOINED = "case.joined"

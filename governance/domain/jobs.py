@@ -21,6 +21,7 @@ class JobKind(StrEnum):
     PRUNE_JOBS = "jobs.prune"
     CHECK_DATABASE = "database.check"
     DELIVER_MESSAGE = "outbox.deliver"
+    REMIND_ACCESS_REVIEW = "access.remind"
 
 
 class JobState(StrEnum):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 VERIFY_AT = time(3, 30)
 CHECK_AT = time(4, 30)
+REMIND_AT = time(6, 0)
 
 
 class Payload(BaseModel):
@@ -81,6 +82,11 @@ def tasks(application: Application) -> dict[str, Task]:
             ),
             backoff=Backoff(attempts=3),
         ),
+        JobKind.REMIND_ACCESS_REVIEW: Task(
+            read=reader(Payload),
+            run=lambda _, attempt: application.access_reviews.remind(attempt, application.alerts),
+            backoff=Backoff(attempts=3),
+        ),
         JobKind.DELIVER_MESSAGE: Task(
             read=reader(MessagePayload),
             run=lambda payload, attempt: application.deliver_messages.deliver(payload.message, attempt),
@@ -96,6 +102,7 @@ def recurring(application: Application) -> list[Recurring]:
         Recurring(name="audit.verify", kind=JobKind.VERIFY_AUDIT_LOG, schedule=Daily(VERIFY_AT, zone)),
         Recurring(name="sessions.prune", kind=JobKind.PRUNE_SESSIONS, schedule=Hourly(7)),
         Recurring(name="database.check", kind=JobKind.CHECK_DATABASE, schedule=Daily(CHECK_AT, zone)),
+        Recurring(name="access.remind", kind=JobKind.REMIND_ACCESS_REVIEW, schedule=Daily(REMIND_AT, zone)),
         Recurring(name="jobs.prune", kind=JobKind.PRUNE_JOBS, schedule=Hourly(37)),
     ]
 

@@ -21,14 +21,15 @@ from governance.domain.events import Json
 from governance.store.base import bulk
 from governance.store.base import tables as t
 
-Key = int | tuple[int, ...]
+Key = int | str | tuple[int | str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stated:
     """How one table is stated. `plain` columns stand as they are (bytes in hex), `committed` ones as keyed commitments
-    under the row's salt, `digested` ones (sealed bytes) as SHA-256. `vanishes`: rows may be deleted without an event.
-    `ordered` is the column that tells which of two statements is the later one, where transactions overlap."""
+    under the row's salt, `digested` ones (sealed bytes, and what holds no secret) as SHA-256. `vanishes`: rows may be deleted without an event.
+    `ordered` is the column that tells which of two statements is the later one, where transactions overlap; `since` one
+    that is NULL while no event has stated the row yet."""
 
     table: sa.Table
     plain: tuple[str, ...]
@@ -36,6 +37,7 @@ class Stated:
     digested: tuple[str, ...] = ()
     vanishes: bool = False
     ordered: str = ""
+    since: str = ""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -104,6 +106,13 @@ _ALL = (
         ),
         committed=("note",),
     ),
+    Stated(
+        table=t.access_review,
+        plain=("digest", "signed_at", "signed_by"),
+        committed=("note",),
+        digested=("document",),
+        since="signed_at",
+    ),
     Stated(table=t.call_conflict, plain=("call_id", "digest", "received_at"), digested=("body",)),
 )
 STATED: Mapping[str, Stated] = {one.table.name: one for one in _ALL}
@@ -130,7 +139,8 @@ def statement(stated: Stated, row: Any) -> dict[str, Json]:
             )
     for column in stated.digested:
         value = getattr(row, column)
-        said[column] = None if value is None else hashlib.sha256(bytes(value)).hexdigest()
+        sealed = value.encode() if isinstance(value, str) else value
+        said[column] = None if sealed is None else hashlib.sha256(bytes(sealed)).hexdigest()
     if stated.ordered:
         said[stated.ordered] = getattr(row, stated.ordered)
     return said
