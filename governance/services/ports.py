@@ -32,7 +32,7 @@ class UnitOfWork(Protocol):
     def append(self, event: Event) -> None:
         """Adds an audit event that commits with the rows it speaks of."""
 
-    def rows(self, **keys: Collection[int | tuple[int, ...]]) -> dict[str, Json]:
+    def rows(self, **keys: Collection[int | str | tuple[int | str, ...]]) -> dict[str, Json]:
         """What an event says of rows that it made or changed, by table: `{"rows": {"verdict:12": {...}}}`, to be added
         to its data. To be asked for once all of them are written; rows that are gone are null."""
 

@@ -12,7 +12,7 @@ depends_on = None
 
 _TABLES = (
     *("principal", "case", "case_note", "verdict", "reveal"),
-    *("policy_rollout", "policy_rollout_step", "policy_backtest", "audit_finding"),
+    *("policy_rollout", "policy_rollout_step", "policy_backtest", "audit_finding", "access_review"),
 )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from governance.access.claims import ClaimShape, RoleClaim
+from governance.audit.note import Checkpoint
 from governance.audit.verify import Check
 from governance.bootstrap import Application, Settings
 from governance.domain.calls import Call, CallKind, EndUser, Message, Release
@@ -218,6 +219,14 @@ def build(url: str, folder: Path, clock: Clock) -> World:
     waiting = application.inline.check(call(99, ORDINARY, system="late-bot"))
     early = application.review.claim(senior, reported + 1)
     assert early.case.call_id == waiting.call_id
+    signer = application.signer
+    cut = signer.sign(Checkpoint(signer.name, 100_000, b"\x01" * 32).text)
+    assert not application.verify.verify(officer, kept=cut).ok
+    application.findings.acknowledge(officer, 1, "A drill.")
+    month = application.access_reviews.last_month()
+    application.access_reviews.sign(
+        officer, month, application.access_reviews.show(officer, month).digest, "Looked at."
+    )
     return World(
         application=application,
         reviewer=reviewer,

@@ -27,7 +27,8 @@ Key = int | str | tuple[int | str, ...]
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stated:
     """How one table is stated. `plain` columns stand as they are (bytes in hex), `committed` ones as keyed commitments
-    under the row's salt, `digested` ones (sealed bytes, and what holds no secret) as SHA-256. `vanishes`: rows may be deleted without an event.
+    under the row's salt, `digested` ones (sealed, or without any secret) as SHA-256. `vanishes`: rows may be deleted
+    without an event.
     `ordered` is the column that tells which of two statements is the later one, where transactions overlap; `since` one
     that is NULL while no event has stated the row yet."""
 
@@ -179,12 +180,11 @@ def salt_all(connection: sa.Connection) -> None:
     for stated in _ALL:
         if not stated.committed:
             continue
-        table = stated.table
-        while (
-            ids := connection.execute(sa.select(table.c.id).where(table.c.salt.is_(None)).limit(1_000)).scalars().all()
-        ):
+        table, key = stated.table, next(iter(stated.table.primary_key.columns))
+        unsalted = sa.select(key).where(table.c.salt.is_(None)).limit(1_000)
+        while ids := connection.execute(unsalted).scalars().all():
             for number in ids:
-                connection.execute(table.update().where(table.c.id == number).values(salt=new_salt()))
+                connection.execute(table.update().where(key == number).values(salt=new_salt()))
 
 
 def all_statements(connection: sa.Connection, most: int = 100) -> Iterator[dict[str, Json]]:
@@ -205,7 +205,9 @@ def every(connection: sa.Connection, stated: Stated, at_once: int = 2_000) -> It
     """All rows of a table by key, in pages."""
     columns = [stated.table.c[name] for name in stated.key]
     wanted = sa.select(stated.table).order_by(*columns).limit(at_once)
-    after: tuple[int, ...] | None = None
+    if stated.since:
+        wanted = wanted.where(stated.table.c[stated.since].isnot(None))
+    after: tuple[int | str, ...] | None = None
     while True:
         page = wanted if after is None else wanted.where(sa.tuple_(*columns) > after)
         rows = connection.execute(page).all()
@@ -237,11 +239,14 @@ UNSTATED: Mapping[str, str] = {
     "api_key.last_used_at": "operational: to the hour, decides nothing",
     "assignment.lease_hash": "operational: the claim's token; the claim itself is stated",
     "assignment.lease_until": "operational: a claim is renewed each minute; the verdict's event says who decided",
+    "access_review.due_at": "operational: since when a review waits",
+    "access_review.reminded_at": "operational: when somebody was reminded last",
     "audit_checkpoint": "the log itself: the check `checkpoints`",
     "audit_finding.seen_at": "operational: when it was found last",
     "audit_finding.times": "operational: how often it was found",
     "audit_event": "the log itself: the checks `sequence`, `leaves` and `rows`",
     "audit_head": "the log itself: the check `tiles`",
+    "audit_stream": "the log itself: the check `streams`",
     "audit_tile": "the log itself: the check `tiles`",
     "call.counted": "derived: what daily_figure counts of the call",
     "call.received_at": "operational: the event's own time stands in the log",

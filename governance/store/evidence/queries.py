@@ -167,7 +167,7 @@ class AuditSnapshot:
         while True:
             page = wanted if after is None else wanted.where(sa.tuple_(e.xid, e.id) > after)
             rows = self._connection.execute(page).all()
-            yield from (_raw(row.leaf) for row in rows)
+            yield from (row.leaf for row in rows)
             if len(rows) < _PAGE:
                 return
             after = (rows[-1].xid, rows[-1].id)

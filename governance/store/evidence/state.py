@@ -88,14 +88,17 @@ class SqlStateTables:
         return stated.STATED[table].ordered
 
     def statements(self, table: str, names: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
+        one = stated.STATED[table]
+        whole = [isinstance(one.table.c[column].type, sa.Integer) for column in one.key]
         keys: list[stated.Key] = []
         for name in names:
-            try:
-                parts = tuple(int(part) for part in name.split(":")[1:])
-            except ValueError:
+            parts = name.split(":")[1:]
+            if len(parts) != len(whole) or any(
+                n and not part.isdecimal() for part, n in zip(parts, whole, strict=True)
+            ):
                 continue
-            if len(parts) == len(stated.STATED[table].key):
-                keys.append(parts[0] if len(parts) == 1 else parts)
+            key = tuple(int(part) if n else part for part, n in zip(parts, whole, strict=True))
+            keys.append(key[0] if len(key) == 1 else key)
         return stated.present(self._connection, table, keys)
 
     def names(self, table: str) -> Iterator[Sequence[str]]:
@@ -112,6 +115,8 @@ class SqlStateTables:
 
     def count(self, table: str) -> int:
         wanted = sa.select(sa.func.count()).select_from(t.metadata.tables[table])
+        if table in stated.STATED and (since := stated.STATED[table].since):
+            wanted = wanted.where(t.metadata.tables[table].c[since].isnot(None))
         return int(self._connection.execute(wanted).scalar_one())
 
     def calls(self, ids: Sequence[int]) -> Mapping[int, CallRow]:

@@ -175,6 +175,7 @@ access_review = Table(
     Column("signed_at", BigInteger, nullable=True),
     Column("signed_by", String(120), nullable=True, comment="person:<id>, or operator:<account>."),
     Column("note", Text, nullable=False),
+    salt_column(),
     comment="Monthly reviews of who may do what and who read what, signed by an officer.",
     sqlite_with_rowid=False,
 )
