@@ -89,6 +89,11 @@ class RolloutService:
         with self._authority.database.look() as tx:
             return _found(tx.rollouts.get(rollout_id), rollout_id)
 
+    def altered(self) -> Sequence[str]:
+        """Digests of the sets that decide now and were changed in the database: none of them is loaded anew."""
+        with self._authority.database.look() as tx:
+            return tx.rollouts.altered()
+
     def history(self, *, limit: int = 50, before: int | None = None) -> Sequence[Rollout]:
         """All rollouts, the latest first; `before` goes on below an earlier page's last id."""
         with self._authority.database.look() as tx:
@@ -397,7 +402,7 @@ class RolloutService:
     @staticmethod
     def _readable(tx: Transaction, rollout: Rollout) -> PolicySet:
         try:
-            return tx.rollouts.policy_set(rollout.policy_set_id)
+            return tx.rollouts.genuine(rollout.policy_set_id)
         except ValueError:
             raise Conflict(
                 f"The set of rollout {rollout.id} cannot be read by this version of the product.",

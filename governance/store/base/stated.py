@@ -125,26 +125,28 @@ def name_of(table: str, key: Key) -> str:
 
 
 def statement(stated: Stated, row: Any) -> dict[str, Json]:
-    """A row as the log states it; `row` has the table's columns as attributes."""
+    """A row as the log states it; `row` has the table's columns as attributes, of whatever type somebody left there."""
     said: dict[str, Json] = {}
     for column in stated.plain:
         value = getattr(row, column)
-        said[column] = bytes(value).hex() if isinstance(value, bytes | memoryview) else value
-    if stated.committed:
+        said[column] = t.as_bytes(value).hex() if isinstance(value, bytes | memoryview) else value
+    for column in stated.committed:
+        label = f"{stated.table.name}.{column}"
         salt = row.salt
-        for column in stated.committed:
-            said[column] = (
-                commitment(opening(bytes(salt), f"{stated.table.name}.{column}"), getattr(row, column))
-                if salt is not None
-                else None
-            )
+        said[column] = (
+            None if salt is None else commitment(opening(t.as_bytes(salt), label), as_text(getattr(row, column)))
+        )
     for column in stated.digested:
         value = getattr(row, column)
-        sealed = value.encode() if isinstance(value, str) else value
-        said[column] = None if sealed is None else hashlib.sha256(bytes(sealed)).hexdigest()
+        said[column] = None if value is None else hashlib.sha256(t.as_bytes(value)).hexdigest()
     if stated.ordered:
         said[stated.ordered] = getattr(row, stated.ordered)
     return said
+
+
+def as_text(value: object) -> str | bytes:
+    """A text column's value, to be committed to; SQLite keeps values of any type there."""
+    return value if isinstance(value, str | bytes) else repr(value)
 
 
 def statements(connection: sa.Connection, table: str, keys: Collection[Key]) -> dict[str, Json]:
@@ -158,11 +160,14 @@ def statements(connection: sa.Connection, table: str, keys: Collection[Key]) -> 
 def present(connection: sa.Connection, table: str, keys: Sequence[Key]) -> dict[str, Mapping[str, Json]]:
     """The statements of those of these rows that are there, by name."""
     stated = STATED[table]
-    columns = [stated.table.c[name] for name in stated.key]
+    mark = bulk.mark(connection)
     found: dict[str, Mapping[str, Json]] = {}
-    for some in bulk.chunks(keys, 1_000):
-        wanted = columns[0].in_(some) if len(columns) == 1 else sa.tuple_(*columns).in_(some)
-        for row in connection.execute(sa.select(stated.table).where(wanted)):
+    one = " AND ".join(f'"{name}" = {mark}' for name in stated.key)
+    for some in bulk.chunks(keys, 500):
+        wanted = " OR ".join([f"({one})"] * len(some))
+        values = tuple(value for key in some for value in (key if isinstance(key, tuple) else (key,)))
+        # Past SQLAlchemy's types: a value of another type is to be compared, not to end the comparison.
+        for row in connection.exec_driver_sql(f'SELECT * FROM "{table}" WHERE {wanted}', values):  # noqa: S608
             found[name_of(table, tuple(getattr(row, name) for name in stated.key))] = statement(stated, row)
     return found
 
@@ -201,10 +206,10 @@ def all_statements(connection: sa.Connection, most: int = 100) -> Iterator[dict[
             yield batch
 
 
-def every(connection: sa.Connection, stated: Stated, at_once: int = 2_000) -> Iterable[Any]:
-    """All rows of a table by key, in pages."""
+def every(connection: sa.Connection, stated: Stated, *, keys: bool = False, at_once: int = 2_000) -> Iterable[Any]:
+    """All rows of a table by key (or their keys alone), in pages."""
     columns = [stated.table.c[name] for name in stated.key]
-    wanted = sa.select(stated.table).order_by(*columns).limit(at_once)
+    wanted = sa.select(*(columns if keys else stated.table.columns)).order_by(*columns).limit(at_once)
     if stated.since:
         wanted = wanted.where(stated.table.c[stated.since].isnot(None))
     after: tuple[int | str, ...] | None = None
@@ -222,7 +227,7 @@ BY_OTHER_EVENTS: Mapping[str, tuple[str, ...]] = {
         *("id", "trace_id", "span_id", "parent_span_id", "system_id", "release_id", "conversation_id", "kind", "name"),
         *("session_id", "user_id", "user_role", "started_at", "duration_us", "model", "provider", "input_tokens"),
         *("output_tokens", "cached_tokens", "error", "content_captured", "parts", "attributes", "revision", "status"),
-        *("action", "queue", "failure"),
+        *("action", "queue", "failure", "received_at"),
     ),
     "decision": (
         *("id", "call_id", "revision", "policy_set_id", "action", "queue", "severity", "detail", "decided_at"),
@@ -249,7 +254,6 @@ UNSTATED: Mapping[str, str] = {
     "audit_stream": "the log itself: the check `streams`",
     "audit_tile": "the log itself: the check `tiles`",
     "call.counted": "derived: what daily_figure counts of the call",
-    "call.received_at": "operational: the event's own time stands in the log",
     "call.span_digest": "operational: tells resends; the same facts are committed to",
     "call_log": "operational: tells resent log records",
     "case.version": "operational: orders the statements",

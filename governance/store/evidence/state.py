@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from governance.audit.commitment import commitment, opening
 from governance.domain.decisions import Severity
+from governance.errors import Misconfigured
 from governance.privacy.keys import ContentKey, KeyRing
 from governance.services.calls import events as call_events
 from governance.services.evidence.state import CallRow, DecisionRow
@@ -21,7 +22,7 @@ from governance.store.calls.record import FACTS, facts_text
 
 _PAGE = 5_000
 _KEYS = 5_000
-_SEVERITIES = ("", *(severity.value for severity in Severity))
+_SEVERITIES = {0: "", **{severity.rank: severity.value for severity in Severity}}
 
 
 class StatementSpool:
@@ -104,7 +105,7 @@ class SqlStateTables:
     def names(self, table: str) -> Iterator[Sequence[str]]:
         one = stated.STATED[table]
         batch: list[str] = []
-        for row in stated.every(self._connection, one):
+        for row in stated.every(self._connection, one, keys=True):
             key = tuple(getattr(row, name) for name in one.key)
             batch.append(stated.name_of(table, key))
             if len(batch) == _PAGE:
@@ -125,31 +126,24 @@ class SqlStateTables:
 
     def _call(self, row: Any) -> CallRow:
         key = self._key(row.conversation_id, row.wrapped_key)
-        facts = parts = None
+        # Without the conversation's key nothing can have been committed to.
+        facts = parts = None if self._key_ring is None else ""
         if key is not None:
-            text = facts_text(
-                bytes(row.parent_span_id).hex() if row.parent_span_id else "",
-                row.system,
-                row.fingerprint or "",
-                row.conversation_id,
-                tuple(getattr(row, name) for name in FACTS),
-                None if row.attributes is None else bytes(row.attributes),
-            )
-            facts = commitment(key.opening(call_events.facts_label(row.id)), text)
-            parts = commitment(
-                key.opening(call_events.parts_label(row.id)), call_events.parts_text(row.content_captured, row.parts)
-            )
+            facts = commitment(key.opening(call_events.facts_label(row.id)), _facts(row))
+            text = f"{row.content_captured}{row.parts}"
+            parts = commitment(key.opening(call_events.parts_label(row.id)), text)
         return CallRow(
-            trace=bytes(row.trace_id).hex(),
-            span=bytes(row.span_id).hex(),
+            trace=t.as_bytes(row.trace_id).hex(),
+            span=t.as_bytes(row.span_id).hex(),
             kind=row.kind,
             system=row.system,
             release=row.fingerprint or "",
-            revision=row.revision,
+            revision=row.revision if isinstance(row.revision, int) else -1,
             status=row.status,
             action=row.action,
             queue=row.queue,
             failure=row.failure,
+            received=row.received_at,
             facts=facts,
             parts=parts,
         )
@@ -166,28 +160,29 @@ class SqlStateTables:
             policy_set=row.digest or f"set {row.policy_set_id}",
             action=row.action,
             queue=row.queue,
-            severity=_SEVERITIES[row.severity] if 0 <= row.severity < len(_SEVERITIES) else str(row.severity),
-            shadow=bool(row.shadow),
+            severity=_SEVERITIES.get(row.severity, str(row.severity)),
+            shadow=row.shadow,
             detectors=row.detector_set,
             at=row.decided_at,
             detail=row.detail,
-            shown=self._committed(key, row.wrapped_key, label, row.detail),
+            shown=self._committed(key, label, stated.as_text(row.detail)),
         )
 
     def texts(self, subjects: Sequence[int]) -> Mapping[tuple[int, str], str | None]:
         found: dict[tuple[int, str], str | None] = {}
         for row in bulk.select_in(self._connection, _TEXTS, subjects):
             key = self._key(row.conversation, row.wrapped_key)
-            text = call_events.examined_text(row.findings, row.redacted)
+            text = f"{row.findings}\0{'' if row.redacted is None else row.redacted}"
             label = call_events.text_label(row.subject_id, row.detector_set)
-            found[row.subject_id, row.detector_set] = self._committed(key, row.wrapped_key, label, text)
+            found[row.subject_id, row.detector_set] = self._committed(key, label, text)
         return found
 
-    def _committed(self, key: ContentKey | None, wrapped: bytes | None, label: str, text: str) -> str | None:
-        """None without a key; where the content was erased before it was decided, the log's commitment has none."""
+    def _committed(self, key: ContentKey | None, label: str, text: str | bytes) -> str | None:
+        """None for whoever has no keys. Where the content was erased before it was decided, the log's commitment has
+        none either."""
         if key is not None:
             return commitment(key.opening(label), text)
-        return None if self._key_ring is None or wrapped is not None else commitment(opening(b"", label), text)
+        return None if self._key_ring is None else commitment(opening(b"", label), text)
 
     def ids(self, table: str) -> Iterator[int]:
         c = t.metadata.tables[table].c
@@ -246,11 +241,29 @@ class SqlStateTables:
         held = self._keys.get(conversation)
         if held is not None and held[0] == wrapped:
             return held[1]
-        key = self._key_ring.unwrap(bytes(wrapped))
+        try:
+            key = self._key_ring.unwrap(t.as_bytes(wrapped))
+        except Misconfigured:  # this one does not fit; others do, or the database would not have been opened
+            return None
         self._keys[conversation] = (wrapped, key)
         if len(self._keys) > _KEYS:
             self._keys.popitem(last=False)
         return key
+
+
+def _facts(row: Any) -> bytes:
+    """As `record.facts_text` has it when the call is recorded."""
+    try:
+        return facts_text(
+            t.as_bytes(row.parent_span_id).hex() if row.parent_span_id else "",
+            row.system,
+            row.fingerprint or "",
+            row.conversation_id,
+            tuple(getattr(row, name) for name in FACTS),
+            None if row.attributes is None else t.as_bytes(row.attributes),
+        )
+    except ValueError:  # bytes where text belongs
+        return b""
 
 
 _CALLS = (
