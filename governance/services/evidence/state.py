@@ -8,10 +8,11 @@ key-encryption key can compare everything but the texts of calls and decisions.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
 
 from governance.audit.verify import Advance, Check, Ledger, Outcome, unchecked
 from governance.domain.calls import Release
@@ -39,8 +40,7 @@ _FOUNDING = frozenset(
 """Events that state a row since rows are stated; older ones do not."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CallRow:
+class CallRow(NamedTuple):
     """A call as it is stored; `facts` and `parts` are the commitments that the log should hold, None without a key."""
 
     trace: str
@@ -58,8 +58,7 @@ class CallRow:
     parts: str | None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DecisionRow:
+class DecisionRow(NamedTuple):
     """A decision as it is stored; `shown` is the commitment that the log should hold, None without a key."""
 
     call: int | None
@@ -115,7 +114,8 @@ class StateTables(Protocol):
 
     def count(self, table: str) -> int: ...
 
-    def calls(self, ids: Sequence[int]) -> Mapping[int, CallRow]: ...
+    def calls(self, ids: Sequence[int], committed: Container[int]) -> Mapping[int, CallRow]:
+        """`committed` are those whose commitments are asked for."""
 
     def decisions(self, ids: Sequence[int]) -> Mapping[int, DecisionRow]: ...
 
@@ -398,7 +398,7 @@ class _Replay:
         self, calls: Sequence[tuple[int, dict[str, Any]]], decisions: Sequence[tuple[int, dict[str, Any]]]
     ) -> None:
         wanted = {_number(leaf) for _, leaf in (*calls, *decisions) if leaf["data"].get("call") is not None}
-        rows = self._tables.calls(sorted(wanted))
+        rows = self._tables.calls(sorted(wanted), {_number(leaf) for _, leaf in calls})
         for place, leaf in calls:
             self._compare_call(place, leaf, rows)
         ids = [
@@ -660,5 +660,6 @@ def _moment(at: str) -> datetime:
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@lru_cache(maxsize=1_024)  # what is committed together happened at one time
 def _micros(at: str) -> int:
     return (_moment(at) - _EPOCH) // timedelta(microseconds=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -120,12 +120,12 @@ class SqlStateTables:
             wanted = wanted.where(t.metadata.tables[table].c[since].isnot(None))
         return int(self._connection.execute(wanted).scalar_one())
 
-    def calls(self, ids: Sequence[int]) -> Mapping[int, CallRow]:
+    def calls(self, ids: Sequence[int], committed: Container[int]) -> Mapping[int, CallRow]:
         rows = bulk.select_in(self._connection, _CALLS, ids)
-        return {row.id: self._call(row) for row in rows}
+        return {row.id: self._call(row, row.id in committed) for row in rows}
 
-    def _call(self, row: Any) -> CallRow:
-        key = self._key(row.conversation_id, row.wrapped_key)
+    def _call(self, row: Any, committed: bool) -> CallRow:
+        key = self._key(row.conversation_id, row.wrapped_key) if committed else None
         # Without the conversation's key nothing can have been committed to.
         facts = parts = None if self._key_ring is None else ""
         if key is not None:
