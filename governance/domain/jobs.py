@@ -22,6 +22,8 @@ class JobKind(StrEnum):
     CHECK_DATABASE = "database.check"
     DELIVER_MESSAGE = "outbox.deliver"
     REMIND_ACCESS_REVIEW = "access.remind"
+    COPY_CHECKPOINT = "checkpoint.copy"
+    WATCH_COPIES = "checkpoint.watch"
 
 
 class JobState(StrEnum):

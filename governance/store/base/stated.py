@@ -258,6 +258,7 @@ UNSTATED: Mapping[str, str] = {
     "call_log": "operational: tells resent log records",
     "case.version": "operational: orders the statements",
     "check_job": "operational: calls that wait",
+    "checkpoint_copy": "operational: copies of what is signed, and compared with the log by whoever keeps them",
     "conversation": "keys and where they belong; content opens with its own conversation's key alone",
     "daily_figure": "derived from decisions",
     "daily_policy_figure": "derived from decisions",
