@@ -31,6 +31,7 @@ from governance.audit.package import (
     HASHES,
     KEY,
     LEAVES,
+    PAGE,
     PEM,
     README,
     SUMMARY,
@@ -41,10 +42,12 @@ from governance.audit.package import (
     record_file,
     record_line,
 )
+from governance.audit.page import page
 from governance.audit.records import RECORDS, erased, subject_of
 from governance.audit.scope import Coverage, Scope, micros
 from governance.audit.summary import NOTHING as NOTHING
 from governance.audit.summary import Facts, summary
+from governance.audit.tables import COLUMNS, head, row, table_file
 from governance.domain.events import EventKind
 from governance.domain.people import Actor, Permission
 from governance.errors import BadInput, Overloaded, Tampered
@@ -195,6 +198,7 @@ class ExportEvidence:
                 package.file(CHECKPOINT).write(head.checkpoint.encode())
                 package.file(KEY).write(f"{verifier}\n".encode())
                 package.file(PEM).write(verifier.pem.encode())
+                package.file(PAGE).write(page())
                 package.file(SUMMARY).write(summary(manifest, facts))
                 opening = "" if not facts.empty else f"THIS PACKAGE HOLDS NOTHING. {NOTHING}\n\n"
                 package.file(README).write((opening + _README.replace("{origin}", verifier.name)).encode())
@@ -289,6 +293,8 @@ class ExportEvidence:
         _refuse_gaps(snapshot, checkpoint.size)
         facts, coverage, tree = Facts(scope=scope), Coverage(scope, checkpoint.size), Frontier()
         lines, hashes = package.file(LEAVES), package.file(HASHES)
+        for table in COLUMNS:
+            package.file(table_file(table)).write(head(table))
 
         def leave_out(end: int) -> None:
             for level, index in withheld(tree.size, end):
@@ -329,6 +335,8 @@ class ExportEvidence:
                 else:
                     about["count"] += 1
                     file.write(record_line(seq, record, one))
+                    if name in COLUMNS:
+                        package.file(table_file(name)).write(row(name, one))
 
     def _find(self, kind: str, events: Sequence[dict[str, Any]]) -> list[dict[str, Any] | None]:
         """For each event the record it founded, None where that is gone."""
@@ -620,6 +628,9 @@ With the product's verifier. It needs this file only: no database, no network, n
 KEY.txt is the log's public key. Take it from the log's owner on another way than this package: whoever could forge a
 package would put a key of their own inside. key.txt here is for comparison. NOTE is a checkpoint that you kept from an
 earlier day: with it you also learn that nothing before it was changed since.
+
+In a browser, without Python: open index.html from disk and choose this file. It needs no network, and also tells what
+happened in each case. Whoever could forge a package could forge that page, too: in doubt take it from a release.
 
 By hand, on Linux or macOS:
 
