@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 from governance.bootstrap.calls import CallParts
 
 if TYPE_CHECKING:
+    from governance.services.evidence.erase import EraseService
     from governance.services.evidence.export import ExportEvidence
+    from governance.services.evidence.hold import HoldService
     from governance.services.evidence.read import ReadAudit
+    from governance.services.evidence.retain import RetentionService
     from governance.services.evidence.verify import VerifyLog
     from governance.store.base.wal import Checkpointer
+    from governance.store.calls.sealing import Sealing
     from governance.store.evidence.audit_log import PostgresSealer
     from governance.store.evidence.queries import AuditReader
 
@@ -64,7 +68,39 @@ class EvidenceParts(CallParts):
         from governance.services.evidence.export import ExportEvidence
         from governance.store.evidence.records import Records
 
-        return ExportEvidence(self.authority, self.audit_log, Records(self.engine, self.attributes))
+        return ExportEvidence(self.authority, self.audit_log, Records(self.engine, self.texts, self.attributes))
+
+    @cached_property
+    def erase(self) -> EraseService:
+        """Asks for erasures, approves them, carries them out."""
+        from governance.services.evidence.erase import EraseService
+        from governance.store.base.purge import purge
+
+        return EraseService(
+            self.authority,
+            redact=self.redact_text,
+            digest=self.key_ring.digest,
+            purge=lambda any_size: purge(self.engine, any_size=any_size),
+        )
+
+    @cached_property
+    def hold(self) -> HoldService:
+        from governance.services.evidence.hold import HoldService
+
+        return HoldService(self.authority, self.erase, redact=self.redact_text)
+
+    @cached_property
+    def retention(self) -> RetentionService:
+        from governance.services.evidence.retain import RetentionService
+
+        return RetentionService(self.authority, self.erase)
+
+    @cached_property
+    def sealing(self) -> Sealing:
+        """Seals what an earlier version kept in clear."""
+        from governance.store.calls.sealing import Sealing
+
+        return Sealing(self.database, self.key_ring, self.texts)
 
     @cached_property
     def verify(self) -> VerifyLog:

@@ -50,7 +50,7 @@ class PolicyParts(Foundation):
         from governance.services.policies.read import ReadPolicies
         from governance.store.policies.queries import PolicyQueries
 
-        return ReadPolicies(self.visible, PolicyQueries(self.database))
+        return ReadPolicies(self.visible, PolicyQueries(self.database, self.key_ring))
 
     @cached_property
     def rollout(self) -> RolloutService:

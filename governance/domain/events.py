@@ -51,6 +51,16 @@ class EventKind(StrEnum):
     JOB_RETRIED = "job.retried"
     JOB_CANCELLED = "job.cancelled"
     ACTION_REFUSED = "action.refused"
+    # Privacy
+    ERASURE_REQUESTED = "erasure.requested"
+    ERASURE_APPROVED = "erasure.approved"
+    ERASURE_REJECTED = "erasure.rejected"
+    CONTENT_ERASED = "content.erased"
+    HOLD_PLACED = "hold.placed"
+    HOLD_RELEASED = "hold.released"
+    RETENTION_CHANGED = "retention.changed"
+    KEYS_ROTATED = "keys.rotated"
+    SUBJECT_EXPORTED = "subject.exported"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,6 +10,7 @@ from governance.store.base import database
 from governance.store.base.database import AuditWriter
 from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.calls.reveals import SqlReveals
+from governance.store.evidence.erasures import SqlErasures, SqlHolds, SqlRetention
 from governance.store.jobs.outbox import SqlOutbox
 from governance.store.jobs.queue import SqlJobs
 from governance.store.jobs.schedule import SqlSchedules
@@ -56,6 +57,18 @@ class Transaction(UnitOfWork):
     @cached_property
     def rollouts(self) -> SqlRollouts:
         return SqlRollouts(self)
+
+    @cached_property
+    def erasures(self) -> SqlErasures:
+        return SqlErasures(self)
+
+    @cached_property
+    def holds(self) -> SqlHolds:
+        return SqlHolds(self)
+
+    @cached_property
+    def retention(self) -> SqlRetention:
+        return SqlRetention(self)
 
     @cached_property
     def jobs(self) -> SqlJobs:

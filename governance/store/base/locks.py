@@ -17,6 +17,7 @@ class Lock(IntEnum):
     OPEN_CASES = 7035204
     REVIVE_JOBS = 7035205
     MOVE_ROLLOUTS = 7035206
+    PRIVACY = 7035210
     SEAL = 0x6175646974  # "audit"
 
 

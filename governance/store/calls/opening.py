@@ -129,7 +129,7 @@ class CallOpener:
         try:
             if row.wrapped_key is None:
                 raise Tampered("Its content was erased.")
-            key = self._key(row.conversation_id, bytes(row.wrapped_key))
+            key = self.key(row.conversation_id, bytes(row.wrapped_key))
             for part in frame:
                 if part.message_id not in texts:
                     body = bodies.get(part.message_id)
@@ -200,7 +200,8 @@ class CallOpener:
             beside=beside,
         )
 
-    def _key(self, conversation: int, wrapped: bytes) -> ContentKey:
+    def key(self, conversation: int, wrapped: bytes) -> ContentKey:
+        """The content key of a conversation."""
         held = self._keys.get(conversation)
         if held is not None and held[0] == wrapped:
             self._keys.move_to_end(conversation)
