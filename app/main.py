@@ -29,6 +29,7 @@ def page(file: str, title: str, icon: str, *, shown: bool = True, default: bool 
 actor = session.begin()
 reads = session.may(Permission.READ_CALLS)
 audits = session.may(Permission.READ_AUDIT)
+erases = session.may(Permission.HOLD_AND_ERASE)
 manages = session.may(Permission.MANAGE_ACCESS)
 
 st.logo(ICON, size="medium")
@@ -59,6 +60,7 @@ pages: dict[str, list[st.Page]] = {
         page("policy", "Policy", "policy", shown=False),
         page("change", "Policy change", "policy", shown=False),
         page("audit", "Audit trail", "history_edu", shown=audits),
+        page("privacy", "Privacy", "shield_person", shown=audits or erases),
         page("admin", "Admin", "manage_accounts", shown=manages),
     ],
 }

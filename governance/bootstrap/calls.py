@@ -49,6 +49,12 @@ class CallParts(PolicyParts):
 
         return RedactedTexts(self.key_ring)
 
+    @property
+    def names_masked(self) -> bool:
+        """Whether the policies in force have a model look for names (`presidio`); else patterns alone redact."""
+        units = self.in_force.latest().enforce.runner.content_units
+        return any(unit.partition("/")[0] == "presidio" for unit in units)
+
     @cached_property
     def attributes(self) -> AttributeReader:
         from governance.store.calls.documents import AttributeReader

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 from governance.bootstrap.calls import CallParts
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from governance.services.evidence.erase import EraseService
     from governance.services.evidence.export import ExportEvidence
     from governance.services.evidence.hold import HoldService
     from governance.services.evidence.read import ReadAudit
     from governance.services.evidence.retain import RetentionService
+    from governance.services.evidence.rotate import RotateKeys
+    from governance.services.evidence.subject import ExportSubject
     from governance.services.evidence.verify import VerifyLog
     from governance.store.base.wal import Checkpointer
     from governance.store.calls.sealing import Sealing
@@ -94,6 +98,37 @@ class EvidenceParts(CallParts):
         from governance.services.evidence.retain import RetentionService
 
         return RetentionService(self.authority, self.erase)
+
+    @cached_property
+    def rotate_keys(self) -> RotateKeys:
+        from governance.services.evidence.rotate import RotateKeys
+        from governance.store.evidence.rotation import Rotation
+
+        rotation = Rotation(self.database, self.key_ring)
+        return RotateKeys(self.authority, rotation, rotating=lambda: self.key_ring.rotating)
+
+    @property
+    def old_key_file(self) -> Path:
+        """Where the key-encryption key before a rotation is kept."""
+        return self.data_dir / "key-encryption.old.key"
+
+    def make_new_key(self) -> None:
+        """Makes a new key-encryption key where it is a file, unless a rotation has made one already."""
+        from governance.privacy.keys import replace_secret
+
+        if self.settings.key_encryption_key.get_secret_value():
+            return
+        _ = self.database  # the key that is there fits, or nothing is begun
+        replace_secret(self.data_dir / "key-encryption.key", self.old_key_file)
+        for name in ("key_ring", "rotate_keys", "database", "authority", "texts"):
+            self.__dict__.pop(name, None)
+
+    @cached_property
+    def export_subject(self) -> ExportSubject:
+        from governance.services.evidence.subject import ExportSubject
+        from governance.store.evidence.subjects import SqlSubjects
+
+        return ExportSubject(self.authority, SqlSubjects(self.database, self.key_ring))
 
     @cached_property
     def sealing(self) -> Sealing:

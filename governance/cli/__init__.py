@@ -34,6 +34,8 @@ COMMANDS = {
     "erase": ("evidence.erase", "Erase conversations, calls, end users or reports; two persons agree."),
     "hold": ("evidence.hold", "Place, list and release legal holds."),
     "retention": ("evidence.retention", "Show, change and apply retention rules."),
+    "subject": ("evidence.subject", "Export what is held about an end user."),
+    "keys": ("evidence.keys", "Rotate the key-encryption key."),
     "key": ("people.key", "Create, list and revoke API keys."),
     "user": ("people.user", "Local accounts and roles."),
     "jobs": ("jobs", "List, retry and cancel background jobs."),
