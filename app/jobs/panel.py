@@ -20,6 +20,10 @@ _TITLE = {
     JobKind.PRUNE_SESSIONS: "Delete sessions that ended",
     JobKind.PRUNE_JOBS: "Delete old jobs",
     JobKind.DELIVER_MESSAGE: "Send a message",
+    JobKind.ERASE_CONTENT: "Erase content",
+    JobKind.PURGE_FILES: "Rewrite the database's files",
+    JobKind.SEAL_TEXTS: "Seal texts of an earlier version",
+    JobKind.APPLY_RETENTION: "Apply the retention rules",
 }
 
 
