@@ -48,6 +48,17 @@ GROUPS: dict[str, tuple[E, ...]] = {
         E.POLICY_SET_RETIRED,
         E.POLICY_SET_ROLLED_BACK,
     ),
+    "Privacy": (
+        E.ERASURE_REQUESTED,
+        E.ERASURE_APPROVED,
+        E.ERASURE_REJECTED,
+        E.CONTENT_ERASED,
+        E.HOLD_PLACED,
+        E.HOLD_RELEASED,
+        E.RETENTION_CHANGED,
+        E.SUBJECT_EXPORTED,
+        E.KEYS_ROTATED,
+    ),
     "Exports": (E.EXPORT_MADE, E.AUDIT_READ, E.AUDIT_VERIFIED),
     "Refused": (E.ACTION_REFUSED, E.SIGN_IN_FAILED),
     "Calls": (E.CALL_RECORDED, E.CALL_CONTENT_ADDED, E.CALL_CONFLICT, E.DECISION_MADE),
@@ -91,6 +102,15 @@ KIND: dict[str, str] = {
     E.JOB_RETRIED: "Job",
     E.JOB_CANCELLED: "Job",
     E.ACTION_REFUSED: "Refused",
+    E.ERASURE_REQUESTED: "Erasure",
+    E.ERASURE_APPROVED: "Approval",
+    E.ERASURE_REJECTED: "Rejection",
+    E.CONTENT_ERASED: "Erasure",
+    E.HOLD_PLACED: "Hold",
+    E.HOLD_RELEASED: "Hold",
+    E.RETENTION_CHANGED: "Retention",
+    E.KEYS_ROTATED: "Keys",
+    E.SUBJECT_EXPORTED: "Export",
 }
 
 
@@ -236,6 +256,28 @@ def sentence(
             return f"{by} had job {_number(subject)} run again"
         case E.JOB_CANCELLED:
             return f"{by} cancelled job {_number(subject)}"
+        case E.ERASURE_REQUESTED:
+            return f"{by} asked that {_erased(data)} be erased (erasure {_number(subject)})"
+        case E.ERASURE_APPROVED:
+            return f"{by} approved erasure {_number(subject)}"
+        case E.ERASURE_REJECTED:
+            return f"{by} turned erasure {_number(subject)} down"
+        case E.CONTENT_ERASED:
+            count = words.count(len(data.get("calls") or ()), "call")
+            why = ", kept as long as its rule says" if data.get("reason") == "retention" else ""
+            return f"Content of {count} was erased (erasure {data.get('erasure')}){why}"
+        case E.HOLD_PLACED:
+            return f"{by} placed legal hold {_number(subject)} on {_erased(data)}"
+        case E.HOLD_RELEASED:
+            return f"{by} released legal hold {_number(subject)} on {_erased(data)}"
+        case E.RETENTION_CHANGED:
+            days = data.get("days")
+            rule = words.count(int(days), "day") if days else "no end"
+            return f"{by} changed how long {words.plain(str(data.get('class', ''))).lower()} is kept: {rule}"
+        case E.KEYS_ROTATED:
+            return f"{by} rotated the key-encryption key"
+        case E.SUBJECT_EXPORTED:
+            return f"{by} exported the data of an end user"
         case E.ACTION_REFUSED:
             wanted = str(data.get("wanted", ""))
             place = f" ({about(subject, names).lower()})" if subject else ""
@@ -246,6 +288,13 @@ def sentence(
             what = key or words.plain(wanted).lower() or "an action"
             return f"{by} was refused: {what}{place}{_times(data)}"
     return f"{by}: {words.plain(kind)}"
+
+
+def _erased(data: Mapping[str, Any]) -> str:
+    """'conversation 17' or 'an end user', as erasures and holds name it."""
+    what = str(data.get("what", ""))
+    number = data.get(what)
+    return "an end user" if what == "subject" else f"{words.plain(what).lower()} {number or ''}".strip()
 
 
 _KEYS_REFUSED = {
