@@ -59,7 +59,7 @@ GROUPS: dict[str, tuple[E, ...]] = {
         E.SUBJECT_EXPORTED,
         E.KEYS_ROTATED,
     ),
-    "Exports": (E.EXPORT_MADE, E.AUDIT_READ, E.AUDIT_VERIFIED),
+    "Exports": (E.EXPORT_MADE, E.AUDIT_READ, E.AUDIT_VERIFIED, E.FINDING_ACKNOWLEDGED),
     "Refused": (E.ACTION_REFUSED, E.SIGN_IN_FAILED),
     "Calls": (E.CALL_RECORDED, E.CALL_CONTENT_ADDED, E.CALL_CONFLICT, E.DECISION_MADE),
 }
@@ -111,6 +111,7 @@ KIND: dict[str, str] = {
     E.RETENTION_CHANGED: "Retention",
     E.KEYS_ROTATED: "Keys",
     E.SUBJECT_EXPORTED: "Export",
+    E.FINDING_ACKNOWLEDGED: "Finding",
 }
 
 
@@ -146,6 +147,7 @@ def about(subject: str, names: Mapping[int, str]) -> str:
         "policy_set": "Policies",
         "decision": "Decision",
         "export": "Export",
+        "finding": f"Finding {number}",
     }.get(kind, "Log" if not subject else words.plain(kind))
 
 
@@ -278,6 +280,8 @@ def sentence(
             return f"{by} rotated the key-encryption key"
         case E.SUBJECT_EXPORTED:
             return f"{by} exported the data of an end user"
+        case E.FINDING_ACKNOWLEDGED:
+            return f"{by} answered for finding {_number(subject)} about the log"
         case E.ACTION_REFUSED:
             wanted = str(data.get("wanted", ""))
             place = f" ({about(subject, names).lower()})" if subject else ""

@@ -39,11 +39,23 @@ def deviations(
     verified: bool | None,
     unsealed: int,
     now: datetime,
+    findings: int = 0,
     policies: Sequence[tuple[str, str]] = (),
 ) -> list[Deviation]:
     """All that keeps us from saying "under control" without more, the gravest first. `policies` are titles of those in
     force that need attention, with what it is."""
     found: list[Deviation] = []
+    if findings:
+        found.append(
+            Deviation(
+                what=f"{words.count(findings, 'finding')} about the audit log {'waits' if findings == 1 else 'wait'}.",
+                detail="A verification failed. Secure the database and the copies kept elsewhere, then answer for it.",
+                note="Evidence",
+                page="audit",
+                link="Open the audit trail",
+                alarm=True,
+            )
+        )
     if verified is False:
         found.append(
             Deviation(

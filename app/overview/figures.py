@@ -114,6 +114,7 @@ def overview(now: datetime) -> Overview:
             verified_at=state.verified_at,
             verified=state.verified,
             unsealed=state.unsealed,
+            findings=state.findings,
             now=now,
         ),
     )

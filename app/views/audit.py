@@ -11,6 +11,7 @@ from app.components import address, ui
 from app.components.choice import choice
 from app.components.marked import pairs
 from app.components.rows import Column, choose, quiet
+from app.evidence import findings as findings_panel
 from app.evidence import trail
 from app.evidence.downloads import packages
 from app.shell import session, words
@@ -57,10 +58,13 @@ def began_at(source: str, scope: Systems, _who: Actor) -> datetime | None:
 
 first = began_at(session.source(), session.scope(Permission.READ_AUDIT), me)
 since_note = f" since {words.day(session.local(first), now)}" if first else ""
+findings = session.application().findings.standing(me)
 broken = state.verified is False
 title = (
     "The log does not verify"
     if broken
+    else f"{words.count(state.findings, 'finding')} about the log that nobody answers for"
+    if state.findings
     else "Every action is recorded and sealed"
     if state.verified
     else "Every action is recorded; the log waits to be verified"
@@ -69,8 +73,9 @@ with ui.header(title, f"{words.count(state.size, 'entry', 'entries')}{since_note
     run_verify = st.button("Verify now", icon=":material/verified_user:", type="primary")
 if run_verify:
     verify()
-    state = read.log(me, week_ago)
+    st.rerun()  # the title says what came of it
 session.told()
+findings_panel.draw(findings, everybody)
 
 with st.container(border=True):
     result = st.session_state.get("verification")
@@ -79,7 +84,9 @@ with st.container(border=True):
             found, seconds = result
             if found.ok:
                 st.markdown(
-                    "**:green[:material/verified_user:] Nothing was altered, removed, reordered or added later**"
+                    "**:orange[:material/verified_user:] The log is whole in itself; what was found before stands**"
+                    if state.findings
+                    else f"**:green[:material/verified_user:] {INTACT}**"
                 )
                 st.caption(
                     f"{words.count(found.events, 'entry', 'entries')} checked in {seconds:.1f} s, just now, by you."
@@ -95,7 +102,11 @@ with st.container(border=True):
             st.markdown("**:red[:material/gpp_bad:] The last verification found the log altered or damaged**")
             st.caption("Verify again to see where.")
         elif state.verified_at is not None:
-            st.markdown(f"**:green[:material/verified_user:] {INTACT}**")
+            st.markdown(
+                "**:orange[:material/verified_user:] The log is whole in itself; what was found before stands**"
+                if state.findings
+                else f"**:green[:material/verified_user:] {INTACT}**"
+            )
             st.caption(f"Verified {words.moment(session.local(state.verified_at), now)}.")
         else:
             st.markdown("**:orange[:material/verified_user:] Not verified yet**")

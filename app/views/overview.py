@@ -137,9 +137,15 @@ with st.grid(6, min_column_width=138, border=True, row_height=112):
     audit = state.audit
     st.metric(
         "Audit log",
-        "Broken" if audit.verified is False else "Intact" if audit.verified else "Sealed",
+        "Broken"
+        if audit.verified is False
+        else "In question"
+        if audit.findings
+        else "Intact"
+        if audit.verified
+        else "Sealed",
         f"verified {words.ago(audit.verified_at, now)}" if audit.verified_at else "not verified yet",
-        delta_color="red" if audit.verified is False else "green" if audit.verified else "orange",
+        delta_color="red" if audit.verified is False or audit.findings else "green" if audit.verified else "orange",
         delta_arrow="off",
     )
 
@@ -357,6 +363,8 @@ with ui.panel("Audit log", words.count(audit.size, "entry", "entries"), log_cell
             else "Not yet",
             "Verified": ":red[:material/error: Does not verify]"
             if audit.verified is False
+            else f":red[:material/error: {words.count(audit.findings, 'finding')} unanswered]"
+            if audit.findings
             else f":green[:material/check:] Whole log, {words.moment(session.local(audit.verified_at), now)}"
             if audit.verified_at
             else ":orange[Not yet]",

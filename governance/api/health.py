@@ -21,6 +21,7 @@ from governance.errors import GovernanceError
 from governance.store.base import keys, migrate, probe
 from governance.store.calls import health
 from governance.store.evidence import audit_log
+from governance.store.evidence.findings import open_findings
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -165,6 +166,11 @@ class _Gauges(Collector):
             )
             yield GaugeMetricFamily(
                 "governance_audit_log_size", "Sealed audit events.", value=keys.log_size(connection)
+            )
+            yield GaugeMetricFamily(
+                "governance_audit_findings",
+                "Findings of verifications that nobody has acknowledged.",
+                value=open_findings(connection),
             )
             workers = health.workers(connection)
             failures = GaugeMetricFamily("governance_detector_failures", "Texts not examined.", labels=["detector"])

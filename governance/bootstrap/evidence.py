@@ -6,12 +6,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from governance.bootstrap.calls import CallParts
+from governance.bootstrap.jobs import JobParts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from governance.services.evidence.erase import EraseService
     from governance.services.evidence.export import ExportEvidence
+    from governance.services.evidence.findings import FindingService
     from governance.services.evidence.hold import HoldService
     from governance.services.evidence.read import ReadAudit
     from governance.services.evidence.retain import RetentionService
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from governance.store.evidence.queries import AuditReader
 
 
-class EvidenceParts(CallParts):
+class EvidenceParts(CallParts, JobParts):
     """The use cases of evidence. Packages carry calls as readers see them."""
 
     @cached_property
@@ -141,4 +143,11 @@ class EvidenceParts(CallParts):
     def verify(self) -> VerifyLog:
         from governance.services.evidence.verify import VerifyLog
 
-        return VerifyLog(self.authority, self.audit_log)
+        return VerifyLog(self.authority, self.audit_log, self.alerts)
+
+    @cached_property
+    def findings(self) -> FindingService:
+        """What verifications found wrong, and who has acknowledged it."""
+        from governance.services.evidence.findings import FindingService
+
+        return FindingService(self.authority, redact=self.redact_text)

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from governance.bootstrap import Application, open_application, resource
+from governance.cli.acting import acting
 from governance.cli.output import JsonFlag, counted, emit, plain
 from governance.cli.people import sign_in as sign_in_checks
 from governance.cli.policies.detectors import settled
@@ -77,6 +78,7 @@ def examine(application: Application, port: int) -> list[Verdict]:
         ("data directory", lambda: _data_dir(application)),
         ("database", lambda: _database(application)),
         ("jobs", lambda: _jobs(application)),
+        ("audit log", lambda: _findings(application)),
         ("keys", lambda: _keys(application)),
         ("policies", lambda: _policies(application)),
         ("detectors", lambda: _detectors(application)),
@@ -219,6 +221,21 @@ def _jobs(application: Application) -> Iterator[Verdict]:
     if not (figures.failed or unknown or figures.overdue):
         alerts = "" if application.alerts.wanted else "; alerts go nowhere (GOVERNANCE_ALERT_WEBHOOK_URL)"
         yield ok("jobs", f"{figures.waiting} wait, none failed{alerts}")
+
+
+def _findings(application: Application) -> Iterator[Verdict]:
+    """What verifications found wrong, until somebody answers for it."""
+    if not application.settings.database_url and not application.settings.data_dir.exists():
+        return
+    standing = [one for one in application.findings.standing(acting()) if one.open]
+    for one in standing:
+        yield wrong(
+            "audit log",
+            f"finding {one.id} of {one.at:%Y-%m-%d %H:%M} UTC ({one.kind}): {one.detail}",
+            "Secure the database and the kept checkpoints. Then: governance audit acknowledge ID --note TEXT.",
+        )
+    if not standing:
+        yield ok("audit log", "no verification found anything that nobody answers for")
 
 
 def _keys(application: Application) -> Iterator[Verdict]:

@@ -61,6 +61,8 @@ class EventKind(StrEnum):
     RETENTION_CHANGED = "retention.changed"
     KEYS_ROTATED = "keys.rotated"
     SUBJECT_EXPORTED = "subject.exported"
+    # Who looks after the log, and who reads what.
+    FINDING_ACKNOWLEDGED = "finding.acknowledged"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -35,6 +35,7 @@ class Permission(StrEnum):
     APPROVE_POLICY = "approve_policy"
     HOLD_AND_ERASE = "hold_and_erase"
     MANAGE_ACCESS = "manage_access"
+    ACKNOWLEDGE_FINDING = "acknowledge_finding"
 
 
 class Scope(StrEnum):

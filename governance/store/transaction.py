@@ -11,6 +11,7 @@ from governance.store.base.database import AuditWriter
 from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.calls.reveals import SqlReveals
 from governance.store.evidence.erasures import SqlErasures, SqlHolds, SqlRetention
+from governance.store.evidence.findings import SqlFindings
 from governance.store.jobs.outbox import SqlOutbox
 from governance.store.jobs.queue import SqlJobs
 from governance.store.jobs.schedule import SqlSchedules
@@ -69,6 +70,10 @@ class Transaction(UnitOfWork):
     @cached_property
     def retention(self) -> SqlRetention:
         return SqlRetention(self)
+
+    @cached_property
+    def findings(self) -> SqlFindings:
+        return SqlFindings(self)
 
     @cached_property
     def jobs(self) -> SqlJobs:

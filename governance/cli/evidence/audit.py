@@ -11,6 +11,7 @@ import typer
 
 from governance.audit.note import Checkpoint, Verifier
 from governance.audit.verify import Outcome, Verification, verify_package
+from governance.cli.evidence import findings
 from governance.cli.output import JsonFlag, emit, plain, progress
 from governance.errors import BadInput, Misconfigured
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from governance.bootstrap import Application
 
 app = typer.Typer(help="State and verification of the audit log.", no_args_is_help=True, rich_markup_mode=None)
+app.command("acknowledge")(findings.acknowledge)
 
 _MARKS = {Outcome.PASSED: "ok", Outcome.FAILED: "FAILED", Outcome.NOT_CHECKED: "not checked"}
 _LARGEST_NOTE = 1_000_000
@@ -25,13 +27,14 @@ _LARGEST_NOTE = 1_000_000
 
 @app.command("status")
 def status(json: JsonFlag = False) -> None:
-    """Size, latest checkpoint, what waits to be sealed, and the last verification."""
+    """Size, latest checkpoint, what waits to be sealed, the last verification, and what verifications found wrong."""
     from governance.bootstrap import open_application
     from governance.cli.acting import acting
     from governance.cli.output import dump
 
     application = open_application()
     state = application.read_audit.status(acting())
+    standing = application.findings.standing(acting())
     head, lag = state.head, state.lag_seconds
     found: dict[str, Any] = {
         "origin": application.signer.name,
@@ -41,6 +44,7 @@ def status(json: JsonFlag = False) -> None:
         "sealed_at": state.sealed_at,
         "seal_lag_seconds": lag,
         "verified": None if state.verified is None else {"at": state.verified.at, **state.verified.data},
+        "findings": [findings.document(one) for one in standing],
     }
     application.close()
 
@@ -56,6 +60,7 @@ def status(json: JsonFlag = False) -> None:
             "never" if last is None else f"{last['at']:%Y-%m-%d %H:%M:%S} UTC, {'ok' if last.get('ok') else 'FAILED'}"
         )
         typer.echo(f"Verified   {words}")
+        findings.lines(standing)
         typer.echo(f"Key        {found['key']}")
 
     if json:

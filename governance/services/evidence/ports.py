@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from governance.audit.note import Signer
+from governance.services.jobs.ports import Transaction as JobTransaction
 
 if TYPE_CHECKING:  # who only records needs no policies, and what they need takes 40 MB
     pass
@@ -45,6 +46,66 @@ class LeafFilter:
     until: datetime | None = None
     system: str = ""
     kinds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failure:
+    """A check that failed. `fingerprint` is the same for the same failure; `checkpoint` is the kept one that was not
+    met ("" for none); only a kept checkpoint of at least `size` can end the finding."""
+
+    kind: str
+    fingerprint: str
+    detail: str
+    size: int
+    checkpoint: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """What a verification found wrong: first `at`, last `seen_at`. `acknowledged_by` is `person:<id>` or
+    `operator:<account>`."""
+
+    id: int
+    kind: str
+    detail: str
+    size: int
+    checkpoint: str
+    at: datetime
+    seen_at: datetime
+    times: int
+    met_at: datetime | None
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    note: str
+
+    @property
+    def open(self) -> bool:
+        """Whether it is an alarm still."""
+        return self.met_at is None and self.acknowledged_at is None
+
+
+class Findings(Protocol):
+    """What verifications of the log found wrong."""
+
+    def found(self, failure: Failure, *, at: datetime) -> int:
+        """Opens a finding, or renews the one of the same failure that is not met yet; gives its number."""
+
+    def get(self, number: int) -> Finding | None: ...
+
+    def standing(self) -> Sequence[Finding]:
+        """Those that are not met, the oldest first."""
+
+    def met(self, number: int, *, at: datetime) -> None: ...
+
+    def acknowledge(self, number: int, *, by: str, note: str, at: datetime) -> bool:
+        """False where it is acknowledged or met already."""
+
+
+class Transaction(JobTransaction, Protocol):
+    """A unit of work of evidence."""
+
+    @property
+    def findings(self) -> Findings: ...
 
 
 class AuditSnapshot(Protocol):

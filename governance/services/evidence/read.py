@@ -52,7 +52,8 @@ class EventRow:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditLog:
     """The log's state in short. `verified` is what the last verification said, None before the first;
-    `reveals` counts since the moment asked for; `unsealed` counts no further than 10,000."""
+    `reveals` counts since the moment asked for; `unsealed` counts no further than 10,000; `findings` are those that
+    nobody has acknowledged."""
 
     size: int
     sealed_at: datetime | None
@@ -60,6 +61,7 @@ class AuditLog:
     verified_at: datetime | None
     verified: bool | None
     reveals: int
+    findings: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

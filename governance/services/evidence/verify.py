@@ -18,19 +18,19 @@ from governance.domain.events import EventKind, Json
 from governance.domain.people import SERVICE, Actor, Permission
 from governance.errors import GovernanceError, Tampered
 from governance.services.authorise import Authority
-from governance.services.evidence.ports import AuditReader, AuditSnapshot, StoredEvent
+from governance.services.evidence.findings import keep, open_kept, outcomes
+from governance.services.evidence.ports import AuditReader, AuditSnapshot, StoredEvent, Transaction
 from governance.services.jobs.outbox import Alerts
-from governance.services.jobs.ports import Transaction
 from governance.services.jobs.run import Attempt
-from governance.services.ports import UnitOfWork
 
 
 class VerifyLog:
     """The use case: whoever may read the audit trail may have it verified."""
 
-    def __init__(self, authority: Authority[UnitOfWork], reader: AuditReader) -> None:
+    def __init__(self, authority: Authority[Transaction], reader: AuditReader, alerts: Alerts | None = None) -> None:
         self._authority = authority
         self._reader = reader
+        self._alerts = alerts or Alerts(wanted=False)
 
     def verify(
         self, actor: Actor, *, kept: str = "", verifier: Verifier | None = None, advance: Advance = lambda _: None
@@ -38,15 +38,24 @@ class VerifyLog:
         """Verifies the log as it stands. `kept` is a signed checkpoint that was kept elsewhere; `verifier` a public
         key that was, else the log's own is used.
 
-        Raises `Refused`. What is found wrong is in the answer, never an exception.
+        What is found wrong is in the answer, and is kept as findings. Raises `Refused`, and `BadInput` where `kept` is
+        no checkpoint of this log.
         """
         self._authority.require(actor, Permission.READ_AUDIT)
+        trusted = verifier or self._reader.signer.verifier
+        if kept:
+            open_kept(kept, trusted)
         self._reader.settle()
+        with self._authority.database.look() as tx:
+            standing = tx.findings.standing()
         with self._reader.snapshot() as snapshot:
-            trusted = verifier or self._reader.signer.verifier
             found = verify_snapshot(snapshot, trusted, kept=kept, advance=advance)
+            said = outcomes(found, snapshot, kept, trusted, standing)
         with self._authority.act(actor) as tx:
-            tx.append(self._authority.event(EventKind.AUDIT_VERIFIED, actor, "log", data=_facts(found)))
+            facts = _facts(found) | keep(tx, said, at=self._authority.clock())
+            tx.append(self._authority.event(EventKind.AUDIT_VERIFIED, actor, "log", data=facts))
+            if not found.ok:
+                self._alerts.send(tx, "audit.verification_failed", facts, at=self._authority.clock())
         return found
 
     def verify_unattended(self, attempt: Attempt[Transaction], alerts: Alerts) -> None:
@@ -54,9 +63,11 @@ class VerifyLog:
         transaction."""
         self._reader.settle()
         with self._reader.snapshot() as snapshot:
-            found = verify_snapshot(snapshot, self._reader.signer.verifier)
+            trusted = self._reader.signer.verifier
+            found = verify_snapshot(snapshot, trusted)
+            said = outcomes(found, snapshot, "", trusted, ())
         with attempt.finishing() as tx:
-            facts = _facts(found)
+            facts = _facts(found) | keep(tx, said, at=self._authority.clock())
             event = self._authority.event(
                 EventKind.AUDIT_VERIFIED, SERVICE, "log", data={**facts, "job": attempt.job.id}
             )

@@ -14,6 +14,7 @@ from governance.services.evidence.read import AuditLog, Revealer
 from governance.store.base import tables as t
 from governance.store.base.scope import within
 from governance.store.base.times import micros, moment
+from governance.store.evidence.findings import open_findings
 
 
 def audit_log(connection: sa.Connection, reveals_since: datetime, systems: Systems = None) -> AuditLog:
@@ -39,6 +40,7 @@ def audit_log(connection: sa.Connection, reveals_since: datetime, systems: Syste
         verified_at=moment(last.at) if last else None,
         verified=_verified(bytes(last.leaf)) if last else None,
         reveals=int(reveals),
+        findings=open_findings(connection),
     )
 
 

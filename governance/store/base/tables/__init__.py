@@ -19,7 +19,13 @@ from governance.store.base.tables.calls import (
     message,
     reveal,
 )
-from governance.store.base.tables.evidence import audit_checkpoint, audit_event, audit_head, audit_tile
+from governance.store.base.tables.evidence import (
+    audit_checkpoint,
+    audit_event,
+    audit_finding,
+    audit_head,
+    audit_tile,
+)
 from governance.store.base.tables.jobs import check_job, detector_health, job, job_schedule, outbox_message, worker
 from governance.store.base.tables.metadata import id_block, metadata
 from governance.store.base.tables.people import api_key, principal, provider_sign_in, role_binding, session
@@ -40,6 +46,7 @@ __all__ = [
     "assignment",
     "audit_checkpoint",
     "audit_event",
+    "audit_finding",
     "audit_head",
     "audit_tile",
     "call",

@@ -6,6 +6,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Index,
+    Integer,
     LargeBinary,
     SmallInteger,
     String,
@@ -14,7 +15,7 @@ from sqlalchemy import (
     text,
 )
 
-from governance.store.base.tables.metadata import id_column, metadata
+from governance.store.base.tables.metadata import Id, id_column, metadata
 
 audit_event = Table(
     "audit_event",
@@ -82,4 +83,34 @@ audit_checkpoint = Table(
     Column("note", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
     comment="Past checkpoints, at most one a second.",
+)
+
+audit_finding = Table(
+    "audit_finding",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True, comment="The small number people say."),
+    Column("kind", String(40), nullable=False, comment="The check that failed, as audit verify names it."),
+    Column("fingerprint", String(64), nullable=False, comment="The same failure again renews the finding."),
+    Column("detail", String(1000), nullable=False, comment="Words of the verifier: never content."),
+    Column("size", BigInteger, nullable=False, comment="Only a kept checkpoint of at least this size clears it."),
+    Column("checkpoint", Text, nullable=False, comment="The kept checkpoint that was not met (signed note); '' none."),
+    Column("at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False, comment="When a verification found it last."),
+    Column("times", Integer, nullable=False, comment="How many verifications found it."),
+    Column(
+        "met_at", BigInteger, nullable=True, comment="When a verification met the kept checkpoint; NULL until then."
+    ),
+    Column("acknowledged_at", BigInteger, nullable=True),
+    Column("acknowledged_by", String(120), nullable=True, comment="person:<id>, or operator:<account>."),
+    Column("note", Text, nullable=False, comment="What whoever acknowledged it wrote; '' until then."),
+    # The database itself lets the same failure stand once, however many verify at the same time.
+    Index(
+        "uq_audit_finding_unmet",
+        "fingerprint",
+        unique=True,
+        sqlite_where=text("met_at IS NULL"),
+        postgresql_where=text("met_at IS NULL"),
+    ),
+    comment="What verifications of the log found wrong: an alarm until it is met again or somebody acknowledges it.",
+    sqlite_autoincrement=True,
 )
