@@ -199,7 +199,7 @@ with ui.panel("Legal holds", words.count(len(standing), "stands", "stand")):
             pairs({"On": f"{HELD[held.what]}: {held.target}", "Matter": held.reason}, key=f"hold-{held.id}")
             since = words.moment(session.local(held.placed_at), now)
             st.caption(f"placed by {words.name(held.placed_name)} {since}")
-    if may and st.button("Place a legal hold", icon=":material/lock:"):
+    if may and st.button("Place a legal hold", icon=":material/lock:", key="place"):
         place()
 
 with ui.panel("How long things are kept"):

@@ -30,8 +30,9 @@ def test_what_is_held_about_a_subject_is_written_with_its_original(house: House,
     for nobody in (house.person("Rev", Role.REVIEWER), house.person("Adm", Role.ADMIN)):
         with pytest.raises(Refused):
             house.application.export_subject.to_file(nobody, NAMES[0], tmp_path / "no.json")
+    number, erasure = house.conversation_of(gone), _begun(house)
     with house.application.database.write() as tx:
-        tx.erasures.conversation(house.conversation_of(gone), _begun(house), everything=False)
+        tx.erasures.conversation(number, erasure, everything=False)
     out = tmp_path / "subject.json"
     assert house.application.export_subject.to_file(officer, NAMES[0], out) == 2
     assert stat.S_IMODE(out.stat().st_mode) == 0o600

@@ -75,7 +75,7 @@ class SqlSubjects:
                 "decisions": decisions.get(one.id, []),
                 "reports": reports.get(one.id, []),
             }
-            for one in CallOpener(self._keyring).open(connection, ids)
+            for one in sorted(CallOpener(self._keyring).open(connection, ids), key=lambda loaded: loaded.id)
         ]
 
     def _report(self, row: Any) -> dict[str, Any]:
