@@ -23,9 +23,11 @@ NO_TORCH := $(foreach name,torch triton cuda-bindings cuda-pathfinder cuda-toolk
 	nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver \
 	nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx, \
 	--no-emit-package $(name))
-WORKERS ?= 2
+WORKERS ?= 4
+# Servers and commands that tests start would else compile every module anew: seconds of each.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run install test test-ner test-scanners test-contract lint demo bench bench-detection lock clean
+.PHONY: help run install environments test test-ner test-scanners test-contract lint demo bench bench-detection lock clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,8 +37,11 @@ run: install ## Set up and serve the console, the API and the worker at http://1
 
 install: $(INSTALLED) ## Make .venv with the locked dependencies and the project
 
+environments: $(DEVELOPED) ## Make the environments of instrumentors, Presidio and model scanners, which CI tests with
+	$(BIN)/python -m tests.environments
+
 test: $(DEVELOPED) ## Run all tests, on SQLite and on a real PostgreSQL
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-ner: $(DEVELOPED) ## Run the tests of Presidio's analyzer; makes its environment once (some 300 MB)
 	NER=1 $(BIN)/python -m pytest tests/ner $(ARGS)
@@ -71,11 +76,12 @@ lock: $(DEVELOPED) ## Resolve the dependencies anew and write the locks
 	$(COMPILE:--universal=) --upgrade --extra ner --constraints requirements-dev.lock --output-file requirements-ner.lock
 	$(COMPILE:pyproject.toml=) --upgrade --group instrumented --output-file requirements-instrumented.lock
 	$(COMPILE:pyproject.toml=) --upgrade --group contract --output-file requirements-contract.lock
+	$(COMPILE:pyproject.toml=) --upgrade --group oscal --output-file requirements-oscal.lock
 	$(COMPILE:pyproject.toml=) --upgrade --group peers --output-file requirements-peers.lock
 	$(COMPILE:pyproject.toml=) --upgrade --group llm-guard $(NO_TORCH) --output-file requirements-llm-guard.lock
 
 clean: ## Remove the environments and what tools left behind; data in ./var stays
-	rm -rf $(VENV) .venv-contract .venv-instrumented .venv-ner .venv-peers .venv-scanners dist .pytest_cache .mypy_cache .ruff_cache .hypothesis \
+	rm -rf $(VENV) .venv-contract .venv-instrumented .venv-ner .venv-oscal .venv-peers .venv-scanners dist .pytest_cache .mypy_cache .ruff_cache .hypothesis \
 		.import_linter_cache
 
 $(BIN)/python:

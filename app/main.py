@@ -59,8 +59,10 @@ pages: dict[str, list[st.Page]] = {
         page("policies", "Policies", "policy", shown=reads),
         page("policy", "Policy", "policy", shown=False),
         page("change", "Policy change", "policy", shown=False),
+        page("controls", "Controls", "checklist", shown=reads),
         page("audit", "Audit trail", "history_edu", shown=audits),
         page("privacy", "Privacy", "shield_person", shown=audits or erases),
+        page("access", "Access review", "badge", shown=audits),
         page("admin", "Admin", "manage_accounts", shown=manages),
     ],
 }

@@ -48,7 +48,7 @@ class Unsealed:
                 event.actor,
                 event.subject,
                 event.system,
-                leaf_bytes(event),
+                leaf_bytes(event, self._next + place),
                 None,
             )
             for place, event in enumerate(events)

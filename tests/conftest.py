@@ -33,6 +33,47 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return f"{argname}-of-{len(val)}-bytes" if isinstance(val, bytes) else None
 
 
+# Files that start real servers, browsers or interpreters: they wait more than they compute. The longest first.
+_WAITING = (
+    "browser/test_accessibility.py",
+    "processes/test_kill.py",
+    "processes/test_restore.py",
+    "browser/",
+    "scanners/",
+    "deploy/test_proxy.py",
+    "jobs/test_kill.py",
+    "policy/test_commands.py",
+    "signin/",
+    "processes/",
+    "instrumented/",
+    "ner/",
+    "intake/",
+    "demo/",
+    "services/test_backtest_command.py",
+    "test_wheel.py",
+)
+_FOLDER = Path(__file__).parent
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spreads the files that wait over those that compute, so that workers finish together and no machine is idle."""
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    ranks = {file: _rank(file.relative_to(_FOLDER).as_posix()) for file in files}
+    waiting = sorted((file for file in files if ranks[file] < len(_WAITING)), key=lambda file: ranks[file])
+    others = [file for file in files if ranks[file] == len(_WAITING)]
+    # The last that waits begins when four fifths of the others are done.
+    places = [(number / max(1, len(waiting)) * 0.8, file) for number, file in enumerate(waiting)]
+    places += [((number + 0.5) / len(others), file) for number, file in enumerate(others)]
+    items[:] = [item for _, file in sorted(places, key=lambda place: place[0]) for item in files[file]]
+
+
+def _rank(file: str) -> int:
+    return next((rank for rank, start in enumerate(_WAITING) if file.startswith(start)), len(_WAITING))
+
+
 class Clock:
     """A clock that stands still until it is told to move."""
 

@@ -38,6 +38,14 @@ GROUPS: dict[str, tuple[E, ...]] = {
         E.PASSWORD_CHANGED,
         E.ROLES_CHANGED,
     ),
+    "Reading": (
+        E.ACCESS_OPENED,
+        E.ACCESS_SEARCHED,
+        E.AUDIT_READ,
+        E.CONTENT_REVEALED,
+        E.EXPORT_MADE,
+        E.ACCESS_REVIEWED,
+    ),
     "Jobs": (E.JOB_RETRIED, E.JOB_CANCELLED),
     "Policies": (
         E.POLICY_SET_PROPOSED,
@@ -59,7 +67,13 @@ GROUPS: dict[str, tuple[E, ...]] = {
         E.SUBJECT_EXPORTED,
         E.KEYS_ROTATED,
     ),
-    "Exports": (E.EXPORT_MADE, E.AUDIT_READ, E.AUDIT_VERIFIED, E.FINDING_ACKNOWLEDGED),
+    "Exports": (
+        E.EXPORT_BEGUN,
+        E.EXPORT_MADE,
+        E.CONTROLS_REPORTED,
+        E.AUDIT_VERIFIED,
+        E.FINDING_ACKNOWLEDGED,
+    ),
     "Refused": (E.ACTION_REFUSED, E.SIGN_IN_FAILED),
     "Calls": (E.CALL_RECORDED, E.CALL_CONTENT_ADDED, E.CALL_CONFLICT, E.DECISION_MADE),
 }
@@ -112,6 +126,12 @@ KIND: dict[str, str] = {
     E.KEYS_ROTATED: "Keys",
     E.SUBJECT_EXPORTED: "Export",
     E.FINDING_ACKNOWLEDGED: "Finding",
+    E.ACCESS_OPENED: "Opened",
+    E.ACCESS_SEARCHED: "Look-up",
+    E.ACCESS_REVIEWED: "Review",
+    E.CONTROLS_REPORTED: "Report",
+    E.LOG_UPGRADED: "Upgrade",
+    E.EXPORT_BEGUN: "Export",
 }
 
 
@@ -148,6 +168,9 @@ def about(subject: str, names: Mapping[int, str]) -> str:
         "decision": "Decision",
         "export": "Export",
         "finding": f"Finding {number}",
+        "calls": "Calls",
+        "cases": "Cases",
+        "review": "Access review",
     }.get(kind, "Log" if not subject else words.plain(kind))
 
 
@@ -244,8 +267,20 @@ def sentence(
         case E.EXPORT_MADE:
             size = next((data[key] for key in ("leaves", "entries", "events", "records") if data.get(key)), None)
             return f"{by} exported {words.count(int(size), 'entry', 'entries')}" if size else f"{by} exported evidence"
+        case E.CONTROLS_REPORTED:
+            return f"{by} took a report of controls away ({str(data.get('form', '')).upper()})"
+        case E.EXPORT_BEGUN:
+            return f"{by} began to export evidence"
+        case E.LOG_UPGRADED:
+            return "The log was upgraded: from here on each entry has a number within its stream"
         case E.AUDIT_READ:
-            return f"{by} looked up entries of the audit trail"
+            return f"{by} looked up entries of the audit trail{_by(data)}"
+        case E.ACCESS_OPENED:
+            return f"{by} opened {subject.replace(':', ' ')}{of}"
+        case E.ACCESS_SEARCHED:
+            return f"{by} looked through {words.plain(subject).lower()}{_by(data)}"
+        case E.ACCESS_REVIEWED:
+            return f"{by} signed the access review of {_number(subject)}"
         case E.AUDIT_VERIFIED:
             good = data.get("ok", data.get("valid", True))
             if data.get("job"):
@@ -318,6 +353,12 @@ def _refused_key(data: Mapping[str, Any]) -> str:
 def _times(data: Mapping[str, Any]) -> str:
     count = int(data.get("count") or 1)
     return f", {count:,} times" if count > 1 else ""
+
+
+def _by(data: Mapping[str, Any]) -> str:
+    """', by system and words': the filters that were used, never what was looked for."""
+    used = [words.plain(str(one)).lower() for one in data.get("by") or ()]
+    return f", by {', '.join(used)}" if used else ""
 
 
 def _changes(data: Mapping[str, Any]) -> str:

@@ -24,6 +24,7 @@ _TITLE = {
     JobKind.PURGE_FILES: "Rewrite the database's files",
     JobKind.SEAL_TEXTS: "Seal texts of an earlier version",
     JobKind.APPLY_RETENTION: "Apply the retention rules",
+    JobKind.REMIND_ACCESS_REVIEW: "Ask for the monthly access review",
 }
 
 

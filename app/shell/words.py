@@ -157,6 +157,7 @@ CONTROL = {
     "eu_ai_act": "EU AI Act article",
     "iso42001": "ISO/IEC 42001",
     "nist_ai_rmf": "NIST AI RMF",
+    "nist_ai_600_1": "NIST AI 600-1",
     "gdpr": "GDPR article",
 }
 

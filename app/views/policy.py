@@ -332,11 +332,12 @@ with right:
                 "A call that it sends to a person opens a case here." if policy.then.queue else "It opens no cases."
             )
     if policy.controls:
-        with ui.panel("What it serves"):
+        with ui.panel("What it is mapped to"):
             known = catalogue()
             served = {}
             for framework, numbers in policy.controls.items():
                 titles = known[framework].controls if framework in known else {}
                 for number in numbers:
-                    served[f"{words.CONTROL.get(framework, words.plain(framework))} {number}"] = titles.get(number, "")
+                    title = titles[number].title if number in titles else ""
+                    served[f"{words.CONTROL.get(framework, words.plain(framework))} {number}"] = title
             pairs(served, key=f"serves-{policy.id}")

@@ -25,6 +25,7 @@ from governance.api.calls import checks, reading, receiver
 from governance.api.evidence import checkpoint
 from governance.api.metrics import Metrics
 from governance.api.parameters import only_known
+from governance.api.policies import controls
 from governance.api.review import cases, reports
 from governance.api.validation import Invalid, describe
 from governance.errors import GovernanceError
@@ -59,6 +60,7 @@ def create_api(application: Application, metrics: Metrics | None = None) -> Fast
     api.include_router(reports.router(application, bodies))
     api.include_router(reading.router(application))
     api.include_router(cases.router(application))
+    api.include_router(controls.router(application))
     api.include_router(checkpoint.router(application))
     contract.describe(api, (checks.CheckIn, reports.ReportIn))
     api.add_exception_handler(GovernanceError, _governance_error)

@@ -8,7 +8,7 @@ index * 2**level on.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from governance.errors import Tampered
 
@@ -88,6 +88,43 @@ def root(hashes: Sequence[bytes]) -> bytes:
     return range_root(0, len(hashes), node_of(hashes))
 
 
+def withheld(start: int, end: int) -> Iterator[tuple[int, int]]:
+    """(level, index) of the perfect subtrees that make up the leaves start to end (exclusive), from left to right."""
+    while start < end:
+        level = (end - start).bit_length() - 1
+        if start:
+            level = min(level, (start & -start).bit_length() - 1)
+        yield level, start >> level
+        start += 1 << level
+
+
+class Frontier:
+    """A tree as it grows from left to right, by leaf hashes and by the roots of perfect subtrees."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._roots: list[tuple[int, bytes]] = []
+
+    def add(self, hashed: bytes, level: int = 0) -> None:
+        """Adds the 2**level leaves of which `hashed` is the root. Raises `Tampered` where none can stand."""
+        width = 1 << level
+        if self.size & (width - 1) or len(hashed) != HASH_SIZE:
+            raise Tampered(f"No subtree of {width} leaves can stand at {self.size}.")
+        self.size += width
+        roots = self._roots
+        while roots and roots[-1][0] == level:
+            hashed = _sha256(b"\x01" + roots.pop()[1] + hashed).digest()
+            level += 1
+        roots.append((level, hashed))
+
+    def root(self) -> bytes:
+        """MTH of RFC 6962 §2.1 over all leaves so far."""
+        result = b""
+        for _, one in reversed(self._roots):
+            result = node_hash(one, result) if result else one
+        return result or EMPTY_ROOT
+
+
 def inclusion_proof(index: int, size: int, node: Node) -> list[bytes]:
     """PATH of RFC 6962 §2.1.1: the hashes that lead from leaf `index` to the root of the first `size` leaves."""
     if not 0 <= index < size:
@@ -155,10 +192,10 @@ def verify_inclusion(hashed: bytes, index: int, size: int, proof: Sequence[bytes
 def verify_consistency(old: int, new: int, proof: Sequence[bytes], old_root: bytes, new_root: bytes) -> None:
     """Raises `Tampered` unless the tree of `new` leaves begins with the tree of `old` (RFC 9162 §2.1.4.2)."""
     broken = Tampered(f"The log of {new} events does not continue the one of {old}.")
-    if not 0 <= old <= new:
-        raise broken
-    if old == new or old == 0:
-        if proof or (old_root != (new_root if old else EMPTY_ROOT)):
+    if not 0 < old <= new or len(old_root) != HASH_SIZE or len(new_root) != HASH_SIZE:
+        raise broken  # the log of 0 events is the beginning of every log, and says nothing of any
+    if old == new:
+        if proof or old_root != new_root:
             raise broken
         return
     path = list(proof)

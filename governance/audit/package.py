@@ -3,11 +3,13 @@
 README.txt, summary.txt   for people
 manifest.json             what was asked for, what is inside, SHA-256 of every other file
 manifest.note             the log's signature over the manifest (C2SP signed-note)
+made.json                 the event that states the manifest's SHA-256, with the proof that it is in the log
 checkpoint.note           the log's signed size and root (C2SP tlog-checkpoint)
 key.txt, key.pem          the log's public key, as signed-note and as openssl read it
 leaves.tsv                place <tab> the leaf's exact bytes, a line each
-proofs.tsv                place <tab> the inclusion proof, hashes in base64 between spaces
+hashes.tsv                place <tab> how many <tab> the hash of the leaves from there on that are not in the package
 records/<kind>.jsonl      {"seq": place, "<record>": {...}}, each beside the leaf that proves it
+verify.py                 a verifier that needs nothing but Python
 """
 
 from __future__ import annotations
@@ -24,22 +26,19 @@ from typing import Any, BinaryIO
 from governance.audit.archive import Member, Packer, Writer
 from governance.audit.note import Signer
 
-FORMAT = "governance-evidence/v1"
-
-# Which event founds which record: kind of event, file, name of the record in its line.
-RECORDS = {
-    "call.recorded": ("calls", "call"),
-    "decision.made": ("decisions", "decision"),
-    "case.opened": ("cases", "case"),
-    "verdict.given": ("verdicts", "verdict"),
-    "report.received": ("reports", "report"),
-}
+FORMAT = "governance-evidence/v2"
 
 LEAVES = "leaves.tsv"
-PROOFS = "proofs.tsv"
+HASHES = "hashes.tsv"
 CHECKPOINT = "checkpoint.note"
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.note"
+MADE = "made.json"
+SUMMARY = "summary.txt"
+KEY = "key.txt"
+PEM = "key.pem"
+README = "README.txt"
+VERIFIER = "verify.py"
 
 
 def record_file(name: str) -> str:
@@ -51,20 +50,27 @@ def manifest_text(origin: str, manifest: bytes) -> str:
     return f"governance evidence manifest v1\n{origin}\nsha256:{hashlib.sha256(manifest).hexdigest()}\n"
 
 
-def is_own(leaf: Mapping[str, Any], stated: object) -> bool:
-    """Whether a leaf is the entry about an export of just this filter, which did not ask for such entries: with nothing
-    but those, a package holds nothing."""
-    asked = isinstance(stated, dict) and "export.made" in (stated.get("kinds") or ())
-    return not asked and leaf["kind"] == "export.made" and leaf["data"].get("filter") == stated
-
-
 def leaf_line(seq: int, leaf: bytes) -> bytes:
     """Canonical JSON escapes control characters, so a leaf has no tab and no newline of its own."""
     return b"%d\t%s\n" % (seq, leaf)
 
 
-def proof_line(seq: int, path: Sequence[bytes]) -> bytes:
-    return b"%d\t%s\n" % (seq, b" ".join(base64.b64encode(one) for one in path))
+def hash_line(level: int, index: int, hashed: bytes) -> bytes:
+    """The 2**level leaves from index * 2**level on, as their root."""
+    return b"%d\t%d\t%s\n" % (index << level, 1 << level, base64.b64encode(hashed))
+
+
+def made_text(place: int, leaf: bytes, proof: Sequence[bytes], checkpoint: str, consistency: Sequence[bytes]) -> bytes:
+    """The bytes of made.json: the leaf of `export.made`, that it is at `place` of the log of `checkpoint`, and that
+    that log continues the one of the package."""
+    document = {
+        "place": place,
+        "leaf": leaf.decode(),
+        "proof": [base64.b64encode(one).decode() for one in proof],
+        "checkpoint": checkpoint,
+        "consistency": [base64.b64encode(one).decode() for one in consistency],
+    }
+    return json.dumps(document, ensure_ascii=True, indent=1).encode() + b"\n"
 
 
 def record_line(seq: int, name: str, record: Mapping[str, Any]) -> bytes:
@@ -74,7 +80,7 @@ def record_line(seq: int, name: str, record: Mapping[str, Any]) -> bytes:
 
 
 class PackageWriter:
-    """Collects the files of a package, compressed; `finish` signs and writes them. A context manager.
+    """Collects the files of a package, compressed; `seal` signs and `finish` writes them. A context manager.
 
     They are files without a name in `folder` (default: the system's for temporary files), so that nothing of them is
     left when the process ends, whatever ends it. Memory does not grow with the package.
@@ -84,6 +90,8 @@ class PackageWriter:
         self._signer = signer
         self._folder = folder
         self._open: dict[str, Packer] = {}
+        self._members: list[tuple[Member, Packer]] = []
+        self._manifest = b""
 
     def __enter__(self) -> PackageWriter:
         return self
@@ -98,23 +106,27 @@ class PackageWriter:
             self._open[name] = Packer(name, tempfile.TemporaryFile(dir=self._folder))  # noqa: SIM115 - `__exit__`
         return self._open[name]
 
-    def finish(self, out: BinaryIO, manifest: Mapping[str, Any]) -> str:
-        """Writes the package to `out`; gives the SHA-256 of its manifest in hex."""
-        members: list[tuple[Member, Packer]] = [(packer.close(), packer) for packer in self._open.values()]
+    def seal(self, manifest: Mapping[str, Any]) -> str:
+        """Closes the files, and signs the manifest with their names; gives the SHA-256 of the manifest in hex."""
+        self._members = [(packer.close(), packer) for packer in self._open.values()]
         files = {
             member.name: {
                 "size": member.size,
                 "sha256": packer.plain.hexdigest(),
                 "packed_sha256": packer.packed.hexdigest(),
             }
-            for member, packer in members
+            for member, packer in self._members
         }
-        text = json.dumps({**manifest, "files": files}, ensure_ascii=True, indent=1).encode() + b"\n"
+        self._manifest = json.dumps({**manifest, "files": files}, ensure_ascii=True, indent=1).encode() + b"\n"
+        return hashlib.sha256(self._manifest).hexdigest()
+
+    def finish(self, out: BinaryIO, made: bytes) -> None:
+        """Writes the sealed package to `out`; `made` are the bytes of made.json."""
         archive = Writer(out)
-        archive.store(MANIFEST, text)
-        archive.store(SIGNATURE, self._signer.sign(manifest_text(self._signer.name, text)).encode())
-        for member, packer in members:
+        archive.store(MANIFEST, self._manifest)
+        archive.store(SIGNATURE, self._signer.sign(manifest_text(self._signer.name, self._manifest)).encode())
+        archive.store(MADE, made)
+        for member, packer in self._members:
             packer.spool.seek(0)
             archive.add(member, packer.spool)
         archive.close()
-        return hashlib.sha256(text).hexdigest()

@@ -40,7 +40,9 @@ class CallParts(PolicyParts):
         from governance.services.calls.read import ReadCalls
         from governance.store.calls.queries import CallQueries
 
-        return ReadCalls(self.visible, CallQueries(self.database, lambda: self.texts, lambda: self.attributes))
+        return ReadCalls(
+            self.visible, CallQueries(self.database, lambda: self.texts, lambda: self.attributes), self.access_log
+        )
 
     @cached_property
     def texts(self) -> RedactedTexts:

@@ -11,6 +11,7 @@ from governance.bootstrap.jobs import JobParts
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from governance.services.evidence.access import AccessReviewService
     from governance.services.evidence.erase import EraseService
     from governance.services.evidence.export import ExportEvidence
     from governance.services.evidence.findings import FindingService
@@ -52,7 +53,7 @@ class EvidenceParts(CallParts, JobParts):
         from governance.services.evidence.read import ReadAudit
         from governance.store.evidence.queries import AuditQueries
 
-        return ReadAudit(self.visible, AuditQueries(self.database), self.clock)
+        return ReadAudit(self.visible, AuditQueries(self.database), self.clock, self.access_log)
 
     @cached_property
     def sealer(self) -> PostgresSealer:
@@ -144,6 +145,13 @@ class EvidenceParts(CallParts, JobParts):
         from governance.services.evidence.verify import VerifyLog
 
         return VerifyLog(self.authority, self.audit_log, self.alerts)
+
+    @cached_property
+    def access_reviews(self) -> AccessReviewService:
+        """Monthly reviews of who may do what and who read what."""
+        from governance.services.evidence.access import AccessReviewService
+
+        return AccessReviewService(self.authority, zone=self.time_zone, redact=self.redact_text)
 
     @cached_property
     def findings(self) -> FindingService:

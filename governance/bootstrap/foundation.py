@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from governance.detectors.runner import Runner
     from governance.privacy.keys import KeyRing
     from governance.privacy.redaction import Redactor
+    from governance.services.access_log import AccessLog
     from governance.services.authorise import Authority
     from governance.services.systems.read import ReadSystems
     from governance.services.visible import Visible
@@ -206,6 +207,13 @@ class Foundation:
         from governance.services.authorise import Authority
 
         return Authority(self.database, self.permissions, self.clock)
+
+    @cached_property
+    def access_log(self) -> AccessLog:
+        """Records who reads what; all that is read tells it."""
+        from governance.services.access_log import AccessLog
+
+        return AccessLog(self.database, self.clock)
 
     @cached_property
     def visible(self) -> Visible:

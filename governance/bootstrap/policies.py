@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from governance.domain.policies import StandingSet
+    from governance.engine.trial import Trial
     from governance.policy.load import Loaded
     from governance.policy.policy import PolicySet
     from governance.services.calls.in_force import InForce, ReadySet
     from governance.services.policies.backtest.ports import CountersFor
     from governance.services.policies.backtest.run import BacktestService
+    from governance.services.policies.controls.report import ControlsService
     from governance.services.policies.read import ReadPolicies
     from governance.services.policies.rollout import RolloutService
     from governance.services.policies.suggest import SuggestService
@@ -51,6 +53,21 @@ class PolicyParts(Foundation):
         from governance.store.policies.queries import PolicyQueries
 
         return ReadPolicies(self.visible, PolicyQueries(self.database, self.key_ring))
+
+    @cached_property
+    def controls(self) -> ControlsService:
+        """Which controls of outside frameworks the policies in force are mapped to."""
+        from governance.services.policies.controls.report import ControlsService
+        from governance.store.policies.queries import PolicyQueries
+
+        queries = PolicyQueries(self.database)
+        return ControlsService(self.authority, self.visible, queries, self.rollout.in_force, self.clock)
+
+    def run_tests(self, policy_set: PolicySet) -> list[Trial]:
+        """What the tests of a policy set say."""
+        from governance.engine.trial import trials
+
+        return list(trials(policy_set, lambda uses: self.build_runner(uses, policy_set.access, thorough=True)))
 
     @cached_property
     def rollout(self) -> RolloutService:

@@ -30,6 +30,7 @@ COMMANDS = {
     "calls": ("calls.calls", "List and show calls."),
     "cases": ("review.cases", "List and show cases."),
     "audit": ("evidence.audit", "State and verification of the audit log."),
+    "access": ("evidence.access", "Show and sign the monthly access review."),
     "export": ("evidence.export", "Write an evidence package."),
     "erase": ("evidence.erase", "Erase conversations, calls, end users or reports; two persons agree."),
     "hold": ("evidence.hold", "Place, list and release legal holds."),

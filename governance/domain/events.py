@@ -63,6 +63,14 @@ class EventKind(StrEnum):
     SUBJECT_EXPORTED = "subject.exported"
     # Who looks after the log, and who reads what.
     FINDING_ACKNOWLEDGED = "finding.acknowledged"
+    ACCESS_OPENED = "access.opened"
+    ACCESS_SEARCHED = "access.searched"
+    ACCESS_REVIEWED = "access.reviewed"
+    # What the policies are mapped to.
+    CONTROLS_REPORTED = "controls.reported"
+    # The log, and what is made of it.
+    LOG_UPGRADED = "log.upgraded"
+    EXPORT_BEGUN = "export.begun"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

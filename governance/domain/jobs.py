@@ -25,6 +25,7 @@ class JobKind(StrEnum):
     PURGE_FILES = "privacy.purge"
     SEAL_TEXTS = "privacy.seal"
     APPLY_RETENTION = "privacy.retain"
+    REMIND_ACCESS_REVIEW = "access.remind"
 
 
 class JobState(StrEnum):

@@ -23,6 +23,7 @@ from governance.domain.calls import Call, CallKind
 from governance.domain.content import PartKind
 from governance.domain.decisions import Action, Operator, PolicyScope, PolicyStatus, Severity
 from governance.domain.findings import Finding
+from governance.policy.controls import describe
 
 API_VERSION = "governance/v1"
 
@@ -208,7 +209,9 @@ class Policy(_Model):
         default="review",
         description="What happens when the condition or a detector fails: human review, or an action and review.",
     )
-    controls: dict[str, list[Line]] = Field(default={}, description="Controls of outside frameworks that it serves.")
+    controls: dict[str, list[Line]] = Field(
+        default={}, description="Controls of outside frameworks that it is mapped to.", json_schema_extra=describe
+    )
     exceptions: list[Exemption] = Field(default=[], description="Approved exceptions, each with an end.")
     tests: list[PolicyTest] = Field(default=[], description="Examples: at least one that fires and one that does not.")
     budget: Budget = Field(default=Budget(), description="What it may cost.")

@@ -30,6 +30,7 @@ WORDS: dict[Permission, str] = {
     Permission.APPROVE_POLICY: "approve a policy change",
     Permission.HOLD_AND_ERASE: "hold or erase content",
     Permission.MANAGE_ACCESS: "manage people, keys and jobs",
+    Permission.REVIEW_ACCESS: "sign an access review",
     Permission.ACKNOWLEDGE_FINDING: "acknowledge a finding about the audit log",
 }
 

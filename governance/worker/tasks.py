@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 VERIFY_AT = time(3, 30)
 CHECK_AT = time(4, 30)
 RETAIN_AT = time(2, 30)
+REMIND_AT = time(6, 0)
 
 
 class Payload(BaseModel):
@@ -89,6 +90,11 @@ def tasks(application: Application) -> dict[str, Task]:
             ),
             backoff=Backoff(attempts=3),
         ),
+        JobKind.REMIND_ACCESS_REVIEW: Task(
+            read=reader(Payload),
+            run=lambda _, attempt: application.access_reviews.remind(attempt, application.alerts),
+            backoff=Backoff(attempts=3),
+        ),
         JobKind.DELIVER_MESSAGE: Task(
             read=reader(MessagePayload),
             run=lambda payload, attempt: application.deliver_messages.deliver(payload.message, attempt),
@@ -122,6 +128,7 @@ def recurring(application: Application) -> list[Recurring]:
         Recurring(name="database.check", kind=JobKind.CHECK_DATABASE, schedule=Daily(CHECK_AT, zone)),
         Recurring(name="privacy.retain", kind=JobKind.APPLY_RETENTION, schedule=Daily(RETAIN_AT, zone)),
         Recurring(name="privacy.seal", kind=JobKind.SEAL_TEXTS, schedule=Hourly(12)),
+        Recurring(name="access.remind", kind=JobKind.REMIND_ACCESS_REVIEW, schedule=Daily(REMIND_AT, zone)),
         Recurring(name="jobs.prune", kind=JobKind.PRUNE_JOBS, schedule=Hourly(37)),
     ]
 

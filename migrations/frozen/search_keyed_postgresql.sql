@@ -1,3 +1,3 @@
--- Search over keyed tokens of redacted text. Migration 0010.
+-- Search over keyed tokens of redacted text. Migration 0012.
 
 TRUNCATE search_text;

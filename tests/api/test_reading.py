@@ -215,6 +215,7 @@ def test_the_openapi_document_describes_every_address(http: Http) -> None:
     assert document["paths"].keys() == {
         "/traces", "/logs", "/check", "/reports", "/reports/{reference}", "/calls", "/calls/{call_id}", "/cases",
         "/cases/{case_id}", "/decisions/{decision_id}", "/decisions/{decision_id}/explanation", "/audit/checkpoint",
+        "/controls",
     }  # fmt: skip
     schemas = document["components"]["schemas"]
     body = document["paths"]["/check"]["post"]["requestBody"]["content"]["application/json"]["schema"]
@@ -239,3 +240,24 @@ def test_an_address_with_a_line_break_is_answered_by_the_api(http: Http, key: st
     answer = http("GET", path, key=key)
     assert answer.status_code in (400, 404)
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_controls_are_listed_with_their_policies(http: Http, key: str, application: Application) -> None:
+    assert http("GET", "/v1/controls", key=key).status_code == 503, "nothing is in force before the first start"
+    application.in_force.latest()
+    found = http("GET", "/v1/controls", key=key, params={"framework": "owasp_llm"}).json()
+    (framework,) = found["frameworks"]
+    assert framework["controls"][0]["policies"] == ["injection.known-phrases"]
+    assert found["policies"][0]["tests"][0] == {"name": "hit", "expected": "block", "todo": False, "passed": None}
+    assert len(http("GET", "/v1/controls", key=key).json()["frameworks"]) == 7
+    for query, said in (
+        ({"framework": "owasp"}, "owasp_llm"),
+        ({"since": "2026-11-01T10:00:00Z"}, "whole days"),
+        ({"since": "2026-11-02T00:00:00Z", "until": "2026-11-01T00:00:00Z"}, "not before until"),
+        ({"frame": "x"}, "framework"),
+    ):
+        answer = http("GET", "/v1/controls", key=key, params=query)
+        assert answer.status_code == 400, query
+        assert said in answer.json()["detail"]
+    ingest = key_for(application, Scope.INGEST)
+    assert http("GET", "/v1/controls", key=ingest).status_code == 403

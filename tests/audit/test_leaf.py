@@ -48,12 +48,12 @@ values = st.recursive(
 def test_what_is_written_is_canonical(data: dict[str, Any]) -> None:
     assert canonical(data) == rfc8785(data).encode()
     event = Event(kind=EventKind.CALL_RECORDED, at=AT, actor="service:0", data=data)
-    assert parse(leaf_bytes(event))["data"] == json.loads(rfc8785(data))
+    assert parse(leaf_bytes(event, 0))["data"] == json.loads(rfc8785(data))
 
 
 @given(st.text())
 def test_no_text_loses_an_event(text: str) -> None:
-    leaf = leaf_bytes(Event(kind=EventKind.CALL_RECORDED, at=AT, actor="service:0", system=text, data={"x": [text]}))
+    leaf = leaf_bytes(Event(kind=EventKind.CALL_RECORDED, at=AT, actor="service:0", system=text, data={"x": [text]}), 0)
     assert parse(leaf)["system"] == parse(leaf)["data"]["x"][0]
     assert b"\n" not in leaf
     assert b"\t" not in leaf
@@ -78,16 +78,16 @@ def test_a_lone_surrogate_becomes_the_replacement_character_and_a_pair_one_chara
 )
 def test_what_cannot_be_canonical_is_refused_with_its_place(data: dict[str, Any], words: str) -> None:
     with pytest.raises(BadInput, match=words):
-        leaf_bytes(Event(kind=EventKind.CALL_RECORDED, at=AT, actor="service:0", data=data))
+        leaf_bytes(Event(kind=EventKind.CALL_RECORDED, at=AT, actor="service:0", data=data), 0)
 
 
 def test_times_are_utc_to_the_microsecond() -> None:
     east = AT.astimezone(timezone(timedelta(hours=5, minutes=30)))
-    leaf = leaf_bytes(Event(kind=EventKind.SIGN_IN, at=east, actor="person:1"))
+    leaf = leaf_bytes(Event(kind=EventKind.SIGN_IN, at=east, actor="person:1"), 0)
     assert parse(leaf)["at"] == "2026-11-23T09:40:00.000005Z"
     assert micros(east) == 1_795_426_800_000_005
     with pytest.raises(BadInput, match="no zone"):
-        leaf_bytes(Event(kind=EventKind.SIGN_IN, at=datetime(2026, 1, 1), actor="person:1"))  # noqa: DTZ001
+        leaf_bytes(Event(kind=EventKind.SIGN_IN, at=datetime(2026, 1, 1), actor="person:1"), 0)  # noqa: DTZ001
 
 
 @pytest.mark.parametrize(

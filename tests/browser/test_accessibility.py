@@ -123,6 +123,7 @@ PAGES = [
     "/policy?id=injection.direct",
     "/change?id={change}",
     "/audit",
+    "/controls?framework=MITRE+ATLAS&control=AML.T0051",
     "/admin",
 ]
 

@@ -176,6 +176,8 @@ def test_a_session_that_is_over_leads_to_the_sign_in_and_back(door: Door, contex
     door.sign_in(page)
     with closing(sqlite3.connect(door.serving.folder / "governance.db")) as database, database:
         database.execute("UPDATE session SET expires_at = 1")
+    # The watch is a component: it starts listening a moment after the page's heading stands.
+    page.wait_for_function("window.governanceSessionWatch")
     page.evaluate("window.dispatchEvent(new Event('focus'))")
     again = page.get_by_role("alert").filter(has_text="Your session is over")
     expect(again).to_be_visible()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.conftest import ROOT
+from tests.environments import ROOT
 from tests.serving import Serving, traces
 
 SYSTEM = "contract-bot"  # as in `hooks`

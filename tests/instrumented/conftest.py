@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 import os
 import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -19,39 +16,24 @@ from typing import Any
 
 import pytest
 
+from tests import environments
 from tests.serving import Serving
 
-ROOT = Path(__file__).parents[2]
-LOCK = ROOT / "requirements-instrumented.lock"
-ENVIRONMENT = ROOT / ".venv-instrumented"
 ANSWER = "Your parcel arrives on Thursday. Write to parcels@example.com if it does not."
 
 
 @pytest.fixture(scope="session")
 def instrumented_python() -> Path:
-    """The interpreter of the instrumentors' environment, made from its lock once and kept beside .venv.
-
-    Where it cannot be made (no network, no index), the test is skipped; never in CI.
-    """
-    wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
-    stamp = ENVIRONMENT / ".installed"
-    python = ENVIRONMENT / "bin" / "python"
-    with LOCK.open("rb") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)  # one test process makes it, the others wait
-        if not (stamp.exists() and stamp.read_text() == wanted):
-            pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-            for command in (
-                [sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)],
-                [*pip, "--require-hashes", "--no-deps", "--requirement", str(LOCK)],
-            ):
-                done = subprocess.run(command, capture_output=True, text=True, check=False)
-                if done.returncode:
-                    reason = f"the instrumentors' environment cannot be made: {done.stderr.strip()[-300:]}"
-                    if os.environ.get("CI"):
-                        pytest.fail(reason)
-                    pytest.skip(reason)
-            stamp.write_text(wanted)
-    return python
+    """The interpreter of the instrumentors' environment. Where it cannot be made (no network, no index), the test is
+    skipped; never in CI."""
+    try:
+        environments.INSTRUMENTED.make()
+    except environments.NotMade as error:
+        reason = f"the instrumentors' environment cannot be made: {error}"
+        if environments.CI:
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return environments.INSTRUMENTED.bin / "python"
 
 
 class _Model(BaseHTTPRequestHandler):
@@ -109,7 +91,7 @@ class Served:
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    serving = Serving(tmp_path_factory.mktemp("served"), GOVERNANCE_POLICIES=str(ROOT / "policies"))
+    serving = Serving(tmp_path_factory.mktemp("served"), GOVERNANCE_POLICIES=str(environments.ROOT / "policies"))
     key = serving.key("ingest,read")
     try:
         serving.start()

@@ -73,6 +73,7 @@ def test_nothing_of_an_erased_conversation_is_left(house: House) -> None:
         "conversation": house.conversation_of(call),
         "calls": [call],
         "reports": event["data"]["reports"],
+        "cases": event["data"]["cases"],
     }
     assert house.application.verify.verify(operator("tests")).ok
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -49,4 +50,5 @@ def test_nothing_is_left_of_an_export_that_was_killed(tmp_path: Path) -> None:
     done = serving.run("export", "--out", str(target / "evidence.zip"))
     assert [one.name for one in target.iterdir()] == ["evidence.zip"], done.stderr
     assert (target / "evidence.zip").stat().st_mode & 0o777 == 0o600
-    assert serving.run("audit", "verify", str(target / "evidence.zip")).returncode == 0
+    key = json.loads(serving.run("audit", "status", "--json").stdout)["key"]
+    assert serving.run("audit", "verify", str(target / "evidence.zip"), "--key", key).returncode == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -14,10 +13,8 @@ from governance.detectors import registry
 from governance.detectors.host import environment
 from governance.detectors.interface import DetectorUse
 from governance.detectors.runner import Runner
-from governance.errors import Misconfigured
+from tests import environments
 
-ROOT = Path(__file__).parents[2]
-HOME = ROOT / ".venv-scanners"
 Build = Callable[..., Runner]
 
 
@@ -28,17 +25,16 @@ def data_dir() -> Path:
     They are installed (some 2 GB, minutes) by `make test-scanners` and in CI, where a failure to do so fails the tests.
     Else the tests are skipped unless that was done before.
     """
-    wanted = bool(os.environ.get("CI") or os.environ.get("SCANNERS"))
-    with environment.lock_file().open("rb") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)  # one test process makes it, the others wait
-        if environment.installed(HOME) != environment.lock_digest():
-            if not wanted:
-                pytest.skip("the scanners' environment is not made yet: make test-scanners")
-            try:
-                environment.install(HOME, say=lambda _: None)
-            except Misconfigured as error:
-                pytest.fail(str(error))
-    return HOME
+    wanted = environments.CI or bool(os.environ.get("SCANNERS"))
+    with environments.alone(environment.lock_file()):
+        missing = environment.installed(environments.SCANNERS) != environment.lock_digest()
+    if missing and not wanted:
+        pytest.skip("the scanners' environment is not made yet: make test-scanners")
+    try:
+        environments.make_scanners()
+    except environments.NotMade as error:
+        pytest.fail(str(error))
+    return environments.SCANNERS
 
 
 @pytest.fixture(scope="session")

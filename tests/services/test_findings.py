@@ -39,7 +39,7 @@ Command = Callable[..., tuple[int, Any, str]]
 
 def kept(signer: Signer, size: int, *, root: bytes | None = None) -> str:
     """A checkpoint as somebody outside keeps it: of the events of `fill`, or of a log that says otherwise."""
-    honest = merkle.root([merkle.leaf_hash(leaf_bytes(event(number))) for number in range(size)])
+    honest = merkle.root([merkle.leaf_hash(leaf_bytes(event(number), number)) for number in range(size)])
     return signer.sign(Checkpoint(signer.name, size, root or honest).text)
 
 

@@ -136,18 +136,25 @@ def test_an_empty_package_is_said_and_verified_as_such(command: Command, tmp_pat
     code, out, _ = command("export", "--out", target, "--policy", "injection.direct")
     assert code == 0
     assert out.splitlines()[0].startswith(f"{target} HOLDS NOTHING.")
-    code, out, _ = command("audit", "verify", target)
+    key = command("audit", "status", "--json")[1]["key"]
+    code, out, _ = command("audit", "verify", target, "--key", key)
     assert code == 0
     assert out.splitlines()[-1] == "Verified: the package is genuine, and there is nothing in it."
-    assert command("audit", "verify", target, "--json")[1]["empty"] is True
+    assert command("audit", "verify", target, "--key", key, "--json")[1]["empty"] is True
     assert zipfile.ZipFile(target).read("README.txt").startswith(b"THIS PACKAGE HOLDS NOTHING")
     code, _, error = command("export", "--out", target)
     assert code == 2
     assert "exists already" in error
     other = str(tmp_path / "whole.zip")
     assert command("export", "--out", other, "--json")[1]["empty"] is False
-    code, out, _ = command("audit", "verify", other)
+    code, out, _ = command("audit", "verify", other, "--key", key)
     assert (code, out.splitlines()[-1]) == (0, "Verified: nothing was changed.")
+    code, out, _ = command("audit", "verify", other)
+    assert code == 1
+    assert out.splitlines()[-1].startswith("NOT PROVEN: key.")
+    code, out, _ = command("audit", "verify", other, "--key", "own")
+    assert code == 0
+    assert out.splitlines()[-1].startswith("CONSISTENT")
 
 
 def test_queues_of_policies_and_reports_are_known_before_they_hold_a_case(command: Command) -> None:

@@ -4,14 +4,15 @@ but the file."""
 from __future__ import annotations
 
 import base64
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from governance.audit.note import Checkpoint, Verifier
-from governance.audit.verify import Outcome, Verification, verify_package
-from governance.cli.evidence import findings
+from governance.audit.verify import OWN, Outcome, Verification, verify_package
+from governance.cli.evidence import findings, trail
 from governance.cli.output import JsonFlag, emit, plain, progress
 from governance.errors import BadInput, Misconfigured
 
@@ -20,8 +21,15 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="State and verification of the audit log.", no_args_is_help=True, rich_markup_mode=None)
 app.command("acknowledge")(findings.acknowledge)
+app.command("list")(trail.list_events)
 
-_MARKS = {Outcome.PASSED: "ok", Outcome.FAILED: "FAILED", Outcome.NOT_CHECKED: "not checked"}
+_MARKS = {
+    Outcome.PASSED: "ok",
+    Outcome.FAILED: "FAILED",
+    Outcome.NOT_PROVEN: "NOT PROVEN",
+    Outcome.NOT_CHECKED: "not checked",
+    Outcome.FLAGGED: "look at",
+}
 _LARGEST_NOTE = 1_000_000
 
 
@@ -73,12 +81,21 @@ def status(json: JsonFlag = False) -> None:
 def verify(
     package: Annotated[Path | None, typer.Argument(help="An evidence package; without it the whole log.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="A signed checkpoint that was kept elsewhere.")] = None,
-    key: Annotated[Path | None, typer.Option(help="The log's public key (key.txt or PEM) that you trust.")] = None,
+    key: Annotated[
+        str,
+        typer.Option(
+            help="The log's public key that you trust: a file (key.txt or PEM), or the key itself. 'own': that of the "
+            "package, for which nobody vouches."
+        ),
+    ] = "",
     json: JsonFlag = False,
 ) -> None:
-    """Verify the whole log, or an evidence package offline. Exit 1 when a check failed."""
+    """Verify the whole log, or an evidence package offline. Exit 1 when a check failed, or when what was asked for is
+    not proven: a package without --key, or a checkpoint that it has no proof for."""
     kept = "" if checkpoint is None else _text(checkpoint)
-    trusted = "" if key is None else _text(key)
+    trusted = _key(key)
+    if package is None and trusted == OWN:
+        raise BadInput("'--key own' is for a package.", advice="Without --key, the log is verified with its own key.")
     found = _log(kept, trusted) if package is None else _package(package, kept, trusted)
     emit(_document(found), lambda: _print(found), as_json=json)
     if not found.ok:
@@ -138,6 +155,16 @@ def _has_key(application: Application) -> bool:
     return bool(given) or (application.data_dir / "signing.key").exists()
 
 
+def _key(given: str) -> str:
+    """The key that `--key` gives, itself or by a file."""
+    if given in ("", OWN):
+        return given
+    if not Path(given).exists():
+        with suppress(BadInput):
+            return str(Verifier.parse(given))
+    return _text(Path(given))
+
+
 def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
@@ -161,6 +188,17 @@ def _document(found: Verification) -> dict[str, Any]:
         "size": found.size,
         "events": found.events,
         "key": found.key,
+        "results": [
+            {
+                "result": one.result.value,
+                "of": one.of,
+                "meaning": one.result.meaning,
+                "advice": one.result.advice,
+            }
+            for one in found.results
+        ],
+        "failed": list(found.failed),
+        "unproven": list(found.unproven),
         "checks": [
             {
                 "name": check.name,
@@ -181,10 +219,21 @@ def _print(found: Verification) -> None:
             typer.echo(plain(f"{'':<26}{place}"))
         if check.failures > len(check.places):
             typer.echo(f"{'':<26}and {check.failures - len(check.places)} more")
-    if found.empty:
+    typer.echo()
+    for one in found.results:
+        typer.echo(plain(one.result.value + (f": {one.of}." if one.of else "")))
+        typer.echo(f"  {one.result.meaning} {one.result.advice}")
+    typer.echo()
+    if found.failed:
+        typer.echo("NOT VERIFIED: " + ", ".join(found.failed) + ".")
+    elif found.unproven:
+        typer.echo(
+            "NOT PROVEN: " + ", ".join(found.unproven) + ". Nothing was found wrong, and what was asked is open."
+        )
+    elif found.key_unknown:
+        typer.echo("CONSISTENT: nothing contradicts it, but the package chose its own key.")
+    elif found.empty:
         holder = "package is genuine" if found.manifest else "log is genuine"
         typer.echo(f"Verified: the {holder}, and there is nothing in it.")
-    elif found.ok:
-        typer.echo("Verified: nothing was changed.")
     else:
-        typer.echo("NOT VERIFIED: " + ", ".join(found.failed) + ".")
+        typer.echo("Verified: nothing was changed.")

@@ -46,6 +46,7 @@ def export(
         raise BadInput("--since is not before --until.")
     kept = "" if checkpoint is None else _note(checkpoint)
     application = open_application()
+    key = str(application.signer.verifier)
     try:
         with progress("Exporting") as advance:
             done = application.export.to_file(acting(), chosen, out, kept=kept, advance=advance)
@@ -59,6 +60,7 @@ def export(
         "absent": done.absent,
         "size": done.size,
         "manifest_sha256": done.manifest,
+        "complete": done.complete,
     }
 
     def human() -> None:
@@ -68,7 +70,12 @@ def export(
         found = [counted(number, name.removesuffix("s")) for name, number in done.records.items() if number]
         records = ", ".join(found) or "no records"
         typer.echo(f"{out}: {counted(done.events, 'event')}, {records}; proven against a log of {done.size}.")
-        typer.echo(f"Verify it with: governance audit verify {out}")
+        typer.echo(
+            f"Complete: nothing is left out of {done.complete}."
+            if done.complete
+            else "A selection by policy, case or kind: it does not show that nothing was left out."
+        )
+        typer.echo(f"Verify it with: governance audit verify {out} --key {key}")
 
     emit(document, human, as_json=json)
 

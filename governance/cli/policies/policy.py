@@ -13,7 +13,7 @@ import typer
 from governance.bootstrap import running
 from governance.cli.acting import acting
 from governance.cli.output import JsonFlag, counted, emit, plain, progress_of, table
-from governance.cli.policies import backtest, rollout
+from governance.cli.policies import backtest, controls, rollout
 from governance.cli.policies.backtest import counting
 from governance.cli.policies.junit import junit
 from governance.engine.coverage import Coverage, coverage
@@ -370,3 +370,4 @@ def _policy(policy_set: PolicySet, identifier: str) -> Policy:
 
 backtest.add(app)
 rollout.add(app)
+controls.add(app)

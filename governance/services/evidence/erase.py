@@ -266,9 +266,13 @@ def events_of(erasure: Erasure, done: Scrubbed, at: datetime) -> Sequence[Event]
             actor=SERVICE.reference,
             subject=subject,
             system=done.system,
-            data={**data, "calls": list(done.calls[start : start + CALLS_AN_EVENT])},
+            data={
+                **data,
+                "calls": list(done.calls[start : start + CALLS_AN_EVENT]),
+                "cases": list(done.cases[start : start + CALLS_AN_EVENT]),
+            },
         )
-        for start in range(0, max(1, len(done.calls)), CALLS_AN_EVENT)
+        for start in range(0, max(1, len(done.calls), len(done.cases)), CALLS_AN_EVENT)
     ]
 
 

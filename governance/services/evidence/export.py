@@ -1,48 +1,62 @@
-"""Evidence packages: what an auditor takes away. The export is logged, and committed, before anything is written.
+"""Evidence packages: what an auditor takes away. The log says that an export began before anything is read for it, and
+which package came of it before a byte of that leaves.
 
-A package is made from one checkpoint that is newer than the export's own event, so it proves that it was logged.
+A package is made from a checkpoint that holds the event `export.begun`, whose number is where a complete selection
+ends; `export.made` then states the SHA-256 of the package's manifest. An export that broke off has only the first.
 """
 
 from __future__ import annotations
 
 import base64
 import errno
+import heapq
 import os
+import secrets
 import shutil
 import tempfile
-from collections import Counter
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from governance.audit import leaf as leaves
-from governance.audit.note import Checkpoint
+from governance.audit.merkle import Frontier, leaf_hash, withheld
+from governance.audit.note import Checkpoint, Verifier
 from governance.audit.package import (
     CHECKPOINT,
     FORMAT,
+    HASHES,
+    KEY,
     LEAVES,
-    PROOFS,
-    RECORDS,
+    PEM,
+    README,
+    SUMMARY,
     PackageWriter,
-    is_own,
+    hash_line,
     leaf_line,
-    proof_line,
+    made_text,
     record_file,
     record_line,
 )
+from governance.audit.records import RECORDS, erased, subject_of
+from governance.audit.scope import Coverage, Scope, micros
+from governance.audit.summary import NOTHING as NOTHING
+from governance.audit.summary import Facts, summary
 from governance.domain.events import EventKind
 from governance.domain.people import Actor, Permission
-from governance.errors import BadInput, Tampered
+from governance.errors import BadInput, Overloaded, Tampered
 from governance.services.authorise import Authority
 from governance.services.evidence.ports import AuditReader, AuditSnapshot, EvidenceRecords, LeafFilter
 from governance.services.named import unknown
 from governance.services.ports import UnitOfWork
 
 _CHUNK = 500
-NOTHING = "No event of the log fits what was asked for, but for the entry about this export where that fits."
+# How long an export waits for its own event to be sealed: a long transaction of somebody else holds that up.
+_PATIENCE_SECONDS = 30.0
+_LOOK_SECONDS = 0.05
 
 Advance = Callable[[int], None]
 _Leaf = tuple[int, bytes, dict[str, Any]]
@@ -76,8 +90,9 @@ class EvidenceFilter:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exported:
-    """What was written: events, records by kind, the log's size it is proven against, SHA-256 of the manifest. `empty`:
-    no event fits what was asked for, but for the entry about this export itself."""
+    """What was written: events, records by kind, the log's size it is proven against, SHA-256 of the manifest, what it
+    is complete of ("" where that is not shown). `empty`: no event fits what was asked for, but for the entry about this
+    export itself."""
 
     events: int
     records: dict[str, int]
@@ -85,25 +100,8 @@ class Exported:
     size: int
     manifest: str
     empty: bool = False
+    complete: str = ""
     path: Path | None = None
-
-
-@dataclass(slots=True)
-class _Contents:
-    count: int = 0
-    own: int = 0
-    first: int | None = None
-    last: int | None = None
-    contiguous: bool = True
-    kinds: Counter[str] = field(default_factory=Counter)
-    actions: Counter[str] = field(default_factory=Counter)
-    outcomes: Counter[str] = field(default_factory=Counter)
-    actors: set[str] = field(default_factory=set)
-    records: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    @property
-    def empty(self) -> bool:
-        return self.count == self.own
 
 
 class ExportEvidence:
@@ -155,59 +153,112 @@ class ExportEvidence:
         """Writes a package to a binary file or stream, by way of files without a name in `folder`.
 
         `kept` is a checkpoint that the auditor has: the package then proves that the log continues it. Raises
-        `Refused`, `BadInput` (also for a system, policy or case that does not exist), `TooLarge`.
+        `Refused`, `BadInput` (also for a system, policy or case that does not exist), `TooLarge`, `Tampered` for a log
+        with gaps or changed leaves, `Overloaded` while the log cannot be sealed.
         """
         self._permit(actor, chosen)
         self._refuse_unknown(chosen)
         verifier = self._reader.signer.verifier
-        old = Checkpoint.open(kept, verifier) if kept else None
-        with self._authority.act(actor) as tx:
-            self._authority.demand(actor, Permission.EXPORT_EVIDENCE, system=chosen.system)
-            tx.append(
-                self._authority.event(
-                    EventKind.EXPORT_MADE, actor, "export", system=chosen.system, data={"filter": chosen.document()}
-                )
-            )
-        self._reader.settle()
-        with self._reader.snapshot() as snapshot, PackageWriter(self._reader.signer, folder) as package:
+        old = _old(kept, verifier) if kept else None
+        reference = secrets.token_hex(8)
+        self._record(
+            actor,
+            EventKind.EXPORT_BEGUN,
+            reference,
+            chosen,
+            {"filter": chosen.document(), "kept": None if old is None else old.size},
+        )
+        with self._sealed(reference, EventKind.EXPORT_BEGUN) as (snapshot, begun, raw):
             head = snapshot.head
             assert head is not None, "the export's own event is in the log"
             checkpoint = Checkpoint.open(head.checkpoint, verifier)
-            contents = self._write_leaves(snapshot, chosen, checkpoint.size, package, advance)
-            manifest = {
-                "format": FORMAT,
-                "origin": verifier.name,
-                "key": str(verifier),
-                "made_at": leaves.moment(self._authority.clock()),
-                "made_by": actor.reference,
-                "filter": chosen.document(),
-                "checkpoint": {"size": checkpoint.size, "root": base64.b64encode(checkpoint.root).decode()},
-                "continues": _continuity(snapshot, old, checkpoint),
-                "leaves": {
-                    "count": contents.count,
-                    "first": contents.first,
-                    "last": contents.last,
-                    "contiguous": contents.contiguous,
-                },
-                "kinds": dict(sorted(contents.kinds.items())),
-                "records": contents.records,
-                "names": self._records.names(sorted(contents.actors | {actor.reference})),
-            }
-            package.file(CHECKPOINT).write(head.checkpoint.encode())
-            package.file("key.txt").write(f"{verifier}\n".encode())
-            package.file("key.pem").write(verifier.pem.encode())
-            package.file("summary.txt").write(_summary(manifest, contents).encode("utf-8", "replace"))
-            opening = "" if not contents.empty else f"THIS PACKAGE HOLDS NOTHING. {NOTHING}\n\n"
-            package.file("README.txt").write((opening + _README.replace("{origin}", verifier.name)).encode())
-            digest = package.finish(out, manifest)
+            continues = _continuity(snapshot, old, checkpoint)
+            with PackageWriter(self._reader.signer, folder) as package:
+                scope = Scope.parse(chosen.document(), begun)
+                facts = self._write_leaves(snapshot, chosen, scope, checkpoint, package, advance)
+                manifest = {
+                    "format": FORMAT,
+                    "origin": verifier.name,
+                    "key": str(verifier),
+                    "made_at": _read(begun, raw)["at"],
+                    "made_by": actor.reference,
+                    "export": reference,
+                    "begun": begun,
+                    "filter": chosen.document(),
+                    "checkpoint": {"size": checkpoint.size, "root": base64.b64encode(checkpoint.root).decode()},
+                    "continues": continues,
+                    "leaves": facts.leaves(),
+                    "kinds": facts.counts(),
+                    "records": facts.records,
+                    "names": self._records.names(sorted(facts.actors | {actor.reference})),
+                }
+                package.file(CHECKPOINT).write(head.checkpoint.encode())
+                package.file(KEY).write(f"{verifier}\n".encode())
+                package.file(PEM).write(verifier.pem.encode())
+                package.file(SUMMARY).write(summary(manifest, facts))
+                opening = "" if not facts.empty else f"THIS PACKAGE HOLDS NOTHING. {NOTHING}\n\n"
+                package.file(README).write((opening + _README.replace("{origin}", verifier.name)).encode())
+                digest = package.seal(manifest)
+                package.finish(out, self._made(actor, chosen, reference, begun, facts, digest, checkpoint))
         return Exported(
-            events=contents.count,
-            records={name: about["count"] for name, about in contents.records.items()},
-            absent=sum(len(about["absent"]) for about in contents.records.values()),
+            events=facts.count,
+            records={name: about["count"] for name, about in facts.records.items()},
+            absent=sum(len(about["absent"]) for about in facts.records.values()),
             size=checkpoint.size,
             manifest=digest,
-            empty=contents.empty,
+            empty=facts.empty,
+            complete=str(Coverage(scope, checkpoint.size)) if scope.provable else "",
         )
+
+    def _record(
+        self, actor: Actor, kind: EventKind, reference: str, chosen: EvidenceFilter, data: dict[str, Any]
+    ) -> None:
+        """Commits an event of this export."""
+        with self._authority.act(actor) as tx:
+            self._authority.demand(actor, Permission.EXPORT_EVIDENCE, system=chosen.system)
+            subject = f"export:{reference}"
+            tx.append(
+                self._authority.event(kind, actor, subject, system=chosen.system, data={"export": reference, **data})
+            )
+
+    @contextmanager
+    def _sealed(self, reference: str, kind: EventKind) -> Iterator[tuple[AuditSnapshot, int, bytes]]:
+        """The log as it holds an event of this export, with that event's place and leaf."""
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            self._reader.settle()
+            with self._reader.snapshot() as snapshot:
+                for seq, raw in snapshot.about([f"export:{reference}"]):
+                    if _read(seq, raw)["kind"] == kind:
+                        yield snapshot, seq, raw
+                        return
+            if time.monotonic() > until:
+                raise Overloaded("The audit log cannot be sealed: a long transaction holds it up.", retry_after=30)
+            time.sleep(_LOOK_SECONDS)
+
+    def _made(
+        self,
+        actor: Actor,
+        chosen: EvidenceFilter,
+        reference: str,
+        begun: int,
+        facts: Facts,
+        digest: str,
+        checkpoint: Checkpoint,
+    ) -> bytes:
+        """Commits that the package was made, and gives the proof of it: the bytes of made.json."""
+        data = {"filter": chosen.document(), "begun": begun, "manifest": digest, "events": facts.count}
+        self._record(actor, EventKind.EXPORT_MADE, reference, chosen, data)
+        with self._sealed(reference, EventKind.EXPORT_MADE) as (snapshot, place, raw):
+            head = snapshot.head
+            assert head is not None, "the export's own event is in the log"
+            return made_text(
+                place,
+                raw,
+                snapshot.inclusion(place, head.size),
+                head.checkpoint,
+                snapshot.consistency(checkpoint.size, head.size),
+            )
 
     def _permit(self, actor: Actor, chosen: EvidenceFilter) -> None:
         self._authority.require(actor, Permission.EXPORT_EVIDENCE, system=chosen.system)
@@ -225,39 +276,52 @@ class ExportEvidence:
             raise BadInput(f"There is no case {chosen.case}{where}.", advice="List them: governance cases list.")
 
     def _write_leaves(
-        self, snapshot: AuditSnapshot, chosen: EvidenceFilter, size: int, package: PackageWriter, advance: Advance
-    ) -> _Contents:
-        contents = _Contents(records={name: {"count": 0, "absent": []} for name, _ in RECORDS.values()})
-        lines, proofs = package.file(LEAVES), package.file(PROOFS)
-        stated = chosen.document()
-        for chunk in _chunks(_chosen(snapshot, chosen)):
-            for seq, raw, leaf in chunk:
-                if contents.last is None:
-                    contents.first = seq
-                elif seq != contents.last + 1:
-                    contents.contiguous = False
-                contents.last = seq
-                contents.count += 1
-                contents.own += is_own(leaf, stated)
-                contents.kinds[leaf["kind"]] += 1
-                contents.actors.add(leaf["actor"])
-                if leaf["kind"] == EventKind.DECISION_MADE:
-                    contents.actions[str(leaf["data"].get("action"))] += 1
-                elif leaf["kind"] == EventKind.VERDICT_GIVEN:
-                    contents.outcomes[str(leaf["data"].get("outcome"))] += 1
-                lines.write(leaf_line(seq, raw))
-                proofs.write(proof_line(seq, snapshot.inclusion(seq, size)))
-            self._write_records(chunk, package, contents)
-            advance(len(chunk))
-        return contents
+        self,
+        snapshot: AuditSnapshot,
+        chosen: EvidenceFilter,
+        scope: Scope,
+        checkpoint: Checkpoint,
+        package: PackageWriter,
+        advance: Advance,
+    ) -> Facts:
+        """Writes leaves, hashes and records. Raises `Tampered` unless they are those of the signed log, and all that
+        they must be."""
+        _refuse_gaps(snapshot, checkpoint.size)
+        facts, coverage, tree = Facts(scope=scope), Coverage(scope, checkpoint.size), Frontier()
+        lines, hashes = package.file(LEAVES), package.file(HASHES)
 
-    def _write_records(self, chunk: Sequence[_Leaf], package: PackageWriter, contents: _Contents) -> None:
+        def leave_out(end: int) -> None:
+            for level, index in withheld(tree.size, end):
+                node = snapshot.node(level, index)
+                hashes.write(hash_line(level, index, node))
+                tree.add(node, level)
+
+        for chunk in _chunks(_selected(snapshot, chosen, scope)):
+            wanted = []
+            for seq, raw, leaf in chunk:
+                leave_out(seq)
+                tree.add(leaf_hash(raw))
+                lines.write(leaf_line(seq, raw))
+                coverage.take(seq, leaf)
+                if facts.take(seq, leaf):
+                    wanted.append((seq, raw, leaf))
+            self._write_records(wanted, package, facts)
+            advance(len(chunk))
+        leave_out(checkpoint.size)
+        problem = coverage.problem() if scope.provable else ""
+        if tree.root() != checkpoint.root:
+            problem = "Its leaves are not those that were signed."
+        if problem:
+            raise _unfit(problem)
+        return facts
+
+    def _write_records(self, chunk: Sequence[_Leaf], package: PackageWriter, facts: Facts) -> None:
         for kind, (name, record) in RECORDS.items():
             founded = [(seq, leaf) for seq, _, leaf in chunk if leaf["kind"] == kind]
             if not founded:
                 continue
             found = self._find(kind, [leaf for _, leaf in founded])
-            about = contents.records[name]
+            about = facts.records[name]
             file = package.file(record_file(name))
             for (seq, _), one in zip(founded, found, strict=True):
                 if one is None:
@@ -273,7 +337,9 @@ class ExportEvidence:
             return _in_order(ids, self._records.decisions(ids))
         ids = [int(event["subject"].partition(":")[2] or 0) for event in events]
         if kind == EventKind.CALL_RECORDED:
-            return _in_order(ids, self._records.calls(ids))
+            # What was decided about a call has events, and so records, of its own.
+            calls = [{name: one[name] for name in one if name != "decisions"} for one in self._records.calls(ids)]
+            return _in_order(ids, calls)
         if kind == EventKind.CASE_OPENED:
             return _in_order(ids, self._records.cases(ids))
         if kind == EventKind.REPORT_RECEIVED:
@@ -284,32 +350,113 @@ class ExportEvidence:
         return [_nearest(event, verdicts.get(event["subject"], [])) for event in events]
 
 
-def _chosen(snapshot: AuditSnapshot, chosen: EvidenceFilter) -> Iterator[_Leaf]:
-    """The leaves of the package, in the log's order."""
-    base = LeafFilter(since=chosen.since, until=chosen.until, system=chosen.system)
-    if not chosen.policy and chosen.case is None:
+def _refuse_gaps(snapshot: AuditSnapshot, size: int) -> None:
+    if (found := snapshot.count(size)) != size:
+        raise _unfit(f"{size - found} of its {size} events are missing.")
+
+
+def _unfit(problem: str) -> Tampered:
+    return Tampered(
+        f"No evidence can be made of the audit log: it was changed. {problem}", advice="Run: governance audit verify."
+    )
+
+
+def _selected(snapshot: AuditSnapshot, chosen: EvidenceFilter, scope: Scope) -> Iterator[_Leaf]:
+    """The leaves of the package, in the log's order: what was asked for, and what shows that it is all of it."""
+    beside: dict[int, bytes] = {}
+    about: dict[str, list[int]] = {}
+    if not scope.whole:
+        for seq, raw in snapshot.select(LeafFilter(first=scope.begun, end=scope.begun + 1)):
+            beside[seq] = raw
+        kinds = (EventKind.CONTENT_ERASED.value,)
+        for seq, raw in snapshot.select(LeafFilter(system=chosen.system, kinds=kinds, end=scope.begun)):
+            beside[seq] = raw
+            for subject in erased(_read(seq, raw)):
+                about.setdefault(subject, []).append(seq)
+    due = [] if scope.whole else [scope.begun]
+    last = -1
+    for seq, raw, leaf in _asked_for(snapshot, chosen, scope, beside, due):
+        while due and due[0] < seq:
+            if (place := heapq.heappop(due)) > last:
+                yield place, beside[place], _read(place, beside[place])
+                last = place
+        yield seq, raw, leaf
+        last = seq
+        if about and leaf["kind"] in RECORDS and scope.holds(seq, leaf):
+            for place in about.get(subject_of(leaf), ()):
+                heapq.heappush(due, place)
+    while due:
+        if (place := heapq.heappop(due)) > last:
+            yield place, beside[place], _read(place, beside[place])
+            last = place
+
+
+def _asked_for(
+    snapshot: AuditSnapshot, chosen: EvidenceFilter, scope: Scope, beside: dict[int, bytes], due: list[int]
+) -> Iterator[_Leaf]:
+    """What was asked for. Where a period begins before the streams, the event that says how late events were by then
+    is put `beside` and is `due`."""
+    if scope.provable:
+        older_late: int | None = None
+        for seq, raw in snapshot.select(LeafFilter(kinds=(EventKind.LOG_UPGRADED.value,))):
+            older_late = _read(seq, raw)["late"]
+            if scope.since is not None and not scope.system:
+                beside[seq] = raw
+                heapq.heappush(due, seq)
+            break
+        first, end = (0, None) if scope.whole else _bounds(snapshot, chosen, scope, older_late)
+        for seq, raw in snapshot.select(LeafFilter(system=chosen.system, first=first, end=end)):
+            yield seq, raw, _read(seq, raw)
+        return
+    if not scope.related:
         kinds = tuple(kind.value for kind in chosen.kinds)
-        plain = LeafFilter(since=base.since, until=base.until, system=base.system, kinds=kinds)
-        for seq, raw in snapshot.select(plain):
+        plain = LeafFilter(since=chosen.since, until=chosen.until, system=chosen.system, kinds=kinds)
+        for seq, raw in snapshot.select(replace(plain, end=scope.begun + 1)):
             yield seq, raw, _read(seq, raw)
         return
     subjects = _concerned(snapshot, chosen)
     related = dict(snapshot.about(sorted(subjects)))
     for seq in sorted(related):
         leaf = _read(seq, related[seq])
-        wanted = not chosen.kinds or leaf["kind"] in chosen.kinds
-        if wanted and (not chosen.system or leaf["system"] == chosen.system):
+        if seq <= scope.begun and scope.holds(seq, leaf):
             yield seq, related[seq], leaf
+
+
+def _bounds(
+    snapshot: AuditSnapshot, chosen: EvidenceFilter, scope: Scope, older_late: int | None
+) -> tuple[int, int | None]:
+    """The first place, and the one after the last, of what shows that a selection is complete; see `scope`."""
+    stream = LeafFilter(system=chosen.system)
+    limit = scope.begun + 1
+    first, last = 0, scope.begun
+    if chosen.since is not None:
+        since = micros(leaves.moment(chosen.since))
+        found = snapshot.ends(replace(stream, since=chosen.since, end=limit))
+        for seq, raw in snapshot.select(replace(stream, end=found[0] if found else limit), newest_first=True):
+            leaf = _read(seq, raw)
+            late = leaf.get("late") if leaf["v"] > 1 else None if scope.system else older_late
+            if late is not None and micros(leaf["at"]) + late < since:
+                first = seq
+                break
+    if chosen.until is not None:
+        until = micros(leaves.moment(chosen.until))
+        begun = next(snapshot.select(replace(stream, first=scope.begun, end=limit)))
+        at_most = _read(*begun)["late"]
+        found = snapshot.ends(replace(stream, since=chosen.since, until=chosen.until, end=limit))
+        for seq, raw in snapshot.select(replace(stream, first=found[1] + 1 if found else first, end=limit)):
+            leaf = _read(seq, raw)
+            numbered = leaf["v"] > 1 or not scope.system
+            if numbered and micros(leaf["at"]) - at_most >= until:
+                last = seq
+                break
+    return first, last + 1
 
 
 def _read(seq: int, raw: bytes) -> dict[str, Any]:
     try:
         return leaves.parse(raw)
     except BadInput:
-        raise Tampered(
-            f"Event {seq} of the log was changed; no evidence can be made of it.",
-            advice="Run: governance audit verify.",
-        ) from None
+        raise _unfit(f"Event {seq} is not the one that was logged.") from None
 
 
 def _concerned(snapshot: AuditSnapshot, chosen: EvidenceFilter) -> set[str]:
@@ -369,8 +516,15 @@ def _nearest(event: dict[str, Any], verdicts: Sequence[dict[str, Any]]) -> dict[
     )
 
 
+def _old(note: str, verifier: Verifier) -> Checkpoint:
+    checkpoint = Checkpoint.open(note, verifier)
+    if checkpoint.size == 0:
+        raise BadInput("The checkpoint you gave is of 0 events, and proves nothing.")
+    return checkpoint
+
+
 def _continuity(snapshot: AuditSnapshot, old: Checkpoint | None, new: Checkpoint) -> dict[str, Any] | None:
-    if old is None or old.size == 0:
+    if old is None:
         return None
     if old.size > new.size:
         raise BadInput(
@@ -448,51 +602,6 @@ def _publish(file: BinaryIO, part: Path | None, target: Path) -> None:
 def _unwritable(target: Path, error: OSError) -> BadInput:
     reason = error.strerror or type(error).__name__
     return BadInput(f"The package cannot be written to {target}: {reason}.", advice="Choose another file or folder.")
-
-
-def _summary(manifest: dict[str, Any], contents: _Contents) -> str:
-    chosen = manifest["filter"]
-    span = f"{chosen['since'] or 'the beginning'} to {chosen['until'] or 'the export'}"
-    lines = [
-        *([f"THIS PACKAGE HOLDS NOTHING. {NOTHING}", ""] if contents.empty else []),
-        f"Evidence from {manifest['origin']}",
-        "",
-        f"Made       {manifest['made_at']} by {_who(manifest, manifest['made_by'])}",
-        f"Time       {span}",
-        f"System     {chosen['system'] or 'all'}",
-        f"Policy     {chosen['policy'] or 'any'}",
-        f"Case       {chosen['case'] or 'any'}",
-        f"Kinds      {', '.join(chosen['kinds']) or 'all'}",
-        f"Log        {manifest['checkpoint']['size']} events, root {manifest['checkpoint']['root']}",
-        f"Inside     {contents.count} events"
-        + (f", {contents.first} to {contents.last}" if contents.count else "")
-        + (", a selection" if not contents.contiguous else ", none left out between" if contents.count else ""),
-        "",
-        "Events",
-        *(f"  {count:>9}  {kind}" for kind, count in sorted(contents.kinds.items())),
-        "",
-        "Records",
-        *(
-            f"  {about['count']:>9}  {name}"
-            + (f", and {len(about['absent'])} that no longer exist" if about["absent"] else "")
-            for name, about in contents.records.items()
-        ),
-    ]
-    for title, counts in (("Actions decided", contents.actions), ("Verdicts", contents.outcomes)):
-        if counts:
-            lines += ["", title, *(f"  {count:>9}  {name}" for name, count in sorted(counts.items()))]
-    if manifest["names"]:
-        lines += ["", "Who", *(f"  {reference}  {name}" for reference, name in sorted(manifest["names"].items()))]
-    return "".join(_printable(line) + "\n" for line in lines)
-
-
-def _printable(line: str) -> str:
-    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in line)
-
-
-def _who(manifest: dict[str, Any], reference: str) -> str:
-    name = manifest["names"].get(reference)
-    return f"{name} ({reference})" if name else reference
 
 
 _README = """\

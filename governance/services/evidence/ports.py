@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,22 +30,28 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class StoredHead:
-    """The log's size, the hashes of its incomplete tiles, its latest signed checkpoint, and when that was."""
+    """The log's size, the hashes of its incomplete tiles, its latest signed checkpoint, and when that was; the latest
+    time of any event, and how late an event was at most (microseconds; see `audit.streams`)."""
 
     size: int
     edge: bytes
     checkpoint: str
     at: int
+    latest: int
+    late: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LeafFilter:
-    """Which leaves; an empty field means any. `since` is inclusive, `until` exclusive."""
+    """Which leaves; an empty field means any. `since` and `first` are inclusive, `until` and `end` exclusive; `first`
+    and `end` are places."""
 
     since: datetime | None = None
     until: datetime | None = None
     system: str = ""
     kinds: tuple[str, ...] = ()
+    first: int = 0
+    end: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,11 +107,85 @@ class Findings(Protocol):
         """False where it is acknowledged or met already."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SignedReview:
+    """An access review of a month; unsigned (`signed_by` None) while it waits."""
+
+    month: str
+    document: str | None
+    digest: str | None
+    signed_at: datetime | None
+    signed_by: str | None
+    note: str
+    reminded_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grant:
+    """A person's roles as `role` or `role@system`."""
+
+    person: int
+    roles: tuple[str, ...]
+    disabled_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeyGrant:
+    """What an API key opens."""
+
+    key: int
+    prefix: str
+    scopes: tuple[str, ...]
+    system: str
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadingCount:
+    """How many events of a kind a reader has in a system ("" for none)."""
+
+    reader: str
+    kind: str
+    system: str
+    events: int
+
+
+class AccessReviews(Protocol):
+    """Who may do what, who read what, and the reviews of both."""
+
+    def grants(self) -> Sequence[Grant]:
+        """Everybody, by number."""
+
+    def key_grants(self) -> Sequence[KeyGrant]:
+        """All API keys, by number."""
+
+    def reading(self, kinds: Sequence[str], since: datetime, until: datetime) -> Sequence[ReadingCount]:
+        """By reader, kind and system, in order."""
+
+    def began(self) -> datetime | None:
+        """When the log began."""
+
+    def get(self, month: str) -> SignedReview | None: ...
+
+    def all(self) -> Sequence[SignedReview]:
+        """Those that are due or signed, the latest month first."""
+
+    def ask(self, month: str, *, at: datetime, reminded: bool) -> None:
+        """Notes that a review is due; with `reminded` that an alert said so."""
+
+    def sign(self, month: str, *, document: str, digest: str, by: str, note: str, at: datetime) -> bool:
+        """False where it is signed already."""
+
+
 class Transaction(JobTransaction, Protocol):
     """A unit of work of evidence."""
 
     @property
     def findings(self) -> Findings: ...
+
+    @property
+    def access_reviews(self) -> AccessReviews: ...
 
 
 class AuditSnapshot(Protocol):
@@ -126,6 +206,9 @@ class AuditSnapshot(Protocol):
     def beyond(self, size: int) -> int:
         """How many events have a place at or after `size`."""
 
+    def count(self, size: int) -> int:
+        """How many places from 0 on and below `size` have an event."""
+
     def events(self) -> Iterator[StoredEvent]:
         """All events that have a place, in order."""
 
@@ -137,8 +220,18 @@ class AuditSnapshot(Protocol):
     def checkpoints(self) -> Iterator[tuple[int, str]]:
         """Size and note of the checkpoints that were kept, by size."""
 
-    def select(self, chosen: LeafFilter) -> Iterator[tuple[int, bytes]]:
+    def streams(self) -> Mapping[str, tuple[int, int]]:
+        """By system, the number of the stream's next event, and how many events have no number (see
+        `audit.streams`)."""
+
+    def select(self, chosen: LeafFilter, *, newest_first: bool = False) -> Iterator[tuple[int, bytes]]:
         """Place and leaf of the sealed events that were chosen, in order."""
+
+    def ends(self, chosen: LeafFilter) -> tuple[int, int] | None:
+        """The first and the last place of the sealed events that were chosen; None where there is none."""
+
+    def node(self, level: int, index: int) -> bytes:
+        """The hash over the 2**level leaves from index * 2**level on. Raises `Tampered` if tiles are missing."""
 
     def about(self, subjects: Sequence[str]) -> Iterator[tuple[int, bytes]]:
         """Place and leaf of the sealed events whose subject is one of these, in no order."""

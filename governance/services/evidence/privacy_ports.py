@@ -21,12 +21,14 @@ from governance.services.jobs.ports import Transaction as JobTransaction
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scrubbed:
-    """What one step of an erasure destroyed: of which system, the conversation if the whole of it went, the calls."""
+    """What one step of an erasure destroyed: of which system, the conversation if the whole of it went, the
+    calls, the reports, and the cases whose excerpts and notes went."""
 
     system: str
     conversation: int | None = None
     calls: tuple[int, ...] = ()
     reports: tuple[int, ...] = ()
+    cases: tuple[int, ...] = ()
 
 
 class Erasures(Protocol):

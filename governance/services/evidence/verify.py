@@ -6,20 +6,22 @@ Streams: memory does not grow with the log. That somebody verified, and what cam
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from governance.audit.leaf import moment
 from governance.audit.merkle import HASH_SIZE, leaf_hash, perfect_root
 from governance.audit.note import Checkpoint, Verifier
+from governance.audit.streams import LATE_FLAGGED, UPGRADED, Streams, stated
 from governance.audit.tiles import TILE_SIZE, WIDTH, Edge
-from governance.audit.verify import Advance, Ledger, Verification, unchecked
+from governance.audit.verify import Advance, Check, Ledger, Outcome, Verification, unchecked
 from governance.domain import times
 from governance.domain.events import EventKind, Json
 from governance.domain.people import SERVICE, Actor, Permission
 from governance.errors import GovernanceError, Tampered
 from governance.services.authorise import Authority
 from governance.services.evidence.findings import keep, open_kept, outcomes
-from governance.services.evidence.ports import AuditReader, AuditSnapshot, StoredEvent, Transaction
+from governance.services.evidence.ports import AuditReader, AuditSnapshot, StoredEvent, StoredHead, Transaction
 from governance.services.jobs.outbox import Alerts
 from governance.services.jobs.run import Attempt
 
@@ -97,6 +99,7 @@ class _Log:
         self._rows = Ledger("rows")
         self._tiles = Ledger("tiles")
         self._signed = Ledger("checkpoints")
+        self._numbers = _Numbers()
         self._kept = Ledger("continuity")
         self._edge = Edge()
         self._pending: list[bytes] = []
@@ -139,6 +142,8 @@ class _Log:
             self._rows.check("What can be searched by is what the leaves say."),
             self._tiles.check(f"All {self._complete} complete tiles and the edge follow from the leaves."),
             self._signed.check(f"{signed} signed checkpoints, all of this log."),
+            self._numbers.check(stored, self._snapshot),
+            self._numbers.clock(),
             self._kept.check("The log continues the checkpoint that was kept.")
             if kept
             else unchecked("continuity", "No checkpoint that was kept elsewhere was given."),
@@ -242,10 +247,15 @@ class _Log:
             at = moment(times.moment(event.at))
             said = (leaf["at"], leaf["kind"], leaf["actor"], leaf["subject"], leaf["system"])
         except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-            self._rows.fail(f"Event {event.seq}: its leaf cannot be read.")
+            self._rows.fail(f"Event {event.seq}: its leaf, or its row, cannot be read.")
+            self._numbers.skip(event)
             return
         if said != (at, event.kind, event.actor, event.subject, event.system):
             self._rows.fail(f"Event {event.seq}: the searchable columns say otherwise than the leaf.")
+        if isinstance(leaf, dict) and isinstance(leaf["system"], str):
+            self._numbers.take(event, leaf)
+        else:
+            self._numbers.skip(event)
 
     def _grow(self) -> None:
         if any(len(one) != HASH_SIZE for one in self._pending):
@@ -280,3 +290,79 @@ class _Log:
 def _at(tile: bytes, place: int) -> bytes:
     start = place % WIDTH * HASH_SIZE
     return tile[start : start + HASH_SIZE]
+
+
+class _Numbers:
+    """Follows the streams (`audit.streams`) through the log: the checks "streams" and "clock"."""
+
+    def __init__(self) -> None:
+        self._ledger = Ledger("streams")
+        self._streams = Streams()
+        self._numbered = False
+        self._latest_late: tuple[int, int] | None = None
+
+    def skip(self, event: StoredEvent) -> None:
+        """A leaf that cannot be read, which another check says: its number counts as given."""
+        if isinstance(event.system, str) and isinstance(event.at, int):
+            self._streams.take(event.system, event.at)
+
+    def take(self, event: StoredEvent, leaf: Mapping[str, Any]) -> None:
+        at, system, version = event.at, leaf["system"], leaf.get("v")
+        if version == 1:
+            if self._numbered:
+                self._ledger.fail(f"Event {event.seq} has no number, and stands after one that has.")
+            self._streams.pass_by(system, at)
+            return
+        first, self._numbered = not self._numbered, True
+        was = self._streams.late
+        expected = self._streams.take(system, at)
+        found = leaf.get("n"), leaf.get("late")
+        if found != expected:
+            self._ledger.fail(
+                f"Event {event.seq} is number {found[0]} of {_stream(system)}, late {found[1]}; "
+                f"it should be number {expected[0]}, late {expected[1]}."
+            )
+            # What follows is compared with what this one says, so that one gap is one failure.
+            if isinstance(found[0], int):
+                self._streams.next[system] = found[0] + 1
+            if isinstance(found[1], int):
+                self._streams.late = found[1]
+        if self._streams.late > was:
+            self._latest_late = (event.seq, self._streams.late)
+        upgraded = leaf["kind"] == UPGRADED
+        if upgraded != (first and bool(self._streams.before)):
+            self._ledger.fail(
+                f"Event {event.seq} states what an older log had, and there is none."
+                if upgraded
+                else f"Event {event.seq} is the first with a number, and does not state what the log had before."
+            )
+        elif upgraded and stated(leaf["data"]) != self._streams.before:
+            self._ledger.fail(f"Event {event.seq} states other numbers of events than the log had before.")
+
+    def check(self, head: StoredHead | None, snapshot: AuditSnapshot) -> Check:
+        held = {system: numbers for system, numbers in snapshot.streams().items() if numbers != (0, 0)}
+        want = {system: (number, self._streams.before.get(system, 0)) for system, number in self._streams.next.items()}
+        for system in sorted(held.keys() | want.keys(), key=str):
+            if held.get(system) != want.get(system):
+                self._ledger.fail(f"The next number of {_stream(system)} is not the one that its events give.")
+        late = self._streams.latest, self._streams.late
+        if head is not None and late != (head.latest, head.late):
+            self._ledger.fail("The latest time, or the lateness, that the log holds is not what its events give.")
+        before = sum(self._streams.before.values())
+        older = f" {before} of them are older than numbers, and were counted." if before else ""
+        return self._ledger.check(f"{len(want)} streams, numbered without a gap.{older}")
+
+    def clock(self) -> Check:
+        if self._latest_late is None or self._streams.late < LATE_FLAGGED:
+            return Ledger("clock").check("No event happened more than a minute before one that stands before it.")
+        place, late = self._latest_late
+        return Check(
+            name="clock",
+            outcome=Outcome.FLAGGED,
+            detail=f"Event {place} happened {late / 1_000_000:,.0f} s before one that stands before it: a clock was "
+            "set back, or a transaction waited.",
+        )
+
+
+def _stream(system: object) -> str:
+    return f"the stream of {system}" if system else "the stream of what belongs to no system"

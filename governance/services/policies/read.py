@@ -79,7 +79,11 @@ class PolicyFigures:
 class PolicyQueries(Protocol):
     """What is read of policies' effects, each on a connection of its own. `systems` limits what is found to these."""
 
-    def figures(self, systems: Systems, since: int) -> PolicyFigures: ...
+    def figures(self, systems: Systems, since: int, *, until: int | None = None) -> PolicyFigures:
+        """From day `since` on, up to before `until`."""
+
+    def waiting(self, systems: Systems) -> Mapping[str, int]:
+        """How many cases are open now, by policy."""
 
     def decided(self, systems: Systems, since: int, *, policy_set: int) -> list[Decided]: ...
 

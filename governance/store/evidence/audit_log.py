@@ -3,7 +3,8 @@
 On SQLite, where one transaction writes at a time, events are sealed in the transaction that appends them. On
 PostgreSQL many write at once: events go in without a place, and `PostgresSealer` gives places to those whose
 transactions are all over. There the order of ids or of numbers says nothing: a lower one may commit later, and a
-reader that had passed it would skip it for ever. `xid < pg_snapshot_xmin(...)` cannot.
+reader that had passed it would skip it for ever. `xid < pg_snapshot_xmin(...)` cannot. With its place a leaf gets its
+number within its stream, which completes its bytes: so those who write wait for nobody's number.
 """
 
 from __future__ import annotations
@@ -11,16 +12,19 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from governance.audit.leaf import leaf_bytes
+from governance.audit.leaf import leaf_bytes, numbered, unnumbered_bytes
 from governance.audit.merkle import leaf_hashes
 from governance.audit.note import Checkpoint, Signer
+from governance.audit.streams import Streams
 from governance.audit.tiles import Edge, Tile
-from governance.domain.events import Event
+from governance.domain.events import Event, EventKind
+from governance.domain.people import SERVICE
 from governance.store.base import bulk, locks
 from governance.store.base import tables as t
 from governance.store.base.times import micros
@@ -35,57 +39,101 @@ SEAL_AT_ONCE = 20_000
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The log as of a head: its checkpoint, its edge, its streams, and when a checkpoint was last kept for ever (None
+    while none was). Replaced as a whole, never changed."""
+
+    note: str
+    edge: Edge
+    streams: Streams
+    kept: int | None
+
+
 class _Tree:
     """The tree's growth within a transaction that nobody else shares: reads the head, and writes what comes of it."""
 
     def __init__(self, signer: Signer) -> None:
         self._signer = signer
-        # The edge as of a head, with that head's checkpoint and when a checkpoint was last kept for ever; replaced as
-        # a whole, never changed.
-        self._known: tuple[str, Edge, int | None] | None = None
+        self._known: _Known | None = None
 
     def forget(self) -> None:
         self._known = None
 
-    def edge(self, connection: sa.Connection) -> Edge:
-        """The stored edge. Another process may have written since: the copy here counts only if its signed
-        checkpoint is the stored one."""
-        known = self._known
-        if known is not None:
+    def known(self, connection: sa.Connection) -> _Known:
+        """The stored log. Another process may have written since: the copy here counts only if its signed checkpoint
+        is the stored one."""
+        if self._known is not None:
             stored = connection.exec_driver_sql("SELECT checkpoint FROM audit_head WHERE id = 1").scalar()
-            if stored == known[0]:
-                return known[1]
-        head = connection.exec_driver_sql("SELECT size, edge FROM audit_head WHERE id = 1").first()
-        return Edge() if head is None else Edge.from_bytes(head[0], bytes(head[1]))
+            if stored == self._known.note:
+                return self._known
+        head = connection.exec_driver_sql(
+            "SELECT size, edge, checkpoint, latest, late FROM audit_head WHERE id = 1"
+        ).first()
+        if head is None:
+            return _Known("", Edge(), Streams(), None)
+        rows = connection.exec_driver_sql('SELECT system, "next", "before" FROM audit_stream').all()
+        streams = Streams(
+            next={row[0]: row[1] for row in rows}, latest=head[3], late=head[4], before={row[0]: row[2] for row in rows}
+        )
+        kept = connection.exec_driver_sql("SELECT at FROM audit_checkpoint ORDER BY size DESC LIMIT 1").scalar()
+        return _Known(head[2], Edge.from_bytes(head[0], bytes(head[1])), streams, kept)
 
-    def grow(self, connection: sa.Connection, before: Edge, hashes: Sequence[bytes], at: int) -> None:
-        """Writes tiles, head and checkpoint for leaves that follow `before`, given by their hashes; `at` in
+    def grow(
+        self, connection: sa.Connection, known: _Known, hashes: Sequence[bytes], streams: Streams, at: int
+    ) -> None:
+        """Writes tiles, streams, head and checkpoint for leaves that follow `known`, given by their hashes; `at` in
         microseconds."""
+        before = known.edge
         after, tiles = before.append(hashes)
         note = self._signer.sign(Checkpoint(self._signer.name, after.size, after.root()).text)
         bulk.insert(connection, t.audit_tile, [_tile_row(tile) for tile in tiles])
         mark = bulk.mark(connection)
-        head = (after.size, after.to_bytes(), note, at)
+        grown = [
+            (system, number, streams.before.get(system, 0))
+            for system, number in streams.next.items()
+            if known.streams.next.get(system) != number
+        ]
+        connection.exec_driver_sql(
+            f'INSERT INTO audit_stream (system, "next", "before") VALUES ({mark}, {mark}, {mark}) '  # noqa: S608
+            'ON CONFLICT (system) DO UPDATE SET "next" = excluded."next"',
+            grown,
+        )
+        head = (after.size, after.to_bytes(), note, at, streams.latest, streams.late)
         if before.size:
             connection.exec_driver_sql(
-                f"UPDATE audit_head SET size = {mark}, edge = {mark}, checkpoint = {mark}, at = {mark} WHERE id = 1",  # noqa: S608
+                f"UPDATE audit_head SET size = {mark}, edge = {mark}, checkpoint = {mark}, at = {mark}, "  # noqa: S608
+                f"latest = {mark}, late = {mark} WHERE id = 1",
                 head,
             )
         else:
             bulk.insert(connection, t.audit_head, [(1, *head)])
-        known = self._known
-        if known is not None and known[1] is before:
-            kept = known[2]
-        else:
-            kept = connection.exec_driver_sql("SELECT at FROM audit_checkpoint ORDER BY size DESC LIMIT 1").scalar()
+        kept = known.kept
         if kept is None or abs(at - kept) >= CHECKPOINT_EVERY:
             bulk.insert(connection, t.audit_checkpoint, [(after.size, note, at)])
             kept = at
-        self._known = (note, after, kept)
+        self._known = _Known(note, after, streams, kept)
 
 
 def _tile_row(tile: Tile) -> tuple[int, int, bytes]:
     return tile.level, tile.number, tile.hashes
+
+
+def _upgraded(known: _Known, clock: Clock) -> list[Event]:
+    """The event that states what an older log had when its streams began, where it is still to come: the first leaf
+    with a number. Nothing in a log that had streams from its beginning."""
+    before = sum(known.streams.before.values())
+    if not before or known.edge.size != before:
+        return []
+    return [
+        Event(
+            kind=EventKind.LOG_UPGRADED,
+            at=clock(),
+            actor=SERVICE.reference,
+            subject="log",
+            data=known.streams.statement(),
+        )
+    ]
 
 
 class SqlAuditLog:
@@ -103,19 +151,22 @@ class SqlAuditLog:
         """
         if not events:
             return
-        leaves = [leaf_bytes(event) for event in events]
         if connection.dialect.name == "postgresql":
-            _append(connection, events, leaves)
+            _append(connection, events, [unnumbered_bytes(event) for event in events])
             return
+        known = self._tree.known(connection)
+        events = [*_upgraded(known, self.clock), *events]
+        streams = known.streams.copy()
+        moments = [micros(event.at) for event in events]
+        leaves = [leaf_bytes(event, *streams.take(event.system, at)) for event, at in zip(events, moments, strict=True)]
         hashes = leaf_hashes(leaves)  # while the processor has the leaves at hand
-        edge = self._tree.edge(connection)
         # One writer at a time: the leaf's place is known, and is its id as well (from 1), which keeps the table in
         # the order in which it is written.
         rows = [
             (
                 place + 1,
                 place,
-                micros(event.at),
+                at,
                 event.kind.value,
                 event.actor,
                 event.subject,
@@ -123,10 +174,10 @@ class SqlAuditLog:
                 leaf,
                 None,
             )
-            for place, (event, leaf) in enumerate(zip(events, leaves, strict=True), edge.size)
+            for place, (event, at, leaf) in enumerate(zip(events, moments, leaves, strict=True), known.edge.size)
         ]
         bulk.insert(connection, t.audit_event, rows)
-        self._tree.grow(connection, edge, hashes, micros(self.clock()))
+        self._tree.grow(connection, known, hashes, streams, micros(self.clock()))
 
     def discard(self) -> None:
         """Forgets the edge that a rollback undid."""
@@ -160,12 +211,12 @@ def _append(connection: sa.Connection, events: Sequence[Event], leaves: Sequence
 # An event that can be seen and has a number which this server has not given yet came with a dump of another server,
 # whose transactions are all over.
 _SEALABLE = """
-SELECT id, leaf FROM (
-  (SELECT id, leaf, xid FROM audit_event
+SELECT id, leaf, system, at FROM (
+  (SELECT id, leaf, system, at, xid FROM audit_event
    WHERE seq IS NULL AND xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
    ORDER BY xid, id LIMIT %s)
   UNION ALL
-  (SELECT id, leaf, xid FROM audit_event
+  (SELECT id, leaf, system, at, xid FROM audit_event
    WHERE seq IS NULL AND xid >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint
    ORDER BY xid, id LIMIT %s)
 ) AS settled ORDER BY xid, id LIMIT %s
@@ -228,18 +279,46 @@ class PostgresSealer:
             try:
                 rows = connection.exec_driver_sql(_SEALABLE, (SEAL_AT_ONCE,) * 3).all()
                 if rows:
-                    edge = self._tree.edge(connection)
-                    connection.exec_driver_sql(
-                        "UPDATE audit_event AS e SET seq = u.seq FROM unnest(%s::bigint[], %s::bigint[]) "
-                        "AS u(id, seq) WHERE e.id = u.id",
-                        ([row[0] for row in rows], list(range(edge.size, edge.size + len(rows)))),
-                    )
-                    self._tree.grow(connection, edge, leaf_hashes(bytes(row[1]) for row in rows), micros(self._clock()))
+                    self._place(connection, rows)
                 connection.commit()
             except BaseException:
                 self._tree.forget()
                 raise
         return len(rows)
+
+    def _place(self, connection: sa.Connection, rows: Sequence[Any]) -> None:
+        """Gives rows of `_SEALABLE` their places and numbers, and with them the last bytes of their leaves."""
+        known = self._tree.known(connection)
+        streams = known.streams.copy()
+        leaves = []
+        for event in _upgraded(known, self._clock):
+            leaf = leaf_bytes(event, *streams.take(event.system, micros(event.at)))
+            bulk.insert(
+                connection,
+                t.audit_event,
+                [
+                    (
+                        connection.exec_driver_sql("SELECT nextval('audit_event_id')").scalar_one(),
+                        known.edge.size,
+                        micros(event.at),
+                        event.kind.value,
+                        event.actor,
+                        event.subject,
+                        event.system,
+                        leaf,
+                        None,
+                    )
+                ],
+            )
+            leaves.append(leaf)
+        first = known.edge.size + len(leaves)
+        sealed = [numbered(bytes(row[1]), *streams.take(row[2], row[3])) for row in rows]
+        connection.exec_driver_sql(
+            "UPDATE audit_event AS e SET seq = u.seq, leaf = u.leaf "
+            "FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[]) AS u(id, seq, leaf) WHERE e.id = u.id",
+            ([row[0] for row in rows], list(range(first, first + len(rows))), sealed),
+        )
+        self._tree.grow(connection, known, leaf_hashes([*leaves, *sealed]), streams, micros(self._clock()))
 
 
 def seal_lag(connection: sa.Connection, now: datetime) -> float:

@@ -208,18 +208,29 @@ class SqlErasures:
         system, calls = scrub.conversation(self._connection, number, everything=everything)
         reports = self._reports(calls) if everything else ()
         self._mark(erasure, conversation=number, calls=calls, reports=reports)
-        return Scrubbed(system=system, conversation=number, calls=calls, reports=reports)
+        return Scrubbed(
+            system=system, conversation=number, calls=calls, reports=reports, cases=self._cases(calls, reports)
+        )
 
     def call(self, number: int, erasure: int) -> Scrubbed:
         system = scrub.call(self._connection, number)
         reports = self._reports([number])
         self._mark(erasure, calls=[number], reports=reports)
-        return Scrubbed(system=system, calls=(number,), reports=reports)
+        return Scrubbed(system=system, calls=(number,), reports=reports, cases=self._cases((number,), reports))
 
     def report(self, number: int, erasure: int) -> Scrubbed:
         system = scrub.report(self._connection, number)
         self._mark(erasure, reports=[number])
-        return Scrubbed(system=system, reports=(number,))
+        return Scrubbed(system=system, reports=(number,), cases=self._cases((), (number,)))
+
+    def _cases(self, calls: Sequence[int], reports: Sequence[int]) -> tuple[int, ...]:
+        """The cases about these calls and of these reports."""
+        select = bulk.select_in
+        of_calls = select(self._connection, 'SELECT id FROM "case" WHERE call_id IN {in}', calls)
+        of_reports = select(
+            self._connection, "SELECT case_id FROM report WHERE case_id IS NOT NULL AND id IN {in}", reports
+        )
+        return tuple(sorted({row[0] for row in (*of_calls, *of_reports)}))
 
     def _reports(self, calls: Sequence[int]) -> tuple[int, ...]:
         found = scrub.reports_about(self._connection, calls)

@@ -31,6 +31,7 @@ _PAGE = 5_000
 
 # Word for word the condition of the partial indexes, or SQLite does not use them.
 _ACTS = sa.text("kind NOT IN ('call.recorded', 'decision.made')")
+_READING = (EventKind.ACCESS_OPENED.value, EventKind.ACCESS_SEARCHED.value, EventKind.AUDIT_READ.value)
 
 
 def events(
@@ -45,7 +46,7 @@ def events(
     the page before."""
     e = t.audit_event.c
     statement = sa.select(t.audit_event).order_by(e.id.desc()).limit(limit)
-    statement = statement.where(e.kind.in_(chosen.kinds) if chosen.kinds else _ACTS)
+    statement = statement.where(e.kind.in_(chosen.kinds) if chosen.kinds else sa.and_(_ACTS, e.kind.not_in(_READING)))
     if chosen.kinds and not {"call.recorded", "decision.made"} & set(chosen.kinds):
         statement = statement.where(_ACTS)
     if chosen.actor:
@@ -125,7 +126,9 @@ class AuditSnapshot:
 
     @property
     def unsealed(self) -> int:
-        return int(self._connection.exec_driver_sql("SELECT count(*) FROM audit_event WHERE seq IS NULL").scalar_one())
+        # SQLite keeps any type in any column: a place that is no integer is none.
+        none = "seq IS NULL" if self.seals_behind else "typeof(seq) <> 'integer'"
+        return int(self._connection.exec_driver_sql(f"SELECT count(*) FROM audit_event WHERE {none}").scalar_one())  # noqa: S608
 
     @property
     def seals_behind(self) -> bool:
@@ -135,15 +138,21 @@ class AuditSnapshot:
         e = t.audit_event.c
         return int(self._connection.execute(sa.select(sa.func.count()).where(e.seq >= size)).scalar_one())
 
+    def count(self, size: int) -> int:
+        e = t.audit_event.c
+        counted = sa.select(sa.func.count()).select_from(t.audit_event).where(e.seq >= 0, e.seq < size)
+        return int(self._connection.execute(self._integers(counted, e.seq)).scalar_one())
+
     def events(self) -> Iterator[StoredEvent]:
         e = t.audit_event.c
         statement = sa.select(e.seq, e.at, e.kind, e.actor, e.subject, e.system, e.leaf).order_by(e.seq).limit(_PAGE)
+        statement = self._integers(statement, e.seq)
         # From -1: a place below 0 is a finding of the verifier, too.
         after = -(2**62)
         while True:
             rows = self._connection.execute(statement.where(e.seq > after)).all()
             for row in rows:
-                yield StoredEvent(row.seq, row.at, row.kind, row.actor, row.subject, row.system, _raw(row.leaf))
+                yield StoredEvent(*row)
             if len(rows) < _PAGE:
                 return
             after = rows[-1].seq
@@ -154,6 +163,10 @@ class AuditSnapshot:
         ).scalar()
         return None if found is None else bytes(found)
 
+    def _integers(self, statement: sa.Select[Any], column: sa.ColumnElement[Any]) -> sa.Select[Any]:
+        """Only rows where a column of integers holds one."""
+        return statement if self.seals_behind else statement.where(sa.func.typeof(column) == "integer")
+
     def tiles(self) -> int:
         return int(self._connection.execute(sa.select(sa.func.count()).select_from(t.audit_tile)).scalar_one())
 
@@ -161,18 +174,25 @@ class AuditSnapshot:
         c = t.audit_checkpoint.c
         after = -(2**62)
         while True:
-            rows = self._connection.execute(
-                sa.select(c.size, c.note).where(c.size > after).order_by(c.size).limit(_PAGE)
-            ).all()
-            yield from ((row.size, row.note) for row in rows)
+            statement = sa.select(c.size, c.note).where(c.size > after).order_by(c.size).limit(_PAGE)
+            rows = self._connection.execute(self._integers(statement, c.size)).all()
+            yield from ((row.size, _text(row.note)) for row in rows)
             if len(rows) < _PAGE:
-                return
+                break
             after = rows[-1].size
+        if not self.seals_behind:
+            others = sa.select(c.note).where(sa.func.typeof(c.size) != "integer")
+            yield from ((-1, _text(note)) for note in self._connection.execute(others).scalars())
 
-    def select(self, chosen: LeafFilter) -> Iterator[tuple[int, bytes]]:
+    def streams(self) -> dict[str, tuple[int, int]]:
+        rows = self._connection.exec_driver_sql('SELECT system, "next", "before" FROM audit_stream').all()
+        return {row[0]: (row[1], row[2]) for row in rows}
+
+    def _chosen(self, chosen: LeafFilter, *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
         e = t.audit_event.c
         size = 0 if self._head is None else self._head.size
-        statement = sa.select(e.seq, e.leaf).where(e.seq < size).order_by(e.seq).limit(_PAGE)
+        end = size if chosen.end is None else min(size, chosen.end)
+        statement = sa.select(*columns).where(e.seq >= chosen.first, e.seq < end)
         if chosen.since is not None:
             statement = statement.where(e.at >= micros(chosen.since))
         if chosen.until is not None:
@@ -181,19 +201,36 @@ class AuditSnapshot:
             statement = statement.where(e.system == chosen.system)
         if chosen.kinds:
             statement = statement.where(e.kind.in_(chosen.kinds))
-        after = -1
+            if not {"call.recorded", "decision.made"} & set(chosen.kinds):
+                statement = statement.where(_ACTS)
+        return statement
+
+    def select(self, chosen: LeafFilter, *, newest_first: bool = False) -> Iterator[tuple[int, bytes]]:
+        e = t.audit_event.c
+        statement = self._chosen(chosen, e.seq, e.leaf).limit(_PAGE)
+        statement = statement.order_by(e.seq.desc() if newest_first else e.seq)
+        narrower = statement
         while True:
-            rows = self._connection.execute(statement.where(e.seq > after)).all()
-            yield from ((row.seq, _raw(row.leaf)) for row in rows)
+            rows = self._connection.execute(narrower).all()
+            yield from ((row.seq, row.leaf) for row in rows)
             if len(rows) < _PAGE:
                 return
-            after = rows[-1].seq
+            last = rows[-1].seq
+            narrower = statement.where(e.seq < last if newest_first else e.seq > last)
+
+    def ends(self, chosen: LeafFilter) -> tuple[int, int] | None:
+        e = t.audit_event.c
+        first, last = self._connection.execute(self._chosen(chosen, sa.func.min(e.seq), sa.func.max(e.seq))).one()
+        return None if first is None else (first, last)
+
+    def node(self, level: int, index: int) -> bytes:
+        return self._reader.node(level, index)
 
     def about(self, subjects: Sequence[str]) -> Iterator[tuple[int, bytes]]:
         size = 0 if self._head is None else self._head.size
         statement = "SELECT seq, leaf FROM audit_event WHERE seq < {} AND subject IN {in}"
         for seq, leaf in bulk.select_in(self._connection, statement, subjects, size):
-            yield seq, _raw(leaf)
+            yield seq, t.as_bytes(leaf)
 
     @property
     def _reader(self) -> StoredTiles:
@@ -237,7 +274,10 @@ class AuditReader:
 def head(connection: sa.Connection) -> StoredHead | None:
     """The log's size, edge and latest signed checkpoint; None for an empty log."""
     row = connection.execute(sa.select(t.audit_head).where(t.audit_head.c.id == 1)).first()
-    return None if row is None else StoredHead(row.size, bytes(row.edge), row.checkpoint, row.at)
+    if row is None:
+        return None
+    size, at, latest, late = (one if isinstance(one, int) else -1 for one in (row.size, row.at, row.latest, row.late))
+    return StoredHead(size, row.edge, _text(row.checkpoint), at, latest, late)
 
 
 def proof(connection: sa.Connection, seq: int) -> Proof:
@@ -323,6 +363,6 @@ class AuditQueries:
             return case_titles(connection, numbers, systems)
 
 
-def _raw(leaf: bytes | str | None) -> bytes:
-    """A leaf's bytes. SQLite also stores what somebody wrote there as text or nothing: that fails its hash, no more."""
-    return (leaf or "").encode("utf-8", "surrogateescape") if isinstance(leaf, str | None) else bytes(leaf)
+def _text(value: object) -> str:
+    """What a column of text holds, as text, whatever SQLite was given there."""
+    return value if isinstance(value, str) else t.as_bytes(value).decode("utf-8", "replace")

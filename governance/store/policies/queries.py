@@ -20,9 +20,17 @@ from governance.store.base.scope import within
 from governance.store.base.times import micros, moment
 from governance.store.base.unit_of_work import UnitOfWork
 
+_END = 2**31 - 1
+"""A day after all."""
 
-def spoke(connection: sa.Connection, systems: Systems, since: int) -> list[Spoke]:
-    """What each policy did from day `since` on, by policy and day; a day on which it was silent has no entry."""
+
+def _begin(day: int) -> datetime:
+    return datetime.fromtimestamp(day * 86_400, UTC)
+
+
+def spoke(connection: sa.Connection, systems: Systems, since: int, until: int = _END) -> list[Spoke]:
+    """What each policy did from day `since` to before `until`, by policy and day; a day on which it was silent has no
+    entry."""
     f = t.daily_policy_figure.c
     sums = [
         sa.func.sum(column).label(column.name)
@@ -30,7 +38,7 @@ def spoke(connection: sa.Connection, systems: Systems, since: int) -> list[Spoke
     ]
     rows = connection.execute(
         sa.select(f.policy, f.day, *sums, sa.func.max(f.last_at).label("last_at"))
-        .where(f.day >= since, within(f.system_id, systems))
+        .where(f.day >= since, f.day < until, within(f.system_id, systems))
         .group_by(f.policy, f.day)
         .order_by(f.policy, f.day)
     )
@@ -49,14 +57,16 @@ def spoke(connection: sa.Connection, systems: Systems, since: int) -> list[Spoke
     ]
 
 
-def decided(connection: sa.Connection, systems: Systems, since: int, *, policy_set: int | None = None) -> list[Decided]:
-    """Decided calls from day `since` on, by system; of one policy set with `policy_set`."""
+def decided(
+    connection: sa.Connection, systems: Systems, since: int, until: int = _END, *, policy_set: int | None = None
+) -> list[Decided]:
+    """Decided calls from day `since` to before `until`, by system; of one policy set with `policy_set`."""
     f = t.daily_set_figure.c
     sums = [sa.func.sum(column).label(column.name) for column in (f.calls, f.flagged, f.shadow_calls, f.shadow_flagged)]
     wanted = (
         sa.select(t.system.c.name.label("system"), *sums)
         .join(t.system, t.system.c.id == f.system_id)
-        .where(f.day >= since, within(f.system_id, systems))
+        .where(f.day >= since, f.day < until, within(f.system_id, systems))
         .group_by(t.system.c.name)
         .order_by(t.system.c.name)
     )
@@ -74,10 +84,14 @@ def decided(connection: sa.Connection, systems: Systems, since: int, *, policy_s
     ]
 
 
-def judged(connection: sa.Connection, systems: Systems, since: datetime) -> dict[str, Judged]:
-    """Verdicts on cases that were closed since then, by policy. A case belongs to the policy that gave its title."""
+def judged(
+    connection: sa.Connection, systems: Systems, since: datetime, until: datetime | None = None
+) -> dict[str, Judged]:
+    """Verdicts on cases that were closed from then to before `until`, by policy. A case belongs to the policy that gave
+    its title."""
     c, v = t.case.c, t.verdict.c
     violation = sa.case((v.outcome == "violation", 1), else_=0)
+    period = [c.closed_at >= micros(since), *([] if until is None else [c.closed_at < micros(until)])]
     rows = connection.execute(
         sa.select(
             c.policy,
@@ -86,7 +100,7 @@ def judged(connection: sa.Connection, systems: Systems, since: datetime) -> dict
             sa.func.sum(v.seconds).label("seconds"),
         )
         .join(t.verdict, sa.and_(v.case_id == c.id, v.returned_at.is_(None)))
-        .where(c.closed_at >= micros(since), c.state == CaseState.DECIDED, c.policy != "", within(c.system_id, systems))
+        .where(*period, c.state == CaseState.DECIDED, c.policy != "", within(c.system_id, systems))
         .group_by(c.policy)
     )
     return {
@@ -98,6 +112,17 @@ def judged(connection: sa.Connection, systems: Systems, since: datetime) -> dict
         )
         for row in rows
     }
+
+
+def waiting(connection: sa.Connection, systems: Systems) -> dict[str, int]:
+    """Cases that are open now, by the policy that gave their title."""
+    c = t.case.c
+    rows = connection.execute(
+        sa.select(c.policy, sa.func.count().label("cases"))
+        .where(c.state != CaseState.DECIDED.value, c.policy != "", within(c.system_id, systems))
+        .group_by(c.policy)
+    )
+    return {row.policy: int(row.cases) for row in rows}
 
 
 def latest_cases(
@@ -163,13 +188,18 @@ class PolicyQueries:
         self._database = database
         self._keyring = keyring
 
-    def figures(self, systems: Systems, since: int) -> PolicyFigures:
+    def figures(self, systems: Systems, since: int, *, until: int | None = None) -> PolicyFigures:
+        end = _END if until is None else until
         with self._database.read() as connection:
             return PolicyFigures(
-                spoke=spoke(connection, systems, since),
-                decided=decided(connection, systems, since),
-                judged=judged(connection, systems, datetime.fromtimestamp(since * 86_400, UTC)),
+                spoke=spoke(connection, systems, since, end),
+                decided=decided(connection, systems, since, end),
+                judged=judged(connection, systems, _begin(since), None if until is None else _begin(until)),
             )
+
+    def waiting(self, systems: Systems) -> dict[str, int]:
+        with self._database.read() as connection:
+            return waiting(connection, systems)
 
     def decided(self, systems: Systems, since: int, *, policy_set: int) -> list[Decided]:
         with self._database.read() as connection:

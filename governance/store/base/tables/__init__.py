@@ -20,10 +20,13 @@ from governance.store.base.tables.calls import (
     reveal,
 )
 from governance.store.base.tables.evidence import (
+    access_review,
+    as_bytes,
     audit_checkpoint,
     audit_event,
     audit_finding,
     audit_head,
+    audit_stream,
     audit_tile,
 )
 from governance.store.base.tables.jobs import check_job, detector_health, job, job_schedule, outbox_message, worker
@@ -42,12 +45,15 @@ from governance.store.base.tables.review import assignment, case, case_call, cas
 from governance.store.base.tables.systems import daily_figure, release, system
 
 __all__ = [
+    "access_review",
     "api_key",
+    "as_bytes",
     "assignment",
     "audit_checkpoint",
     "audit_event",
     "audit_finding",
     "audit_head",
+    "audit_stream",
     "audit_tile",
     "call",
     "call_conflict",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -12,10 +15,30 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     text,
 )
 
 from governance.store.base.tables.metadata import Id, id_column, metadata
+
+
+def as_bytes(value: object) -> bytes:
+    """What a column of bytes holds, as bytes. SQLite keeps whatever somebody writes there, of any type: that is not
+    what was signed, and no reason to stop before it was found."""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    return b"" if value is None else str(value).encode("utf-8", "surrogateescape")
+
+
+class Bytes(TypeDecorator[bytes]):
+    """Bytes that can be read whatever is stored."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def result_processor(self, dialect: Any, coltype: object) -> Callable[[Any], bytes]:
+        return as_bytes
+
 
 audit_event = Table(
     "audit_event",
@@ -33,7 +56,7 @@ audit_event = Table(
     Column("actor", String(40), nullable=False),
     Column("subject", String(60), nullable=False),
     Column("system", String(200), nullable=False),
-    Column("leaf", LargeBinary, nullable=False, comment="The exact bytes whose RFC 6962 leaf hash is in the log."),
+    Column("leaf", Bytes, nullable=False, comment="The exact bytes whose RFC 6962 leaf hash is in the log."),
     Column("xid", BigInteger, nullable=True, comment="PostgreSQL's transaction id, for the sealing watermark."),
     # Calls and decisions are the bulk, found by their seq; people's acts are what is browsed.
     Index(
@@ -60,9 +83,7 @@ audit_tile = Table(
     metadata,
     Column("level", SmallInteger, primary_key=True, autoincrement=False),
     Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column(
-        "hashes", LargeBinary, nullable=False, comment="256 hashes of 32 bytes (C2SP tlog-tiles), complete tiles only."
-    ),
+    Column("hashes", Bytes, nullable=False, comment="256 hashes of 32 bytes (C2SP tlog-tiles), complete tiles only."),
     sqlite_with_rowid=False,
 )
 
@@ -71,9 +92,28 @@ audit_head = Table(
     metadata,
     Column("id", SmallInteger, primary_key=True, autoincrement=False, comment="Always 1."),
     Column("size", BigInteger, nullable=False),
-    Column("edge", LargeBinary, nullable=False, comment="Hashes of the incomplete tiles, level by level."),
+    Column("edge", Bytes, nullable=False, comment="Hashes of the incomplete tiles, level by level."),
     Column("checkpoint", Text, nullable=False, comment="The signed note for this size (C2SP tlog-checkpoint)."),
     Column("at", BigInteger, nullable=False),
+    Column("latest", BigInteger, nullable=False, server_default="0", comment="The latest time of any sealed event."),
+    Column(
+        "late",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="By how many microseconds an event happened before one that stands before it, at most.",
+    ),
+)
+
+audit_stream = Table(
+    "audit_stream",
+    metadata,
+    Column("system", String(200), primary_key=True, comment="'' for what belongs to no system."),
+    Column("next", BigInteger, nullable=False, comment="The number of the stream's next event."),
+    Column(
+        "before", BigInteger, nullable=False, comment="Events of leaf version 1, which have no number of their own."
+    ),
+    sqlite_with_rowid=False,
 )
 
 audit_checkpoint = Table(
@@ -113,4 +153,19 @@ audit_finding = Table(
     ),
     comment="What verifications of the log found wrong: an alarm until it is met again or somebody acknowledges it.",
     sqlite_autoincrement=True,
+)
+
+access_review = Table(
+    "access_review",
+    metadata,
+    Column("month", String(7), primary_key=True, comment="As 2026-10."),
+    Column("due_at", BigInteger, nullable=False, comment="When the month was over and the review was first asked for."),
+    Column("reminded_at", BigInteger, nullable=True, comment="When an alert asked for it last."),
+    Column("document", Text, nullable=True, comment="JSON as it was signed; NULL until then."),
+    Column("digest", String(64), nullable=True, comment="SHA-256 of the document: what the event proves."),
+    Column("signed_at", BigInteger, nullable=True),
+    Column("signed_by", String(120), nullable=True, comment="person:<id>, or operator:<account>."),
+    Column("note", Text, nullable=False),
+    comment="Monthly reviews of who may do what and who read what, signed by an officer.",
+    sqlite_with_rowid=False,
 )

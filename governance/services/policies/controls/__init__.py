@@ -1,0 +1,1 @@
+"""Controls of outside frameworks: which policies are mapped to them, and what their tests, hits and verdicts say."""

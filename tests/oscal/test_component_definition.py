@@ -1,0 +1,93 @@
+"""The OSCAL document as compliance-trestle reads it, in an environment of its own."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from governance.policy.controls import catalogue
+from governance.policy.load import load
+from governance.services.policies.controls.coverage import Hits, Period, Report, cover
+from governance.services.policies.controls.report import ReportForm, rendered
+
+ROOT = Path(__file__).parents[2]
+LOCK = ROOT / "requirements-oscal.lock"
+ENVIRONMENT = ROOT / ".venv-oscal"
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
+PERIOD = Period(since=date(2026, 11, 1), until=date(2026, 12, 1))
+# All of its validators: duplicates, references, links, roles; a document that breaks the schema cannot be read at all.
+VALIDATE = """
+import argparse, pathlib, sys
+import trestle.core.validator_factory as factory
+from trestle.oscal.component import ComponentDefinition
+validator = factory.validator_factory.get(argparse.Namespace(mode="all"))
+for name in sys.argv[1:]:
+    read = ComponentDefinition.oscal_read(pathlib.Path(name))
+    if read is None or not validator.model_is_valid(read, True):
+        sys.exit(name)
+"""
+
+
+@pytest.fixture(scope="session")
+def trestle_python() -> Path:
+    """The interpreter of trestle's environment, made from its lock once and kept beside .venv.
+
+    Where it cannot be made (no network, no index), the test is skipped; never in CI.
+    """
+    wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
+    stamp, python = ENVIRONMENT / ".installed", ENVIRONMENT / "bin" / "python"
+    with LOCK.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # one test process makes it, the others wait
+        if not (stamp.exists() and stamp.read_text() == wanted):
+            pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+            for command in (
+                [sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)],
+                [*pip, "--require-hashes", "--no-deps", "--requirement", str(LOCK)],
+            ):
+                done = subprocess.run(command, capture_output=True, text=True, check=False)
+                if done.returncode:
+                    reason = f"the environment of compliance-trestle cannot be made: {done.stderr.strip()[-300:]}"
+                    if os.environ.get("CI"):
+                        pytest.fail(reason)
+                    pytest.skip(reason)
+            stamp.write_text(wanted)
+    return python
+
+
+def report(*, figures: bool, nothing: bool = False) -> Report:
+    policies = load(ROOT / "policies")
+    frameworks = [] if nothing else list(catalogue().values())
+    hits = {one.id: Hits(fired=3, violations=1, last_at=NOW) for one in policies.policies} if figures else None
+    period = PERIOD if figures else None
+    return Report(
+        policy_set=policies.digest,
+        in_force=figures,
+        made_at=NOW,
+        period=period,
+        systems=("support-bot",),
+        calls=7 if figures else None,
+        tested=False,
+        frameworks=cover(policies, frameworks, hits=hits, period=period, trials=None),
+    )
+
+
+def test_trestle_finds_nothing_wrong_and_does_find_what_is(trestle_python: Path, tmp_path: Path) -> None:
+    def validated(*names: str) -> subprocess.CompletedProcess[str]:
+        files = [str(tmp_path / name) for name in names]
+        return subprocess.run([trestle_python, "-c", VALIDATE, *files], capture_output=True, text=True, check=False)
+
+    whole = rendered(report(figures=True), ReportForm.OSCAL)
+    (tmp_path / "whole.json").write_bytes(whole)
+    (tmp_path / "files.json").write_bytes(rendered(report(figures=False), ReportForm.OSCAL))
+    (tmp_path / "nothing.json").write_bytes(rendered(report(figures=True, nothing=True), ReportForm.OSCAL))
+    good = validated("whole.json", "files.json", "nothing.json")
+    assert good.returncode == 0, good.stderr
+    (tmp_path / "wrong.json").write_bytes(whole.replace(b'"control-id": "article-15"', b'"control-id": "15"'))
+    assert validated("wrong.json").returncode != 0
