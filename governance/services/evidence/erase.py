@@ -125,9 +125,9 @@ class EraseService:
         """The job. Raises `NotDone` where a hold stands in the way, or the files cannot be rewritten now."""
         with self._authority.database.look() as tx:
             erasure = tx.erasures.get(number)
-        if erasure is None or erasure.state is not ErasureState.APPROVED:
+        if erasure is None or erasure.state not in (ErasureState.APPROVED, ErasureState.DONE):
             return
-        if erasure.erased_at is None:
+        if erasure.state is ErasureState.APPROVED:
             self._destroy(erasure)
         purged = self._purge(False)
         with attempt.finishing() as tx:
