@@ -62,7 +62,7 @@ def sign(month: str, digest: str) -> None:
 address.check("access", {"month": list(months)})
 default = due[0] if due and due[0] in months else months[min(1, len(months) - 1)]
 asked = str(st.query_params.get("month") or default)
-title = f"{words.count(len(due), 'access review')} to be signed" if due else "Every access review is signed"
+title = f"{words.count(len(due), 'access review')} to be signed" if due else "No access review waits to be signed"
 with ui.header(title, f"who may do what, and who read what · times: {session.zone_words()}"):
     month = st.selectbox(
         "Month",

@@ -11,6 +11,7 @@ from app.components import address, ui
 from app.components.choice import choice
 from app.components.marked import pairs
 from app.components.rows import Column, choose, quiet
+from app.evidence import copies as copies_panel
 from app.evidence import findings as findings_panel
 from app.evidence import trail
 from app.evidence.downloads import packages
@@ -307,6 +308,7 @@ with right:
                 ui.download("Download the package", package.address)
                 st.caption("It can be downloaded once, within 15 minutes, by you.")
         st.caption("The auditor checks it offline with the verifier inside. Making it is itself an entry.")
+    copies_panel.draw(me)
     with ui.panel("Who revealed original text", "7 days"):
         revealed = read.revealers(me, week_ago)
         if revealed:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from governance.bootstrap.calls import CallParts
@@ -12,10 +14,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from governance.services.evidence.access import AccessReviewService
+    from governance.services.evidence.copies import CopyCheckpoints
     from governance.services.evidence.erase import EraseService
     from governance.services.evidence.export import ExportEvidence
     from governance.services.evidence.findings import FindingService
     from governance.services.evidence.hold import HoldService
+    from governance.services.evidence.ports import KeepCopy
     from governance.services.evidence.read import ReadAudit
     from governance.services.evidence.retain import RetentionService
     from governance.services.evidence.rotate import RotateKeys
@@ -145,6 +149,47 @@ class EvidenceParts(CallParts, JobParts):
         from governance.services.evidence.verify import VerifyLog
 
         return VerifyLog(self.authority, self.audit_log, self.alerts)
+
+    @cached_property
+    def checkpoint_copies(self) -> CopyCheckpoints:
+        """Copies of checkpoints outside this installation, in the places that the settings name."""
+        from governance.services.evidence.copies import CopyCheckpoints
+
+        limit = timedelta(hours=self.settings.checkpoint_copy_limit_hours)
+        return CopyCheckpoints(self.authority, lambda: self.audit_log, self._places(), self.alerts, limit=limit)
+
+    def _places(self) -> dict[str, KeepCopy]:
+        from governance.bootstrap.settings import mail_server, webhook_key
+        from governance.delivery import copies
+
+        settings, found = self.settings, dict[str, "KeepCopy"]()
+        if settings.checkpoint_copy_folder:
+            found["file"] = copies.FolderCopy(Path(settings.checkpoint_copy_folder), settings.log_origin)
+        if settings.checkpoint_copy_url:
+            key = webhook_key(settings.checkpoint_copy_secret)
+            found["http"] = copies.HttpCopy(settings.checkpoint_copy_url, key, settings.log_origin)
+        if settings.checkpoint_copy_bucket:
+            found["s3"] = copies.BucketCopy(
+                settings.checkpoint_copy_bucket,
+                settings.log_origin,
+                prefix=settings.checkpoint_copy_prefix,
+                endpoint=settings.checkpoint_copy_endpoint,
+                lock=timedelta(days=settings.checkpoint_copy_lock_days),
+            )
+        if settings.checkpoint_copy_mail_to:
+            server = mail_server(settings.checkpoint_copy_smtp)
+            found["mail"] = copies.MailCopy(
+                settings.checkpoint_copy_mail_to,
+                settings.checkpoint_copy_mail_from,
+                settings.log_origin,
+                host=server.host,
+                port=server.port,
+                secure=server.secure,
+                local=server.local,
+                user=server.user,
+                password=settings.checkpoint_copy_smtp_password.get_secret_value(),
+            )
+        return found
 
     @cached_property
     def access_reviews(self) -> AccessReviewService:

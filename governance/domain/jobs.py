@@ -26,6 +26,8 @@ class JobKind(StrEnum):
     SEAL_TEXTS = "privacy.seal"
     APPLY_RETENTION = "privacy.retain"
     REMIND_ACCESS_REVIEW = "access.remind"
+    COPY_CHECKPOINT = "checkpoint.copy"
+    WATCH_COPIES = "checkpoint.watch"
 
 
 class JobState(StrEnum):

@@ -11,6 +11,7 @@ from governance.store.base.database import AuditWriter
 from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.calls.reveals import SqlReveals
 from governance.store.evidence.access import SqlAccessReviews
+from governance.store.evidence.copies import SqlCheckpointCopies
 from governance.store.evidence.erasures import SqlErasures, SqlHolds, SqlRetention
 from governance.store.evidence.findings import SqlFindings
 from governance.store.jobs.outbox import SqlOutbox
@@ -75,6 +76,10 @@ class Transaction(UnitOfWork):
     @cached_property
     def findings(self) -> SqlFindings:
         return SqlFindings(self)
+
+    @cached_property
+    def copies(self) -> SqlCheckpointCopies:
+        return SqlCheckpointCopies(self)
 
     @cached_property
     def access_reviews(self) -> SqlAccessReviews:

@@ -1,3 +1,3 @@
--- Search over keyed tokens of redacted text. Migration 0012.
+-- Search over keyed tokens of redacted text. Migration 0013.
 
 TRUNCATE search_text;

@@ -1,4 +1,4 @@
--- Search over keyed tokens of redacted text; a message is taken out by its number alone. Migration 0012.
+-- Search over keyed tokens of redacted text; a message is taken out by its number alone. Migration 0013.
 
 DROP TABLE search_text;
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -13,7 +14,6 @@ import sqlalchemy as sa
 
 from governance.domain.people import operator
 from governance.domain.privacy import Erasable, ErasureState
-from governance.store.base import purge
 from governance.store.base import tables as t
 from tests.privacy.house import CONTENT, NAMES, House, a_call
 from tests.privacy.test_erasure import events
@@ -109,7 +109,7 @@ def test_without_room_to_rewrite_the_file_it_waits_and_says_so(
     class Usage:
         free = 10
 
-    monkeypatch.setattr(purge.shutil, "disk_usage", lambda _: Usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage)
     asked = house.application.erase.request(operator("a"), Erasable.CALL, str(call), reason="x")
     house.application.erase.approve(operator("b"), asked.id)
     house.work()

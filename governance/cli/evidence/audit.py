@@ -43,6 +43,7 @@ def status(json: JsonFlag = False) -> None:
     application = open_application()
     state = application.read_audit.status(acting())
     standing = application.findings.standing(acting())
+    copies = application.checkpoint_copies.standing(acting())
     head, lag = state.head, state.lag_seconds
     found: dict[str, Any] = {
         "origin": application.signer.name,
@@ -53,6 +54,10 @@ def status(json: JsonFlag = False) -> None:
         "seal_lag_seconds": lag,
         "verified": None if state.verified is None else {"at": state.verified.at, **state.verified.data},
         "findings": [findings.document(one) for one in standing],
+        "copies": [
+            {"to": one.name, "size": one.size, "copied_at": one.copied_at, "error": one.error, "late": one.late}
+            for one in copies
+        ],
     }
     application.close()
 
@@ -68,6 +73,10 @@ def status(json: JsonFlag = False) -> None:
             "never" if last is None else f"{last['at']:%Y-%m-%d %H:%M:%S} UTC, {'ok' if last.get('ok') else 'FAILED'}"
         )
         typer.echo(f"Verified   {words}")
+        for one in copies:
+            when = "none yet" if one.copied_at is None else f"{one.copied_at:%Y-%m-%d %H:%M} UTC, size {one.size:,}"
+            trouble = f"{', TOO OLD' if one.late else ''}{f': {one.error}' if one.error else ''}"
+            typer.echo(f"Copy       {one.name}, {when}{trouble}")
         findings.lines(standing)
         typer.echo(f"Key        {found['key']}")
 

@@ -53,7 +53,7 @@ def outcomes(
     found: Verification, snapshot: AuditSnapshot, kept: str, verifier: Verifier, standing: Sequence[Finding]
 ) -> Outcomes:
     """`kept` is the checkpoint that the verification was given, "" for none; `standing` are findings not met yet."""
-    failures = [_failure(check, found, kept) for check in found.checks if check.outcome is Outcome.FAILED]
+    failures = [failure(check, found, kept) for check in found.checks if check.outcome is Outcome.FAILED]
     proven = any(check.name == CONTINUITY and check.outcome is Outcome.PASSED for check in found.checks)
     if failures or not proven or not kept:
         return Outcomes(failures=failures, met=())
@@ -61,7 +61,7 @@ def outcomes(
     return Outcomes(failures=(), met=[one for one in standing if size >= one.size and _continues(snapshot, one)])
 
 
-def _failure(check: Check, found: Verification, kept: str) -> Failure:
+def failure(check: Check, found: Verification, kept: str) -> Failure:
     outside = kept if check.name == CONTINUITY else ""
     # The words of a cut log tell its size, which grows; a checkpoint that is not met is the same failure all the same.
     said = [kept] if outside else [str(check.failures), *check.places]

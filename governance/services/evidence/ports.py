@@ -178,11 +178,55 @@ class AccessReviews(Protocol):
         """False where it is signed already."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptCopy:
+    """The last copy of a checkpoint in one place outside; `copied_at` None before the first. `error` is why the latest
+    attempt failed, "" when it did not."""
+
+    name: str
+    since: datetime
+    size: int | None
+    note: str
+    copied_at: datetime | None
+    failed_at: datetime | None
+    error: str
+    alerted_at: datetime | None
+
+
+class CheckpointCopies(Protocol):
+    """The last copy in each place."""
+
+    def all(self) -> Sequence[KeptCopy]: ...
+
+    def kept(self, name: str, *, size: int, note: str, at: datetime) -> None:
+        """The place holds this checkpoint, which is the latest, now."""
+
+    def expect(self, name: str, *, at: datetime) -> None:
+        """The place is set: the age of its copy counts from now on where there is none yet."""
+
+    def failed(self, name: str, error: str, *, at: datetime) -> None: ...
+
+    def alerted(self, name: str, *, at: datetime) -> None: ...
+
+
+class KeepCopy(Protocol):
+    """A place outside this installation that keeps checkpoints. `where` is shown to people and holds no secret."""
+
+    @property
+    def where(self) -> str: ...
+
+    def __call__(self, note: str, *, size: int, root: bytes, now: datetime) -> None:
+        """Returns once the place holds it; the same again changes nothing there. Raises `NotDelivered`."""
+
+
 class Transaction(JobTransaction, Protocol):
     """A unit of work of evidence."""
 
     @property
     def findings(self) -> Findings: ...
+
+    @property
+    def copies(self) -> CheckpointCopies: ...
 
     @property
     def access_reviews(self) -> AccessReviews: ...

@@ -28,6 +28,7 @@ from governance.store.base.tables.evidence import (
     audit_head,
     audit_stream,
     audit_tile,
+    checkpoint_copy,
 )
 from governance.store.base.tables.jobs import check_job, detector_health, job, job_schedule, outbox_message, worker
 from governance.store.base.tables.metadata import id_block, metadata
@@ -62,6 +63,7 @@ __all__ = [
     "case_call",
     "case_note",
     "check_job",
+    "checkpoint_copy",
     "conversation",
     "daily_figure",
     "daily_policy_figure",

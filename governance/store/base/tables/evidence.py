@@ -169,3 +169,18 @@ access_review = Table(
     comment="Monthly reviews of who may do what and who read what, signed by an officer.",
     sqlite_with_rowid=False,
 )
+
+checkpoint_copy = Table(
+    "checkpoint_copy",
+    metadata,
+    Column("name", String(10), primary_key=True, comment="Where to: file, http, s3, mail."),
+    Column("since", BigInteger, nullable=False, comment="When a copy was first tried."),
+    Column("size", BigInteger, nullable=True, comment="Of the log, in the last copy; NULL before the first."),
+    Column("note", Text, nullable=False, comment="The checkpoint that was copied last; '' before the first."),
+    Column("copied_at", BigInteger, nullable=True, comment="When the outside last held the latest checkpoint."),
+    Column("failed_at", BigInteger, nullable=True, comment="When an attempt failed after that; NULL when none did."),
+    Column("error", String(300), nullable=False, comment="Words of ours, never a receiver's; '' when none failed."),
+    Column("alerted_at", BigInteger, nullable=True, comment="When an alert said last that it is too old."),
+    comment="Copies of the log's checkpoints outside this installation: the last one of each place.",
+    sqlite_with_rowid=False,
+)
