@@ -57,7 +57,8 @@ def readiness(application: Application) -> list[Check]:
                 found += [_recording(application), _worker(application, connection)]
                 found += [_checking(application, connection)]
                 found += [_sealing(application, connection), _detectors(connection)]
-                found += [_damage(application), _copies(application), *_room(application)]
+                found += [_policies(application), _damage(application)]
+                found += [_copies(application), *_room(application)]
             return found
     except GovernanceError as error:
         return [Check(name="database", ok=False, detail=error.message)]
@@ -96,6 +97,14 @@ def _checking(application: Application, connection: sa.Connection) -> Check:
         vital=False,
         figures={"waiting": late.waiting, "oldest_seconds": round(late.oldest_seconds, 1)},
     )
+
+
+def _policies(application: Application) -> Check:
+    """A process that has loaded a set goes on with it; none would load the changed one."""
+    altered = application.rollout.altered()
+    named = ", ".join(digest[:12] for digest in altered)
+    detail = f"changed in the database: {named}; run: governance audit verify" if altered else "give their digests"
+    return Check(name="policies", ok=not altered, detail=detail)
 
 
 def _damage(application: Application) -> Check:

@@ -42,7 +42,7 @@ class EvidenceParts(CallParts, JobParts):
 
         writer = self.database.audit
         assert isinstance(writer, SqlAuditLog)
-        return AuditReader(self.engine, writer)
+        return AuditReader(self.engine, writer, lambda: self.key_ring)
 
     @property
     def unkeyed_audit_log(self) -> AuditReader:

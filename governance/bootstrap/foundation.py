@@ -145,11 +145,14 @@ class Foundation:
     @cached_property
     def database(self) -> Database:
         """The database with its audit log. Raises `Misconfigured`, also for keys that are lost or another's."""
+        from governance.services.evidence.adopt import adopt_state
         from governance.store.evidence.audit_log import SqlAuditLog
         from governance.store.transaction import Database
 
         self._refuse_lost_keys()
-        return Database(self.engine, SqlAuditLog(self.signer, self.clock))
+        database = Database(self.engine, SqlAuditLog(self.signer, self.clock))
+        adopt_state(database, self.clock)
+        return database
 
     @cached_property
     def integrity(self) -> Integrity:

@@ -302,6 +302,14 @@ def _policies(application: Application) -> Iterator[Verdict]:
     if standing.enforce is None:
         yield warning("policies in force", "there are none yet.", "The first start puts the files into force.")
         return
+    if altered := application.rollout.altered():
+        named = ", ".join(digest[:12] for digest in altered)
+        yield wrong(
+            "policies in force",
+            f"{named} was changed in the database: its policies do not give its digest. No process starts with it.",
+            "Restore a backup (docs/operations.md). What else was changed: governance audit verify.",
+        )
+        return
     beside = "" if standing.shadow is None else f"; rollout {standing.shadow.rollout} decides in shadow"
     said = f"rollout {standing.enforce.rollout}, digest {standing.enforce.digest[:12]}{beside}"
     changes = application.rollout.drift(files) if files is not None else None

@@ -71,6 +71,11 @@ class EventKind(StrEnum):
     # The log, and what is made of it.
     LOG_UPGRADED = "log.upgraded"
     EXPORT_BEGUN = "export.begun"
+    # What else makes or changes a row that the log states.
+    STATE_ADOPTED = "state.adopted"
+    CASE_JOINED = "case.joined"
+    PERSON_CHANGED = "person.changed"
+    POLICY_SET_BACKTESTED = "policy_set.backtested"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

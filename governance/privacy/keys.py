@@ -24,12 +24,13 @@ from governance.errors import Misconfigured, Tampered
 class ContentKey:
     """One conversation's key: seals its content, and makes the keyed digests by which repeated content is known."""
 
-    __slots__ = ("_aead", "_hasher")
+    __slots__ = ("_aead", "_hasher", "_openings")
 
     def __init__(self, secret: bytes) -> None:
-        """`secret` is 32 random bytes; the sealing and the digest key are derived from it apart."""
+        """`secret` is 32 random bytes; the keys for sealing, digests and commitments are derived from it apart."""
         self._aead = AESGCM(hmac.digest(secret, b"seal", "sha256"))
         self._hasher = hashlib.blake2b(digest_size=32, key=hmac.digest(secret, b"digest", "sha256"))
+        self._openings = hmac.digest(secret, b"commit", "sha256")
 
     def seal(self, plain: bytes, bound_to: bytes) -> bytes:
         """12 bytes of nonce, then ciphertext and tag."""
@@ -48,6 +49,10 @@ class ContentKey:
         hasher = self._hasher.copy()
         hasher.update(plain)
         return hasher.digest()
+
+    def opening(self, label: str) -> bytes:
+        """What opens the audit log's commitment with this label (`audit.commitment.opening`), 32 bytes."""
+        return hmac.digest(self._openings, label.encode(), "sha256")
 
 
 PURPOSES = (b"report", b"receipt", b"redaction", b"redaction-seal", b"search", b"subject")

@@ -11,6 +11,7 @@ from governance.store.base.database import AuditWriter
 from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.calls.reveals import SqlReveals
 from governance.store.evidence.access import SqlAccessReviews
+from governance.store.evidence.adoption import SqlAdoption
 from governance.store.evidence.copies import SqlCheckpointCopies
 from governance.store.evidence.erasures import SqlErasures, SqlHolds, SqlRetention
 from governance.store.evidence.findings import SqlFindings
@@ -96,6 +97,10 @@ class Transaction(UnitOfWork):
     @cached_property
     def outbox(self) -> SqlOutbox:
         return SqlOutbox(self)
+
+    @cached_property
+    def adoption(self) -> SqlAdoption:
+        return SqlAdoption(self)
 
 
 class Database(database.Database[Transaction]):

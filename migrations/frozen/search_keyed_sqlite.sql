@@ -1,4 +1,4 @@
--- Search over keyed tokens of redacted text; a message is taken out by its number alone. Migration 0013.
+-- Search over keyed tokens of redacted text; a message is taken out by its number alone. Migration 0014.
 
 DROP TABLE search_text;
 

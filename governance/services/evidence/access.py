@@ -114,6 +114,7 @@ class AccessReviewService:
                 "digest": digest,
                 "people": len(document["people"]),
                 "keys": len(document["keys"]),
+                **tx.rows(access_review=[month]),
             }
             tx.append(self._authority.event(EventKind.ACCESS_REVIEWED, actor, f"review:{month}", data=facts))
             signed = tx.access_reviews.get(month)

@@ -178,10 +178,10 @@ class EraseService:
         tx.erasures.counted(
             erasure.id,
             conversations=int(done.conversation is not None),
-            calls=len(done.calls),
+            calls=1 if erasure.what is Erasable.CALL else len(done.calls),
             reports=len(done.reports),
         )
-        for event in events_of(erasure, done, self._authority.clock()):
+        for event in events_of(tx, erasure, done, self._authority.clock()):
             tx.append(event)
 
     def _covering(self, tx: Transaction, what: Erasable, target: str, system: str) -> Sequence[LegalHold]:
@@ -241,7 +241,7 @@ class EraseService:
         tx.jobs.add(JobKind.ERASE_CONTENT, {"erasure": number}, at=at, priority=5, lock=LOCK)
 
 
-def events_of(erasure: Erasure, done: Scrubbed, at: datetime) -> Sequence[Event]:
+def events_of(tx: Transaction, erasure: Erasure, done: Scrubbed, at: datetime) -> Sequence[Event]:
     """What the log says of one step: at most `CALLS_AN_EVENT` calls an event, and never who was erased."""
     data: dict[str, Json] = {
         "what": erasure.what.value,
@@ -252,28 +252,28 @@ def events_of(erasure: Erasure, done: Scrubbed, at: datetime) -> Sequence[Event]
     }
     if done.conversation is not None:
         data["conversation"] = done.conversation
-    if done.reports:
-        data["reports"] = list(done.reports)
     subject = (
         f"conversation:{done.conversation}"
         if done.conversation is not None
         else f"{erasure.what}:{(done.calls or done.reports)[0]}"
     )
-    return [
-        Event(
-            kind=EventKind.CONTENT_ERASED,
-            at=at,
-            actor=SERVICE.reference,
-            subject=subject,
-            system=done.system,
-            data={
-                **data,
-                "calls": list(done.calls[start : start + CALLS_AN_EVENT]),
-                "cases": list(done.cases[start : start + CALLS_AN_EVENT]),
-            },
+    said = []
+    for start in range(0, max(1, len(done.calls), len(done.cases), len(done.reports)), CALLS_AN_EVENT):
+        calls, cases, reports = (
+            some[start : start + CALLS_AN_EVENT] for some in (done.calls, done.cases, done.reports)
         )
-        for start in range(0, max(1, len(done.calls), len(done.cases)), CALLS_AN_EVENT)
-    ]
+        facts: dict[str, Json] = {**data, "calls": list(calls), "cases": list(cases), "reports": list(reports)}
+        said.append(
+            Event(
+                kind=EventKind.CONTENT_ERASED,
+                at=at,
+                actor=SERVICE.reference,
+                subject=subject,
+                system=done.system,
+                data=facts | tx.erasures.rows(calls, cases, reports),
+            )
+        )
+    return said
 
 
 def refuse_held(holds: Sequence[LegalHold]) -> None:

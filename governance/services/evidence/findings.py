@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -101,6 +101,12 @@ def keep(tx: Transaction, said: Outcomes, *, at: datetime) -> dict[str, Json]:
     return facts
 
 
+def findings_of(tx: Transaction, facts: Mapping[str, Json]) -> dict[str, Json]:
+    """The findings that a verification opened, renewed or met, as rows that its event states."""
+    numbers = [one for name in ("findings", "met") if isinstance(found := facts.get(name), list) for one in found]
+    return tx.rows(audit_finding=[int(one) for one in numbers if isinstance(one, int)]) if numbers else {}
+
+
 class FindingService:
     def __init__(self, authority: Authority[Transaction], *, redact: Callable[[str], str]) -> None:
         """`redact` masks what must not be shown in a text: notes are kept in clear."""
@@ -132,8 +138,7 @@ class FindingService:
                 raise Conflict(f"Finding {number} ended: the log has met the checkpoint again.")
             if not tx.findings.acknowledge(number, by=by[:120], note=note, at=now):
                 raise Conflict(f"Finding {number} is acknowledged already.")
-            event = self._authority.event(
-                EventKind.FINDING_ACKNOWLEDGED, actor, f"finding:{number}", data={"kind": found.kind}
-            )
+            data: dict[str, Json] = {"kind": found.kind, **tx.rows(audit_finding=[number])}
+            event = self._authority.event(EventKind.FINDING_ACKNOWLEDGED, actor, f"finding:{number}", data=data)
             tx.append(event)
         return replace(found, acknowledged_at=now, acknowledged_by=by[:120], note=note)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from governance.audit.note import Signer
 from governance.services.jobs.ports import Transaction as JobTransaction
 
-if TYPE_CHECKING:  # who only records needs no policies, and what they need takes 40 MB
-    pass
+if TYPE_CHECKING:
+    from governance.services.evidence.state import StateTables
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +255,13 @@ class AuditSnapshot(Protocol):
 
     def events(self) -> Iterator[StoredEvent]:
         """All events that have a place, in order."""
+
+    def pending(self) -> Iterator[bytes]:
+        """Leaves that are committed and have no place yet, in the order in which they will get one."""
+
+    @property
+    def tables(self) -> StateTables:
+        """The tables at the same moment."""
 
     def tile(self, level: int, number: int) -> bytes | None: ...
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from governance.domain.events import Json
 from governance.domain.privacy import (
     Erasable,
     Erasure,
@@ -88,10 +89,13 @@ class Erasures(Protocol):
         """Destroys a conversation's key and all that it sealed; with `everything` also what names people."""
 
     def call(self, number: int, erasure: int) -> Scrubbed:
-        """Destroys the content of one call, also where other calls repeat it."""
+        """Destroys the content of one call, also where other calls repeat it: those are named after it."""
 
     def report(self, number: int, erasure: int) -> Scrubbed:
         """Destroys a report's words."""
+
+    def rows(self, calls: Sequence[int], cases: Sequence[int], reports: Sequence[int]) -> dict[str, Json]:
+        """What the log is to say of the rows that stay of these, as they stand now."""
 
     def erased(self, number: int, *, target: str, at: datetime) -> None:
         """Says that an erasure is done; `target` is what it is known by from now on."""

@@ -160,7 +160,7 @@ class RetentionService:
         )
         erasure = tx.erasures.get(number)
         assert erasure is not None, "it was added before"
-        for event in events_of(erasure, done, self._authority.clock()):
+        for event in events_of(tx, erasure, done, self._authority.clock()):
             tx.append(event)
 
     def _append(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from governance.audit.leaf import moment
@@ -20,8 +21,9 @@ from governance.domain.events import EventKind, Json
 from governance.domain.people import SERVICE, Actor, Permission
 from governance.errors import GovernanceError, Tampered
 from governance.services.authorise import Authority
-from governance.services.evidence.findings import keep, open_kept, outcomes
+from governance.services.evidence.findings import findings_of, keep, open_kept, outcomes
 from governance.services.evidence.ports import AuditReader, AuditSnapshot, StoredEvent, StoredHead, Transaction
+from governance.services.evidence.state import check_state
 from governance.services.jobs.outbox import Alerts
 from governance.services.jobs.run import Attempt
 
@@ -52,10 +54,13 @@ class VerifyLog:
             standing = tx.findings.standing()
         with self._reader.snapshot() as snapshot:
             found = verify_snapshot(snapshot, trusted, kept=kept, advance=advance)
+            found = with_state(snapshot, found)
             said = outcomes(found, snapshot, kept, trusted, standing)
         with self._authority.act(actor) as tx:
             facts = _facts(found) | keep(tx, said, at=self._authority.clock())
-            tx.append(self._authority.event(EventKind.AUDIT_VERIFIED, actor, "log", data=facts))
+            tx.append(
+                self._authority.event(EventKind.AUDIT_VERIFIED, actor, "log", data=facts | findings_of(tx, facts))
+            )
             if not found.ok:
                 self._alerts.send(tx, "audit.verification_failed", facts, at=self._authority.clock())
         return found
@@ -66,12 +71,15 @@ class VerifyLog:
         self._reader.settle()
         with self._reader.snapshot() as snapshot:
             trusted = self._reader.signer.verifier
-            found = verify_snapshot(snapshot, trusted)
+            found = with_state(snapshot, verify_snapshot(snapshot, trusted))
             said = outcomes(found, snapshot, "", trusted, ())
         with attempt.finishing() as tx:
             facts = _facts(found) | keep(tx, said, at=self._authority.clock())
             event = self._authority.event(
-                EventKind.AUDIT_VERIFIED, SERVICE, "log", data={**facts, "job": attempt.job.id}
+                EventKind.AUDIT_VERIFIED,
+                SERVICE,
+                "log",
+                data={**facts, "job": attempt.job.id, **findings_of(tx, facts)},
             )
             tx.append(event)
             if not found.ok:
@@ -87,6 +95,11 @@ def verify_snapshot(
 ) -> Verification:
     """Verifies one snapshot of the log with the log's public key."""
     return _Log(snapshot, verifier, advance).verify(kept)
+
+
+def with_state(snapshot: AuditSnapshot, found: Verification) -> Verification:
+    """The verification with the checks that compare the log with the tables."""
+    return replace(found, checks=(*found.checks, *check_state(snapshot)))
 
 
 class _Log:

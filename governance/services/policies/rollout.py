@@ -89,6 +89,11 @@ class RolloutService:
         with self._authority.database.look() as tx:
             return _found(tx.rollouts.get(rollout_id), rollout_id)
 
+    def altered(self) -> Sequence[str]:
+        """Digests of the sets that decide now and were changed in the database: none of them is loaded anew."""
+        with self._authority.database.look() as tx:
+            return tx.rollouts.altered()
+
     def history(self, *, limit: int = 50, before: int | None = None) -> Sequence[Rollout]:
         """All rollouts, the latest first; `before` goes on below an earlier page's last id."""
         with self._authority.database.look() as tx:
@@ -154,6 +159,7 @@ class RolloutService:
                 "digest": policy_set.digest,
                 "first": True,
                 "policies": len(policy_set.policies),
+                **tx.rows(policy_rollout=[made], policy_rollout_step=tx.rollouts.steps(made)),
             }
             tx.append(self._authority.event(EventKind.POLICY_SET_ENFORCED, SERVICE, _subject(number), data=facts))
             return tx.rollouts.standing()
@@ -296,7 +302,11 @@ class RolloutService:
         """The stored set's id. Storing it for the first time is an audit event."""
         number, new = tx.rollouts.keep(policy_set, at)
         if new:
-            data: dict[str, Json] = {"digest": policy_set.digest, "policies": len(policy_set.policies)}
+            data: dict[str, Json] = {
+                "digest": policy_set.digest,
+                "policies": len(policy_set.policies),
+                **tx.rows(policy_set=[number]),
+            }
             tx.append(
                 Event(
                     kind=EventKind.POLICY_SET_LOADED,
@@ -383,7 +393,8 @@ class RolloutService:
         changes: Difference | None,
         facts: dict[str, Json],
     ) -> None:
-        data: dict[str, Json] = {"rollout": rollout.id, "digest": rollout.digest, **facts}
+        stated = tx.rows(policy_rollout=[rollout.id], policy_rollout_step=tx.rollouts.steps(rollout.id))
+        data: dict[str, Json] = {"rollout": rollout.id, "digest": rollout.digest, **facts, **stated}
         if changes is not None:
             data |= {"against": rollout.against, **changes.leaf()}
         tx.append(self._authority.event(kind, actor, _subject(rollout.policy_set_id), data=data))
@@ -391,7 +402,7 @@ class RolloutService:
     @staticmethod
     def _readable(tx: Transaction, rollout: Rollout) -> PolicySet:
         try:
-            return tx.rollouts.policy_set(rollout.policy_set_id)
+            return tx.rollouts.genuine(rollout.policy_set_id)
         except ValueError:
             raise Conflict(
                 f"The set of rollout {rollout.id} cannot be read by this version of the product.",

@@ -180,7 +180,7 @@ class ReportService:
         )
         if not stored:
             raise _Raced
-        data: dict[str, Json] = {"case": case_id}
+        data: dict[str, Json] = {"case": case_id, **tx.rows(report=[report_id], case=[case_id])}
         if call_id is not None:
             data["call"] = call_id
         tx.append(
@@ -220,6 +220,7 @@ class ReportService:
                 data: dict[str, Json] = {"queue": draft.queue, "severity": str(draft.severity)}
                 if call_id is not None:
                     data["call"] = call_id
+                data |= tx.rows(case=[opened])
                 tx.append(
                     self._authority.event(EventKind.CASE_OPENED, SERVICE, f"case:{opened}", system=system, data=data)
                 )

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from governance.domain.events import Json
 from governance.domain.privacy import (
     Erasable,
     Erasure,
@@ -32,6 +33,7 @@ class SqlErasures:
     """Implements `services.evidence.privacy_ports.Erasures`."""
 
     def __init__(self, tx: UnitOfWork) -> None:
+        self._tx = tx
         self._connection = tx.connection
 
     def take_turns(self) -> None:
@@ -213,15 +215,32 @@ class SqlErasures:
         )
 
     def call(self, number: int, erasure: int) -> Scrubbed:
-        system = scrub.call(self._connection, number)
+        system, sharing = scrub.call(self._connection, number)
         reports = self._reports([number])
         self._mark(erasure, calls=[number], reports=reports)
-        return Scrubbed(system=system, calls=(number,), reports=reports, cases=self._cases((number,), reports))
+        cases = self._cases((number,), reports)
+        return Scrubbed(system=system, calls=(number, *sharing), reports=reports, cases=cases)
 
     def report(self, number: int, erasure: int) -> Scrubbed:
         system = scrub.report(self._connection, number)
         self._mark(erasure, reports=[number])
         return Scrubbed(system=system, reports=(number,), cases=self._cases((), (number,)))
+
+    def rows(self, calls: Sequence[int], cases: Sequence[int], reports: Sequence[int]) -> dict[str, Json]:
+        def of(table: sa.Table, column: str, numbers: Sequence[int]) -> list[int]:
+            found: list[int] = []
+            for some in bulk.chunks(numbers):
+                found += self._connection.execute(sa.select(table.c.id).where(table.c[column].in_(some))).scalars()
+            return found
+
+        return self._tx.rows(
+            case=cases,
+            verdict=of(t.verdict, "case_id", cases),
+            case_note=of(t.case_note, "case_id", cases),
+            reveal=of(t.reveal, "call_id", calls),
+            report=reports,
+            call_conflict=of(t.call_conflict, "call_id", calls),
+        )
 
     def _cases(self, calls: Sequence[int], reports: Sequence[int]) -> tuple[int, ...]:
         """The cases about these calls and of these reports."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,7 @@ from governance.audit.tiles import Edge, TileReader
 from governance.domain.events import EventKind
 from governance.domain.people import Systems
 from governance.errors import NotFound, Tampered
+from governance.privacy.keys import KeyRing
 from governance.services.evidence.ports import LeafFilter, StoredEvent, StoredHead
 from governance.services.evidence.read import AuditLog, EventFilter, EventRow, LogStatus, Revealer, SystemNames
 from governance.store.base import bulk, keys
@@ -26,6 +27,7 @@ from governance.store.base.times import micros, moment, moment_or_none
 from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.evidence import health
 from governance.store.evidence.audit_log import SqlAuditLog, seal_lag
+from governance.store.evidence.state import SqlStateTables
 
 _PAGE = 5_000
 
@@ -115,8 +117,9 @@ class StoredTiles(TileReader):
 class AuditSnapshot:
     """The log at one moment. Implements `ports.AuditSnapshot`; `connection` is in a transaction that sees no change."""
 
-    def __init__(self, connection: sa.Connection) -> None:
+    def __init__(self, connection: sa.Connection, key_ring: Callable[[], KeyRing] | None = None) -> None:
         self._connection = connection
+        self.tables = SqlStateTables(connection, key_ring)
         self._head = head(connection)
         self._tiles: StoredTiles | None = None
 
@@ -156,6 +159,18 @@ class AuditSnapshot:
             if len(rows) < _PAGE:
                 return
             after = rows[-1].seq
+
+    def pending(self) -> Iterator[bytes]:
+        e = t.audit_event.c
+        wanted = sa.select(e.xid, e.id, e.leaf).where(e.seq.is_(None)).order_by(e.xid, e.id).limit(_PAGE)
+        after: tuple[int, int] | None = None
+        while True:
+            page = wanted if after is None else wanted.where(sa.tuple_(e.xid, e.id) > after)
+            rows = self._connection.execute(page).all()
+            yield from (row.leaf for row in rows)
+            if len(rows) < _PAGE:
+                return
+            after = (rows[-1].xid, rows[-1].id)
 
     def tile(self, level: int, number: int) -> bytes | None:
         found = self._connection.execute(
@@ -250,9 +265,11 @@ class AuditSnapshot:
 class AuditReader:
     """Opens snapshots of the log. Implements `ports.AuditReader`."""
 
-    def __init__(self, engine: sa.Engine, log: SqlAuditLog) -> None:
+    def __init__(self, engine: sa.Engine, log: SqlAuditLog, key_ring: Callable[[], KeyRing] | None = None) -> None:
+        """`key_ring` is asked for when texts of calls are to be compared with the log; without it they are not."""
         self._engine = engine
         self._log = log
+        self._key_ring = key_ring
         self.signer = log.signer
 
     def settle(self) -> None:
@@ -266,7 +283,7 @@ class AuditReader:
             else:
                 connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             try:
-                yield AuditSnapshot(connection)
+                yield AuditSnapshot(connection, self._key_ring)
             finally:
                 connection.rollback()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from governance.audit.commitment import new_salt
 from governance.store.base import bulk
 from governance.store.base import tables as t
 from governance.store.calls import search
@@ -43,9 +44,10 @@ def conversation(connection: sa.Connection, number: int, *, everything: bool) ->
     return name, tuple(calls)
 
 
-def call(connection: sa.Connection, number: int) -> str:
-    """Destroys one call's content, also where other calls repeat it, and what names people in its row; its system."""
-    lock = sa.select(t.call.c.parts, t.call.c.system_id).where(t.call.c.id == number)
+def call(connection: sa.Connection, number: int) -> tuple[str, tuple[int, ...]]:
+    """Destroys one call's content, also where other calls repeat it, and what names people in its row; its system, and
+    the other calls that repeated some of it."""
+    lock = sa.select(t.call.c.parts, t.call.c.system_id, t.call.c.conversation_id).where(t.call.c.id == number)
     if connection.dialect.name != "sqlite":
         lock = lock.with_for_update()
     row = connection.execute(lock).one()
@@ -54,7 +56,14 @@ def call(connection: sa.Connection, number: int) -> str:
         connection.execute(t.message.update().where(t.message.c.id.in_(some)).values(body=None))
     _content(connection, [number], messages)
     _names(connection, [number])
-    return str(connection.execute(sa.select(t.system.c.name).where(t.system.c.id == row.system_id)).scalar_one())
+    gone = set(messages)
+    c = t.call.c
+    others = connection.execute(
+        sa.select(c.id, c.parts).where(c.conversation_id == row.conversation_id, c.id != number).order_by(c.id)
+    )
+    sharing = tuple(one.id for one in others if any(entry[1] in gone for entry in json.loads(one.parts)))
+    name = connection.execute(sa.select(t.system.c.name).where(t.system.c.id == row.system_id)).scalar_one()
+    return str(name), sharing
 
 
 def report(connection: sa.Connection, number: int) -> str:
@@ -95,15 +104,19 @@ def _content(connection: sa.Connection, calls: Sequence[int], messages: Sequence
     for some in bulk.chunks(calls):
         connection.execute(t.call.update().where(t.call.c.id.in_(some)).values(attributes=None))
         connection.execute(t.call_conflict.update().where(t.call_conflict.c.call_id.in_(some)).values(body=b""))
-        connection.execute(t.case.update().where(t.case.c.call_id.in_(some)).values(excerpt="", excerpt_sealed=None))
+        # A new salt: what the log committed to of the case before says nothing any more.
+        for number in connection.execute(sa.select(t.case.c.id).where(t.case.c.call_id.in_(some))).scalars().all():
+            connection.execute(
+                t.case.update()
+                .where(t.case.c.id == number)
+                .values(excerpt="", excerpt_sealed=None, salt=new_salt(), version=t.case.c.version + 1)
+            )
 
 
 def _names(connection: sa.Connection, calls: Sequence[int]) -> None:
     """Ids of users, sessions and documents; explanations and values of decisions; what reviewers wrote."""
     for some in bulk.chunks(calls):
-        connection.execute(
-            t.call.update().where(t.call.c.id.in_(some)).values(session_id="", user_id="", user_role="", failure="")
-        )
+        connection.execute(t.call.update().where(t.call.c.id.in_(some)).values(session_id="", user_id="", user_role=""))
         _blank(connection, t.reveal, t.reveal.c.call_id.in_(some), reason="")
         cases = connection.execute(sa.select(t.case.c.id).where(t.case.c.call_id.in_(some))).scalars().all()
         # A case without a policy got its title from the decision's explanation.
@@ -140,8 +153,7 @@ def _notes(connection: sa.Connection, cases: Sequence[int]) -> None:
 
 def _blank(connection: sa.Connection, table: sa.Table, where: sa.ColumnElement[bool], **values: Any) -> None:
     """Empties free text; the salt goes too, so that the log's commitment to it says nothing any more."""
-    if "salt" in table.c:
-        values["salt"] = None
+    values["salt"] = None
     connection.execute(table.update().where(where).values(values))
 
 

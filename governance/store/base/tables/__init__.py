@@ -29,6 +29,7 @@ from governance.store.base.tables.evidence import (
     audit_stream,
     audit_tile,
     checkpoint_copy,
+    state_adoption,
 )
 from governance.store.base.tables.jobs import check_job, detector_health, job, job_schedule, outbox_message, worker
 from governance.store.base.tables.metadata import id_block, metadata
@@ -95,6 +96,7 @@ __all__ = [
     "reveal",
     "role_binding",
     "session",
+    "state_adoption",
     "system",
     "verdict",
     "worker",

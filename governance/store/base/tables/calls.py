@@ -18,7 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-from governance.store.base.tables.metadata import Id, id_column, metadata
+from governance.store.base.tables.metadata import Id, id_column, metadata, salt_column
 
 conversation = Table(
     "conversation",
@@ -232,6 +232,7 @@ reveal = Table(
     Column("reason", String(300), nullable=False),
     Column("at", BigInteger, nullable=False, index=True),
     Column("until", BigInteger, nullable=False),
+    salt_column(),
 )
 
 daily_set_figure = Table(

@@ -19,7 +19,15 @@ from sqlalchemy import (
     text,
 )
 
-from governance.store.base.tables.metadata import Id, id_column, metadata
+from governance.store.base.tables.metadata import Id, id_column, metadata, salt_column
+
+state_adoption = Table(
+    "state_adoption",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False, comment="Always 1."),
+    Column("adopted_at", BigInteger, nullable=True, comment="NULL while it is still to be done."),
+    comment="In a database that is older than the log's statements of rows: when its rows were stated (state.adopted).",
+)
 
 
 def as_bytes(value: object) -> bytes:
@@ -143,6 +151,7 @@ audit_finding = Table(
     Column("acknowledged_at", BigInteger, nullable=True),
     Column("acknowledged_by", String(120), nullable=True, comment="person:<id>, or operator:<account>."),
     Column("note", Text, nullable=False, comment="What whoever acknowledged it wrote; '' until then."),
+    salt_column(),
     # The database itself lets the same failure stand once, however many verify at the same time.
     Index(
         "uq_audit_finding_unmet",
@@ -166,6 +175,7 @@ access_review = Table(
     Column("signed_at", BigInteger, nullable=True),
     Column("signed_by", String(120), nullable=True, comment="person:<id>, or operator:<account>."),
     Column("note", Text, nullable=False),
+    salt_column(),
     comment="Monthly reviews of who may do what and who read what, signed by an officer.",
     sqlite_with_rowid=False,
 )

@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-from governance.store.base.tables.metadata import Id, id_column, metadata
+from governance.store.base.tables.metadata import Id, id_column, metadata, salt_column
 
 case = Table(
     "case",
@@ -47,6 +47,7 @@ case = Table(
         server_default=text("0"),
         comment="Counts changes: a step is taken only on the version that its rules were asked about.",
     ),
+    salt_column(),
     Column(
         "excerpt_sealed",
         LargeBinary,
@@ -117,6 +118,7 @@ case_note = Table(
     Column("note", Text, nullable=False),
     Column("written_by", Id, ForeignKey("principal.id"), nullable=False),
     Column("written_at", BigInteger, nullable=False),
+    salt_column(),
     comment="Why a case was handed on: free text, so it is kept here and never in the audit log.",
 )
 
@@ -143,6 +145,7 @@ verdict = Table(
     Column("approved_at", BigInteger, nullable=True),
     Column("returned_by", Id, ForeignKey("principal.id"), nullable=True),
     Column("returned_at", BigInteger, nullable=True),
+    salt_column(),
     Index("ix_verdict_given_by", "given_by", "given_at"),
     Index(
         "uq_verdict_standing",
