@@ -50,11 +50,19 @@ STATE = {
 }
 EVERY_SYSTEM = "All systems"
 
-if not session.may(Permission.HOLD_AND_ERASE):
-    session.need(Permission.READ_AUDIT)
+may = session.may(Permission.HOLD_AND_ERASE, "")
+if not may and not session.may(Permission.READ_AUDIT, ""):
+    session.need(Permission.HOLD_AND_ERASE)
+    with ui.notice(
+        "This page is about all systems",
+        "Your role is for some of them. Ask somebody whose role is for all of them.",
+        "lock",
+        whole_page=True,
+    ):
+        pass
+    st.stop()
 application = session.application()
 me, now = session.actor(), session.now()
-may = session.may(Permission.HOLD_AND_ERASE)
 erasures = application.erase.list(me, limit=PAGE)
 holds = application.hold.list(me, limit=PAGE)
 rules = application.retention.rules(me)
