@@ -20,6 +20,13 @@ _TITLE = {
     JobKind.PRUNE_SESSIONS: "Delete sessions that ended",
     JobKind.PRUNE_JOBS: "Delete old jobs",
     JobKind.DELIVER_MESSAGE: "Send a message",
+    JobKind.ERASE_CONTENT: "Erase content",
+    JobKind.PURGE_FILES: "Rewrite the database's files",
+    JobKind.SEAL_TEXTS: "Seal texts of an earlier version",
+    JobKind.APPLY_RETENTION: "Apply the retention rules",
+    JobKind.COPY_CHECKPOINT: "Copy the log's checkpoint elsewhere",
+    JobKind.WATCH_COPIES: "Look how old the copies of checkpoints are",
+    JobKind.REMIND_ACCESS_REVIEW: "Ask for the monthly access review",
 }
 
 

@@ -66,6 +66,7 @@ with ui.header(
 left, right = ui.split()
 with left:
     with ui.panel("Conversation", "redacted"):
+        st.caption(words.MASKED[session.application().names_masked])
         if not row.content_captured:
             if row.kind == CallKind.LLM:
                 st.markdown("**No content was captured.** The application sent this call without its text.")
@@ -112,7 +113,7 @@ with right:
             if policy.values:
                 pairs(policy.values, key=f"v-{call.id}-{number}")
             if serves := words.controls(policy.controls):
-                st.caption(f"Serves {words.name(serves, 200)}")
+                st.caption(f"Mapped to {words.name(serves, 200)}")
         if decision is not None and why:
             explained.panel(decision.id)
         if decision is not None and not why and row.content_captured and row.status is CallStatus.CHECKED:

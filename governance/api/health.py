@@ -57,7 +57,8 @@ def readiness(application: Application) -> list[Check]:
                 found += [_recording(application), _worker(application, connection)]
                 found += [_checking(application, connection)]
                 found += [_sealing(application, connection), _detectors(connection)]
-                found += [_damage(application), *_room(application)]
+                found += [_policies(application), _damage(application)]
+                found += [_copies(application), *_room(application)]
             return found
     except GovernanceError as error:
         return [Check(name="database", ok=False, detail=error.message)]
@@ -98,12 +99,30 @@ def _checking(application: Application, connection: sa.Connection) -> Check:
     )
 
 
+def _policies(application: Application) -> Check:
+    """A process that has loaded a set goes on with it; none would load the changed one."""
+    altered = application.rollout.altered()
+    named = ", ".join(digest[:12] for digest in altered)
+    detail = f"changed in the database: {named}; run: governance audit verify" if altered else "give their digests"
+    return Check(name="policies", ok=not altered, detail=detail)
+
+
 def _damage(application: Application) -> Check:
     """What the last look at the database's pages found (`services.evidence.integrity`)."""
     last = application.integrity.last()
     return Check(
         name="integrity", ok=last is None or not last.problems, detail="not looked yet" if last is None else last.words
     )
+
+
+def _copies(application: Application) -> Check:
+    """How old the copies of checkpoints outside are: a server without them works, and proves less."""
+    state = application.checkpoint_copies.state()
+    late = [one for one in state if one.late]
+    said = "; ".join(f"{one.name} is too old{f': {one.error}' if one.error else ''}" for one in late)
+    ages = [f"{one.name} {f'{one.copied_at:%Y-%m-%d %H:%M} UTC' if one.copied_at else 'not yet'}" for one in state]
+    fresh = ", ".join(ages) or "none is kept elsewhere (GOVERNANCE_CHECKPOINT_COPY_FOLDER and others)"
+    return Check(name="copies", ok=not late, detail=said or fresh, vital=False)
 
 
 def _room(application: Application) -> Iterator[Check]:
@@ -183,6 +202,7 @@ class _Gauges(Collector):
             yield failures
             yield there
         yield from _jobs(self._application)
+        yield _copy_ages(self._application)
         if workers:
             yield GaugeMetricFamily(
                 "governance_worker_silent_seconds",
@@ -214,6 +234,18 @@ def _jobs(application: Application) -> Iterator[GaugeMetricFamily]:
         "Messages that could not be delivered, and for which no attempt is left.",
         value=figures.messages_dead,
     )
+
+
+def _copy_ages(application: Application) -> GaugeMetricFamily:
+    ages = GaugeMetricFamily(
+        "governance_checkpoint_copy_age_seconds",
+        "Since a place outside last held the latest checkpoint; -1 where none was copied yet.",
+        labels=["copy"],
+    )
+    now = application.clock()
+    for one in application.checkpoint_copies.state():
+        ages.add_metric([one.name], -1.0 if one.copied_at is None else (now - one.copied_at).total_seconds())
+    return ages
 
 
 def health_routes(application: Application, metrics: Metrics) -> list[Route]:

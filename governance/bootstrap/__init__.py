@@ -45,6 +45,8 @@ class Application(ReviewParts, EvidenceParts, PeopleParts, JobParts):
         """Commits what waits, then lets go of the database."""
         if "authority" in self.__dict__:
             self.authority.refusals.close()
+        if "access_log" in self.__dict__:
+            self.access_log.close()
         if "recorder" in self.__dict__:
             self.recorder.close()
         if "sealer" in self.__dict__:

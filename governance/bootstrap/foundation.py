@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from governance.detectors.runner import Runner
     from governance.privacy.keys import KeyRing
     from governance.privacy.redaction import Redactor
+    from governance.services.access_log import AccessLog
     from governance.services.authorise import Authority
     from governance.services.systems.read import ReadSystems
     from governance.services.visible import Visible
@@ -87,10 +88,27 @@ class Foundation:
     @cached_property
     def key_ring(self) -> KeyRing:
         """Content keys, under the key-encryption key: from the setting, else from the data directory (0600)."""
-        from governance.privacy.keys import KeyRing, secret_of
+        from governance.privacy.keys import KeyRing
 
-        given = self.settings.key_encryption_key.get_secret_value()
-        return KeyRing(secret_of("GOVERNANCE_KEY_ENCRYPTION_KEY", given, self.data_dir / "key-encryption.key"))
+        key, old = self._key_encryption_keys()
+        return KeyRing(key, old=old, stored=self._stored_secret, again=self._key_encryption_keys)
+
+    def _key_encryption_keys(self) -> tuple[bytes, bytes | None]:
+        """The key-encryption key, and during a rotation the one before."""
+        from governance.privacy.keys import given_secret, secret_of
+
+        settings = self.settings
+        given, old = settings.key_encryption_key.get_secret_value(), settings.key_encryption_key_old.get_secret_value()
+        return (
+            secret_of("GOVERNANCE_KEY_ENCRYPTION_KEY", given, self.data_dir / "key-encryption.key"),
+            given_secret("GOVERNANCE_KEY_ENCRYPTION_KEY_OLD", old, self.data_dir / "key-encryption.old.key"),
+        )
+
+    def _stored_secret(self, purpose: bytes) -> bytes | None:
+        from governance.store.base import keys
+
+        with self.engine.connect() as connection:
+            return keys.stored_secret(connection, purpose.decode())
 
     @cached_property
     def signing_seed(self) -> bytes:
@@ -127,11 +145,14 @@ class Foundation:
     @cached_property
     def database(self) -> Database:
         """The database with its audit log. Raises `Misconfigured`, also for keys that are lost or another's."""
+        from governance.services.evidence.adopt import adopt_state
         from governance.store.evidence.audit_log import SqlAuditLog
         from governance.store.transaction import Database
 
         self._refuse_lost_keys()
-        return Database(self.engine, SqlAuditLog(self.signer, self.clock))
+        database = Database(self.engine, SqlAuditLog(self.signer, self.clock))
+        adopt_state(database, self.clock)
+        return database
 
     @cached_property
     def integrity(self) -> Integrity:
@@ -152,12 +173,13 @@ class Foundation:
         from governance.store.base import keys
 
         with self.engine.connect() as connection:
-            wrapped = keys.any_wrapped(connection)
+            some = keys.some_wrapped(connection)
             note = keys.latest_note(connection)
-        if wrapped is not None:
+        if some:
             if not self.settings.key_encryption_key.get_secret_value():
                 self._need(self.data_dir / "key-encryption.key", "key-encryption key", "GOVERNANCE_KEY_ENCRYPTION_KEY")
-            self.key_ring.unwrap(wrapped)
+            for wrapped in some:
+                self.key_ring.unwrap(wrapped)
         if note is not None:
             if not self.settings.signing_key.get_secret_value():
                 self._need(self.data_dir / "signing.key", "signing key", "GOVERNANCE_SIGNING_KEY")
@@ -188,6 +210,13 @@ class Foundation:
         from governance.services.authorise import Authority
 
         return Authority(self.database, self.permissions, self.clock)
+
+    @cached_property
+    def access_log(self) -> AccessLog:
+        """Records who reads what; all that is read tells it."""
+        from governance.services.access_log import AccessLog
+
+        return AccessLog(self.database, self.clock)
 
     @cached_property
     def visible(self) -> Visible:

@@ -52,7 +52,7 @@ class PolicyParts(Foundation):
         from governance.services.policies.read import ReadPolicies
         from governance.store.policies.queries import PolicyQueries
 
-        return ReadPolicies(self.visible, PolicyQueries(self.database))
+        return ReadPolicies(self.visible, PolicyQueries(self.database, self.key_ring))
 
     @cached_property
     def controls(self) -> ControlsService:
@@ -117,11 +117,11 @@ class PolicyParts(Foundation):
         from governance.engine.decide import DecisionEngine
         from governance.services.calls.in_force import ReadySet
         from governance.store.calls.checks import register
-        from governance.store.policies.rollouts import stored_set
+        from governance.store.policies.rollouts import genuine_set
 
         try:
             with self.database.read() as connection:
-                policy_set = stored_set(connection, wanted.policy_set_id)
+                policy_set = genuine_set(connection, wanted.policy_set_id)
         except ValueError as error:
             raise Misconfigured(
                 f"The policy set {wanted.digest[:12]} cannot be read by this version ({type(error).__name__}).",

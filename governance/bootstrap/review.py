@@ -22,7 +22,9 @@ class ReviewParts(CallParts):
         from governance.services.review.read import ReadCases
         from governance.store.review.queries import CaseQueries
 
-        return ReadCases(self.visible, CaseQueries(self.database), self.clock, self.rollout.queues)
+        return ReadCases(
+            self.visible, CaseQueries(self.database, self.key_ring), self.clock, self.rollout.queues, self.access_log
+        )
 
     @cached_property
     def review(self) -> ReviewService:
@@ -35,4 +37,4 @@ class ReviewParts(CallParts):
     def reports(self) -> ReportService:
         from governance.services.review.reports import ReportService
 
-        return ReportService(self.authority, self.key_ring, redact=self.redact_text)
+        return ReportService(self.authority, self.key_ring, redact=self.redact_text, access=self.access_log)

@@ -6,8 +6,8 @@ import base64
 import json
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Self
-from urllib.parse import urlsplit
+from typing import Annotated, NamedTuple, Self
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -46,6 +46,11 @@ class Settings(BaseSettings):
     key_encryption_key: SecretStr = Field(
         default=SecretStr(""),
         description="32 bytes in base64; empty is the file key-encryption.key in the data directory.",
+    )
+    key_encryption_key_old: SecretStr = Field(
+        default=SecretStr(""),
+        description="The key-encryption key before a rotation, until governance keys rotate is done; empty is the file "
+        "key-encryption.old.key in the data directory, where there is one.",
     )
     signing_key: SecretStr = Field(
         default=SecretStr(""),
@@ -87,13 +92,36 @@ class Settings(BaseSettings):
         default=SecretStr(""), validate_default=True, description="Signs alerts: whsec_ and 24 to 64 bytes in base64."
     )
 
+    checkpoint_copy_folder: str = Field(
+        default="", description="Folder outside that keeps checkpoints, a file each; empty is none."
+    )
+    checkpoint_copy_url: str = Field(default="", description="Address that checkpoints are sent to; empty is none.")
+    checkpoint_copy_secret: SecretStr = Field(
+        default=SecretStr(""), validate_default=True, description="Signs them: whsec_ and 24 to 64 bytes in base64."
+    )
+    checkpoint_copy_bucket: str = Field(default="", description="S3 bucket that keeps checkpoints; empty is none.")
+    checkpoint_copy_prefix: str = Field(default="", description="Before the names of objects in the bucket.")
+    checkpoint_copy_endpoint: str = Field(default="", description="Of an S3-compatible service; empty is Amazon's.")
+    checkpoint_copy_lock_days: int = Field(
+        default=3650, ge=0, le=36_500, description="Days that the bucket locks an object; 0 is no lock."
+    )
+    checkpoint_copy_mail_to: str = Field(default="", description="Mail address for checkpoints; empty is none.")
+    checkpoint_copy_mail_from: str = Field(default="", description="The sender's address.")
+    checkpoint_copy_smtp: str = Field(
+        default="", description="The mail server: smtp://[user@]host[:port] (STARTTLS) or smtps://..."
+    )
+    checkpoint_copy_smtp_password: SecretStr = Field(default=SecretStr(""), description="The password of that user.")
+    checkpoint_copy_limit_hours: int = Field(
+        default=24, ge=2, le=2_160, description="How old the last copy may be before it is a warning and an alert."
+    )
+
     @field_validator("time_zone")
     @classmethod
     def _zone(cls, value: str) -> str:
         time_zone(value)
         return value
 
-    @field_validator("alert_webhook_url")
+    @field_validator("alert_webhook_url", "checkpoint_copy_url")
     @classmethod
     def _address(cls, value: str) -> str:
         """Its words stay out of the message: an address may hold a token."""
@@ -107,15 +135,15 @@ class Settings(BaseSettings):
         if parts.scheme not in ("https", "http") or not host or parts.username is not None:
             raise ValueError("must be an https address without a user name, such as https://alerts.example.org/hook")
         if parts.scheme == "http" and not _loopback(host):
-            raise ValueError("must be an https address: alerts would be readable on the way")
+            raise ValueError("must be an https address: what is sent would be readable on the way")
         return value
 
-    @field_validator("alert_webhook_secret")
+    @field_validator("alert_webhook_secret", "checkpoint_copy_secret")
     @classmethod
     def _secret(cls, value: SecretStr, info: ValidationInfo) -> SecretStr:
         if not value.get_secret_value():
-            if info.data.get("alert_webhook_url"):
-                raise ValueError("is missing: alerts are sent signed")
+            if info.data.get(str(info.field_name).replace("_secret", "_url")):
+                raise ValueError("is missing: what is sent is signed")
             return value
         webhook_key(value)
         return value
@@ -143,6 +171,19 @@ class Settings(BaseSettings):
                 raise ValueError(f"{pair!r} is no group=role; roles are {', '.join(Role)}")
             groups[group] = role
         return groups
+
+    @field_validator("checkpoint_copy_smtp")
+    @classmethod
+    def _mail_server(cls, value: str) -> str:
+        if value and not mail_server(value).host:
+            raise ValueError("must be smtp://[user@]host[:port] or smtps://[user@]host[:port]")
+        return value
+
+    @model_validator(mode="after")
+    def _mail(self) -> Self:
+        if self.checkpoint_copy_mail_to and not (self.checkpoint_copy_mail_from and self.checkpoint_copy_smtp):
+            raise ValueError("GOVERNANCE_CHECKPOINT_COPY_MAIL_TO needs _MAIL_FROM and GOVERNANCE_CHECKPOINT_COPY_SMTP")
+        return self
 
     @model_validator(mode="after")
     def _lags(self) -> Self:
@@ -186,6 +227,30 @@ class Settings(BaseSettings):
                 value = value.absolute()
             found[f"GOVERNANCE_{name.upper()}"] = str(value)
         return found
+
+
+class MailServer(NamedTuple):
+    """`secure` is TLS from the first byte; else STARTTLS is needed, but on this machine."""
+
+    secure: bool
+    host: str
+    port: int
+    user: str
+
+    @property
+    def local(self) -> bool:
+        return _loopback(self.host)
+
+
+def mail_server(address: str) -> MailServer:
+    """What `smtp://user@host:587` says; a host of "" where it says nothing that makes sense."""
+    try:
+        parts = urlsplit(address)
+        secure = parts.scheme == "smtps"
+        host = parts.hostname or "" if parts.scheme in ("smtp", "smtps") and parts.password is None else ""
+        return MailServer(secure, host, parts.port or (465 if secure else 587), unquote(parts.username or ""))
+    except ValueError:
+        return MailServer(False, "", 0, "")
 
 
 def webhook_key(secret: SecretStr) -> bytes:

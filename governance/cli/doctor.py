@@ -79,6 +79,7 @@ def examine(application: Application, port: int) -> list[Verdict]:
         ("database", lambda: _database(application)),
         ("jobs", lambda: _jobs(application)),
         ("audit log", lambda: _findings(application)),
+        ("checkpoint copies", lambda: _copies(application)),
         ("keys", lambda: _keys(application)),
         ("policies", lambda: _policies(application)),
         ("detectors", lambda: _detectors(application)),
@@ -238,6 +239,26 @@ def _findings(application: Application) -> Iterator[Verdict]:
         yield ok("audit log", "no verification found anything that nobody answers for")
 
 
+def _copies(application: Application) -> Iterator[Verdict]:
+    """Whether checkpoints are kept where nobody here can change them, and how old the last ones are."""
+    if not application.settings.database_url and not application.settings.data_dir.exists():
+        return
+    state = application.checkpoint_copies.state()
+    if not state:
+        yield warning(
+            "checkpoint copies",
+            "none is kept elsewhere, so a log that is cut or written anew cannot be told.",
+            "Set GOVERNANCE_CHECKPOINT_COPY_FOLDER, _URL, _BUCKET or _MAIL_TO: docs/operations.md, Checkpoint copies.",
+        )
+    for one in state:
+        said = "none yet" if one.copied_at is None else f"the last one {one.copied_at:%Y-%m-%d %H:%M} UTC"
+        if one.late or one.error:
+            make = wrong if one.late else warning
+            yield make("checkpoint copies", f"{one.name}, {said}. {one.error}".strip(), f"Look at {one.where}.")
+        else:
+            yield ok("checkpoint copies", f"{one.name}, {said}")
+
+
 def _keys(application: Application) -> Iterator[Verdict]:
     settings = application.settings
     for name, given, file in (
@@ -280,6 +301,14 @@ def _policies(application: Application) -> Iterator[Verdict]:
     standing = application.rollout.standing()
     if standing.enforce is None:
         yield warning("policies in force", "there are none yet.", "The first start puts the files into force.")
+        return
+    if altered := application.rollout.altered():
+        named = ", ".join(digest[:12] for digest in altered)
+        yield wrong(
+            "policies in force",
+            f"{named} was changed in the database: its policies do not give its digest. No process starts with it.",
+            "Restore a backup (docs/operations.md). What else was changed: governance audit verify.",
+        )
         return
     beside = "" if standing.shadow is None else f"; rollout {standing.shadow.rollout} decides in shadow"
     said = f"rollout {standing.enforce.rollout}, digest {standing.enforce.digest[:12]}{beside}"

@@ -51,14 +51,31 @@ class EventKind(StrEnum):
     JOB_RETRIED = "job.retried"
     JOB_CANCELLED = "job.cancelled"
     ACTION_REFUSED = "action.refused"
+    # Privacy
+    ERASURE_REQUESTED = "erasure.requested"
+    ERASURE_APPROVED = "erasure.approved"
+    ERASURE_REJECTED = "erasure.rejected"
+    CONTENT_ERASED = "content.erased"
+    HOLD_PLACED = "hold.placed"
+    HOLD_RELEASED = "hold.released"
+    RETENTION_CHANGED = "retention.changed"
+    KEYS_ROTATED = "keys.rotated"
+    SUBJECT_EXPORTED = "subject.exported"
     # Who looks after the log, and who reads what.
     FINDING_ACKNOWLEDGED = "finding.acknowledged"
+    ACCESS_OPENED = "access.opened"
+    ACCESS_SEARCHED = "access.searched"
+    ACCESS_REVIEWED = "access.reviewed"
     # What the policies are mapped to.
     CONTROLS_REPORTED = "controls.reported"
     # The log, and what is made of it.
     LOG_UPGRADED = "log.upgraded"
     EXPORT_BEGUN = "export.begun"
-    CONTENT_ERASED = "content.erased"
+    # What else makes or changes a row that the log states.
+    STATE_ADOPTED = "state.adopted"
+    CASE_JOINED = "case.joined"
+    PERSON_CHANGED = "person.changed"
+    POLICY_SET_BACKTESTED = "policy_set.backtested"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

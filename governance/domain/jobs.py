@@ -21,6 +21,13 @@ class JobKind(StrEnum):
     PRUNE_JOBS = "jobs.prune"
     CHECK_DATABASE = "database.check"
     DELIVER_MESSAGE = "outbox.deliver"
+    ERASE_CONTENT = "privacy.erase"
+    PURGE_FILES = "privacy.purge"
+    SEAL_TEXTS = "privacy.seal"
+    APPLY_RETENTION = "privacy.retain"
+    REMIND_ACCESS_REVIEW = "access.remind"
+    COPY_CHECKPOINT = "checkpoint.copy"
+    WATCH_COPIES = "checkpoint.watch"
 
 
 class JobState(StrEnum):

@@ -36,6 +36,7 @@ class Permission(StrEnum):
     HOLD_AND_ERASE = "hold_and_erase"
     MANAGE_ACCESS = "manage_access"
     ACKNOWLEDGE_FINDING = "acknowledge_finding"
+    REVIEW_ACCESS = "review_access"
 
 
 class Scope(StrEnum):

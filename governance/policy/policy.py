@@ -286,3 +286,12 @@ class PolicySet:
 def canonical_json(value: object) -> bytes:
     """Sorted keys, no spaces, UTF-8: one byte sequence for one value. Floats as Python's shortest repr."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def stored_digest(text: str) -> str:
+    """The digest of a set as it was stored (JSON of `PolicySet.document`), whatever this version would make of it; ""
+    for what is no JSON."""
+    try:
+        return hashlib.sha256(canonical_json(json.loads(text))).hexdigest()
+    except (ValueError, RecursionError):
+        return ""

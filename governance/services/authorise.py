@@ -30,6 +30,7 @@ WORDS: dict[Permission, str] = {
     Permission.APPROVE_POLICY: "approve a policy change",
     Permission.HOLD_AND_ERASE: "hold or erase content",
     Permission.MANAGE_ACCESS: "manage people, keys and jobs",
+    Permission.REVIEW_ACCESS: "sign an access review",
     Permission.ACKNOWLEDGE_FINDING: "acknowledge a finding about the audit log",
 }
 
@@ -78,6 +79,11 @@ class Authority(Generic[T_co]):
             return None
         named = {binding.system for binding in actor.bindings} | {actor.system}
         return frozenset(s for s in named if s and self.may(actor, permission, system=s, context=context))
+
+    def require_somewhere(self, actor: Actor, permission: Permission) -> None:
+        """Raises `Denied`, recorded, unless the actor may in some system: for what is about no system or all."""
+        if self.systems(actor, permission) == frozenset():
+            self.require(actor, permission)
 
     def demand(
         self,
@@ -197,3 +203,20 @@ class Authority(Generic[T_co]):
                     data={"wanted": denied.wanted},
                 )
             )
+
+
+def identity(actor: Actor) -> str:
+    """Who somebody is for "another person": the signed-in person, or the account at the command line."""
+    if actor.kind is ActorKind.SERVICE and actor.bindings:
+        return f"operator:{actor.name}"[:340]
+    return actor.reference
+
+
+def same_person(actor: Actor, who: str, name: str) -> bool:
+    """Whether `who` (an `identity`, with the name it had) is the actor: also across the console and the command line,
+    by the account's name."""
+    mine = identity(actor)
+    if mine == who:
+        return True
+    kinds = {mine.partition(":")[0], who.partition(":")[0]}
+    return kinds == {"operator", "person"} and actor.name.casefold() == name.casefold()

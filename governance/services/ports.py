@@ -7,12 +7,12 @@ transaction, and leaves: everything commits together, or nothing does. Each wing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol, TypeVar
 
-from governance.domain.events import Event
+from governance.domain.events import Event, Json
 from governance.domain.people import Actor, Permission
 
 Clock = Callable[[], datetime]
@@ -31,6 +31,10 @@ class UnitOfWork(Protocol):
 
     def append(self, event: Event) -> None:
         """Adds an audit event that commits with the rows it speaks of."""
+
+    def rows(self, **keys: Collection[int | str | tuple[int | str, ...]]) -> dict[str, Json]:
+        """What an event says of rows that it made or changed, by table: `{"rows": {"verdict:12": {...}}}`, to be added
+        to its data. To be asked for once all of them are written; rows that are gone are null."""
 
 
 T_co = TypeVar("T_co", bound=UnitOfWork, covariant=True)

@@ -10,6 +10,10 @@ from governance.store.base import database
 from governance.store.base.database import AuditWriter
 from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.calls.reveals import SqlReveals
+from governance.store.evidence.access import SqlAccessReviews
+from governance.store.evidence.adoption import SqlAdoption
+from governance.store.evidence.copies import SqlCheckpointCopies
+from governance.store.evidence.erasures import SqlErasures, SqlHolds, SqlRetention
 from governance.store.evidence.findings import SqlFindings
 from governance.store.jobs.outbox import SqlOutbox
 from governance.store.jobs.queue import SqlJobs
@@ -59,8 +63,28 @@ class Transaction(UnitOfWork):
         return SqlRollouts(self)
 
     @cached_property
+    def erasures(self) -> SqlErasures:
+        return SqlErasures(self)
+
+    @cached_property
+    def holds(self) -> SqlHolds:
+        return SqlHolds(self)
+
+    @cached_property
+    def retention(self) -> SqlRetention:
+        return SqlRetention(self)
+
+    @cached_property
     def findings(self) -> SqlFindings:
         return SqlFindings(self)
+
+    @cached_property
+    def copies(self) -> SqlCheckpointCopies:
+        return SqlCheckpointCopies(self)
+
+    @cached_property
+    def access_reviews(self) -> SqlAccessReviews:
+        return SqlAccessReviews(self)
 
     @cached_property
     def jobs(self) -> SqlJobs:
@@ -73,6 +97,10 @@ class Transaction(UnitOfWork):
     @cached_property
     def outbox(self) -> SqlOutbox:
         return SqlOutbox(self)
+
+    @cached_property
+    def adoption(self) -> SqlAdoption:
+        return SqlAdoption(self)
 
 
 class Database(database.Database[Transaction]):

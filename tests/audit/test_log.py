@@ -313,7 +313,7 @@ def test_erasing_content_leaves_every_proof_valid(database: Database) -> None:
 
 
 def test_verifying_is_an_event_and_needs_the_permission(database: Database, clock: Clock) -> None:
-    fill(database, 5)
+    fill(database, 5, kind=EventKind.AUDIT_READ)
     assert VerifyLog(authority(database, clock), reader(database)).verify(SERVICE).ok
     settle(database)
     with database.read() as connection:

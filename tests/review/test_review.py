@@ -57,7 +57,11 @@ def test_each_step_is_an_event_by_its_actor(house: House) -> None:
     assert {step["subject"] for step in steps} == {f"case:{case}"}
     assert steps[0]["actor"] == "service:0"
     assert {step["actor"] for step in steps[1:]} == {f"person:{reviewer.id}"}
-    assert steps[-1]["data"] == {"outcome": "false_alarm", "reason": "quoted", "final": True}
+    assert {name: value for name, value in steps[-1]["data"].items() if name != "rows"} == {
+        "outcome": "false_alarm",
+        "reason": "quoted",
+        "final": True,
+    }
 
 
 def test_notes_are_kept_without_what_must_not_be_shown(house: House) -> None:

@@ -17,6 +17,7 @@ from governance.audit.note import Checkpoint, Signer
 from governance.bootstrap import Application, open_application, run_as
 from governance.bootstrap.settings import Settings
 from governance.cli import main
+from governance.domain.events import EventKind
 from governance.domain.jobs import JobKind
 from governance.domain.people import Role
 from governance.errors import BadInput, Conflict, NotFound, Refused
@@ -107,7 +108,7 @@ def test_damage_stays_found_after_a_repair_until_a_later_checkpoint_is_met(datab
 
 
 def test_other_damage_after_an_answer_alarms_anew(house: House) -> None:
-    fill(house.database, 30)
+    fill(house.database, 30, kind=EventKind.AUDIT_READ)
     officer = house.person(Role.COMPLIANCE_OFFICER)
     answer = FindingService(house.authority, redact=without_secrets)
     as_owner(house.database, "UPDATE audit_event SET subject = 'call:8' WHERE seq = 7")
@@ -121,13 +122,16 @@ def test_other_damage_after_an_answer_alarms_anew(house: House) -> None:
 
 
 def test_an_officer_answers_for_a_finding_by_name_and_once(house: House, signer: Signer) -> None:
-    fill(house.database, 5)
+    fill(house.database, 5, kind=EventKind.AUDIT_READ)
     auditor, officer = house.person(Role.AUDITOR), house.person(Role.COMPLIANCE_OFFICER)
     found = service(house).verify(auditor, kept=kept(signer, 400))
     assert found.failed == ("continuity",)
     answer = FindingService(house.authority, redact=without_secrets)
     (one,) = answer.standing(auditor)
     assert one.open
+    assert answer.standing(house.person(Role.AUDITOR, system="hr-bot")) == [one], "the log is everybody's"
+    with pytest.raises(Refused):
+        answer.standing(house.person(Role.REVIEWER))
     assert house.events("audit.verified")[-1]["data"]["findings"] == [one.id]
     with pytest.raises(Refused):
         answer.acknowledge(auditor, one.id, "nothing to see")
@@ -142,14 +146,16 @@ def test_an_officer_answers_for_a_finding_by_name_and_once(house: House, signer:
     assert (one.acknowledged_by, one.note) == (officer.reference, "The backup of Friday, with [redacted].")
     (leaf,) = house.events("finding.acknowledged")
     assert (leaf["subject"], leaf["actor"]) == (f"finding:{one.id}", officer.reference)
-    assert leaf["data"] == {"kind": "continuity"}, "free text stays beside the log"
+    assert leaf["data"]["kind"] == "continuity"
+    assert leaf["data"]["rows"][f"audit_finding:{one.id}"]["note"] not in ("", None)
+    assert one.note not in json.dumps(leaf), "free text stays beside the log"
     assert not service(house).verify(auditor, kept=kept(signer, 400)).ok
     assert [one.open for one in answer.standing(auditor)] == [False], "known, and answered for"
 
 
 @pytest.mark.parametrize("wrong", ["origin", "key", "signature", "text"])
 def test_a_foreign_note_is_wrong_use_and_no_finding(house: House, signer: Signer, wrong: str) -> None:
-    fill(house.database, 5)
+    fill(house.database, 5, kind=EventKind.AUDIT_READ)
     auditor = house.person(Role.AUDITOR)
     stranger = Ed25519PrivateKey.from_private_bytes(b"\x08" * 32)
     note = {
@@ -165,7 +171,7 @@ def test_a_foreign_note_is_wrong_use_and_no_finding(house: House, signer: Signer
 
 
 def test_the_daily_job_keeps_findings_with_its_alert(house: House, clock: Clock) -> None:
-    fill(house.database, 20)
+    fill(house.database, 20, kind=EventKind.AUDIT_READ)
     as_owner(house.database, "UPDATE audit_event SET subject = 'call:8' WHERE seq = 7")
     task = Task(read=reader(Payload), run=lambda _, attempt: service(house).verify_unattended(attempt, ALERTS))
     runs = RunJobs(house.database, clock, {JobKind.VERIFY_AUDIT_LOG: task})
@@ -212,7 +218,7 @@ def test_the_command_line_keeps_shows_and_answers(
         out, err = capsys.readouterr()
         return int(left.value.code or 0), json.loads(out) if "--json" in arguments and out else out, err
 
-    fill(application.database, 3)
+    fill(application.database, 3, kind=EventKind.AUDIT_READ)
     ours, foreign = tmp_path / "kept.note", tmp_path / "foreign.note"
     ours.write_text(kept(application.signer, 99), encoding="utf-8")
     stranger = Signer("other.example/audit", Ed25519PrivateKey.from_private_bytes(b"\x08" * 32))

@@ -20,6 +20,7 @@ from governance.domain.events import EventKind
 from governance.domain.people import Actor, ActorKind, Permission, Role, RoleBinding, Scope
 from governance.errors import BadInput, NotFound
 from governance.privacy.keys import KeyRing
+from governance.services.access_log import AccessLog
 from governance.services.authorise import Authority, Denied
 from governance.services.calls.read import CallFilter, ReadCalls
 from governance.services.evidence.read import EventFilter, ReadAudit
@@ -31,6 +32,7 @@ from governance.services.visible import Visible
 from governance.store.base import tables as t
 from governance.store.calls.documents import AttributeReader
 from governance.store.calls.queries import CallQueries
+from governance.store.calls.redacted import RedactedTexts
 from governance.store.evidence.audit_log import PostgresSealer, SqlAuditLog
 from governance.store.evidence.queries import AuditQueries
 from governance.store.people.queries import PeopleQueries
@@ -82,14 +84,18 @@ def reading(house: House) -> Reading:
     senior = house.person(Role.SENIOR_REVIEWER)
     for name in (SUPPORT, HR):
         house.reveals.reveal(senior, f"fraud check of {name}", case_id=case[name], call_id=call[name])
+    access = AccessLog(house.database, house.clock)
+    access.close()  # nothing is written by itself
     attributes = lambda: AttributeReader(KeyRing(b"\x05" * 32), str.strip)  # noqa: E731
     return Reading(
         house=house,
         visible=visible,
-        calls=ReadCalls(visible, CallQueries(house.database, attributes)),
-        cases=ReadCases(visible, CaseQueries(house.database), house.clock, lambda: {"security"}),
+        calls=ReadCalls(
+            visible, CallQueries(house.database, lambda: RedactedTexts(KeyRing(b"\x05" * 32)), attributes), access
+        ),
+        cases=ReadCases(visible, CaseQueries(house.database), house.clock, lambda: {"security"}, access),
         policies=ReadPolicies(visible, PolicyQueries(house.database)),
-        audit=ReadAudit(visible, AuditQueries(house.database), house.clock),
+        audit=ReadAudit(visible, AuditQueries(house.database), house.clock, access),
         people=ReadPeople(visible, PeopleQueries(house.database)),
         systems=ReadSystems(visible, systems),
         call=call,

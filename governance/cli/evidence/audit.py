@@ -12,7 +12,7 @@ import typer
 
 from governance.audit.note import Checkpoint, Verifier
 from governance.audit.verify import OWN, Outcome, Verification, verify_package
-from governance.cli.evidence import findings
+from governance.cli.evidence import findings, trail
 from governance.cli.output import JsonFlag, emit, plain, progress
 from governance.errors import BadInput, Misconfigured
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="State and verification of the audit log.", no_args_is_help=True, rich_markup_mode=None)
 app.command("acknowledge")(findings.acknowledge)
+app.command("list")(trail.list_events)
 
 _MARKS = {
     Outcome.PASSED: "ok",
@@ -42,6 +43,7 @@ def status(json: JsonFlag = False) -> None:
     application = open_application()
     state = application.read_audit.status(acting())
     standing = application.findings.standing(acting())
+    copies = application.checkpoint_copies.standing(acting())
     head, lag = state.head, state.lag_seconds
     found: dict[str, Any] = {
         "origin": application.signer.name,
@@ -52,6 +54,10 @@ def status(json: JsonFlag = False) -> None:
         "seal_lag_seconds": lag,
         "verified": None if state.verified is None else {"at": state.verified.at, **state.verified.data},
         "findings": [findings.document(one) for one in standing],
+        "copies": [
+            {"to": one.name, "size": one.size, "copied_at": one.copied_at, "error": one.error, "late": one.late}
+            for one in copies
+        ],
     }
     application.close()
 
@@ -67,6 +73,10 @@ def status(json: JsonFlag = False) -> None:
             "never" if last is None else f"{last['at']:%Y-%m-%d %H:%M:%S} UTC, {'ok' if last.get('ok') else 'FAILED'}"
         )
         typer.echo(f"Verified   {words}")
+        for one in copies:
+            when = "none yet" if one.copied_at is None else f"{one.copied_at:%Y-%m-%d %H:%M} UTC, size {one.size:,}"
+            trouble = f"{', TOO OLD' if one.late else ''}{f': {one.error}' if one.error else ''}"
+            typer.echo(f"Copy       {one.name}, {when}{trouble}")
         findings.lines(standing)
         typer.echo(f"Key        {found['key']}")
 
@@ -79,6 +89,13 @@ def status(json: JsonFlag = False) -> None:
 @app.command("verify")
 def verify(
     package: Annotated[Path | None, typer.Argument(help="An evidence package; without it the whole log.")] = None,
+    database: Annotated[
+        str,
+        typer.Option(
+            help="The log of this database (sqlite:////path/governance.db, postgresql://...), read-only and without "
+            "this installation's settings and secrets; needs --key."
+        ),
+    ] = "",
     checkpoint: Annotated[Path | None, typer.Option(help="A signed checkpoint that was kept elsewhere.")] = None,
     key: Annotated[
         str,
@@ -95,7 +112,14 @@ def verify(
     trusted = _key(key)
     if package is None and trusted == OWN:
         raise BadInput("'--key own' is for a package.", advice="Without --key, the log is verified with its own key.")
-    found = _log(kept, trusted) if package is None else _package(package, kept, trusted)
+    if database and package is not None:
+        raise BadInput("Give a package or --database, not both.")
+    if database and not trusted:
+        raise BadInput("--database needs --key.", advice="The key is what governance audit status shows as Key.")
+    if database:
+        found = _database(database, kept, trusted)
+    else:
+        found = _log(kept, trusted) if package is None else _package(package, kept, trusted)
     emit(_document(found), lambda: _print(found), as_json=json)
     if not found.ok:
         raise typer.Exit(1)
@@ -124,6 +148,13 @@ def _package(path: Path, kept: str, trusted: str) -> Verification:
             return verify_package(file, key=trusted, kept=kept, advance=advance)
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror or type(error).__name__}.") from None
+
+
+def _database(url: str, kept: str, trusted: str) -> Verification:
+    from governance.bootstrap.outside import verify_database
+
+    with progress("Verifying") as advance:
+        return verify_database(url, trusted, kept=kept, advance=advance)
 
 
 def _log(kept: str, trusted: str) -> Verification:

@@ -30,13 +30,20 @@ NOTHING = Examination()
 NOTHING_FOUND: Mapping[Content, KnownFindings] = MappingProxyType({})
 
 
+class Openings(Protocol):
+    """A conversation's key, as far as the audit log's commitments need it (`privacy.keys.ContentKey`)."""
+
+    def opening(self, label: str) -> bytes: ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadedCall:
     """A call that waits for its decision. `call` is None when its content cannot be read (`unreadable` says why).
 
     `message_ids` says which stored message each of `parts` is; `known` holds what was found in them before. `partly`
     holds what earlier detectors found where some have changed since; `beside` the same for the set in shadow, where
-    nothing need be missing. `around` are the other calls of its trace and session, where a policy reads any.
+    nothing need be missing. `around` are the other calls of its trace and session, where a policy reads any. `key` is
+    the conversation's, None once erased.
     """
 
     id: int
@@ -51,6 +58,7 @@ class LoadedCall:
     beside: Mapping[Content, KnownFindings] = field(default_factory=dict)
     unreadable: str = ""
     around: Around = NOBODY
+    key: Openings | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from governance.domain.calls import CallKind, CallStatus
 from governance.domain.content import StoredPart
 from governance.domain.people import Actor, Permission, Systems
+from governance.domain.privacy import Gone
 from governance.domain.times import micros
 from governance.errors import NotFound
+from governance.services.access_log import AccessLog
 from governance.services.visible import Visible
 from governance.systems.health import Backlog, Detector, Worker
 
@@ -31,6 +33,11 @@ class CallFilter:
     since: datetime | None = None
     until: datetime | None = None
     words: str = ""
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The names of the fields that narrow it."""
+        return tuple(one.name for one in fields(self) if getattr(self, one.name))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,6 +116,8 @@ class CallView:
     decisions: tuple[DecisionView, ...]
     cases: tuple[tuple[int, str, str], ...]
     conflicts: int
+    gone: Gone | None = None
+    """Set when the call's own content was erased."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,25 +179,36 @@ class CallQueries(Protocol):
 class ReadCalls:
     """What may be read of calls, asked for by an actor. Every method raises `Denied` for who may read none at all."""
 
-    def __init__(self, visible: Visible, queries: CallQueries) -> None:
+    def __init__(self, visible: Visible, queries: CallQueries, access: AccessLog) -> None:
         self._visible = visible
         self._queries = queries
+        self._access = access
 
     def page(self, actor: Actor, want: CallFilter, *, after: After | None = None, limit: int = 50) -> CallPage:
         """One page, newest first. `after` is the last page's `next`. Raises `BadInput` for an unknown system."""
-        return self._queries.page(want, self._seen(actor, want.systems), after=after, limit=limit)
+        seen = self._seen(actor, want.systems)
+        self._access.searched(actor, "calls", want.used, want.systems[0] if len(want.systems) == 1 else "")
+        return self._queries.page(want, seen, after=after, limit=limit)
 
     def find(self, actor: Actor, number: int) -> CallView | None:
         """One call; None when there is none, or when it is not the actor's to see."""
-        return self._queries.find(number, self._seen(actor))
+        found = self._queries.find(number, self._seen(actor))
+        if found is not None:
+            self._access.opened(actor, f"call:{number}", found.row.system)
+        return found
 
     def decision(self, actor: Actor, number: int) -> DecisionView | None:
         """One decision; None as for `find`."""
-        return self._queries.decision(number, self._seen(actor))
+        found = self._queries.decision(number, self._seen(actor))
+        if found is not None:
+            self._access.opened(actor, f"decision:{number}", "")
+        return found
 
     def steps(self, actor: Actor, trace_id: str, *, systems: Sequence[str] = (), most: int = 200) -> list[TraceStep]:
         """The steps of a trace, each below its parent, in order of time; at most `most`."""
-        return self._queries.steps(trace_id, self._seen(actor, systems), most=most)
+        seen = self._seen(actor, systems)
+        self._access.searched(actor, "calls", ("trace",), systems[0] if len(systems) == 1 else "")
+        return self._queries.steps(trace_id, seen, most=most)
 
     def replacements(self, actor: Actor, call: CallView) -> Mapping[int, tuple[Replacement, ...] | None]:
         """What each message's redacted text stands for, by message id; None where that cannot be told."""
@@ -207,6 +227,7 @@ class ReadCalls:
         found = self._queries.documents([number], self._seen(actor), attributes=True)
         if not found:
             raise NotFound("There is no such call.")
+        self._access.opened(actor, f"call:{number}", str(found[0]["system"]))
         return found[0]
 
     def decision_document(self, actor: Actor, number: int) -> dict[str, Any]:
@@ -214,6 +235,7 @@ class ReadCalls:
         found = self._queries.decision_document(number, self._seen(actor))
         if found is None:
             raise NotFound("There is no such decision.")
+        self._access.opened(actor, f"decision:{number}", "")
         return found
 
     def checking(self, actor: Actor, now: datetime) -> Checking:

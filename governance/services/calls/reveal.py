@@ -66,6 +66,7 @@ class RevealService:
             data: dict[str, Json] = {"reveal": number, "until": until.isoformat()}
             if case_id is not None:
                 data["case"] = case_id
+            data |= tx.rows(reveal=[number])
             tx.append(self._authority.event(EventKind.CONTENT_REVEALED, actor, subject, system=system, data=data))
         # The event is committed: only now is anything decrypted.
         return Revealed(call=self._originals.call(call), until=until)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -53,7 +53,7 @@ def outcomes(
     found: Verification, snapshot: AuditSnapshot, kept: str, verifier: Verifier, standing: Sequence[Finding]
 ) -> Outcomes:
     """`kept` is the checkpoint that the verification was given, "" for none; `standing` are findings not met yet."""
-    failures = [_failure(check, found, kept) for check in found.checks if check.outcome is Outcome.FAILED]
+    failures = [failure(check, found, kept) for check in found.checks if check.outcome is Outcome.FAILED]
     proven = any(check.name == CONTINUITY and check.outcome is Outcome.PASSED for check in found.checks)
     if failures or not proven or not kept:
         return Outcomes(failures=failures, met=())
@@ -61,7 +61,7 @@ def outcomes(
     return Outcomes(failures=(), met=[one for one in standing if size >= one.size and _continues(snapshot, one)])
 
 
-def _failure(check: Check, found: Verification, kept: str) -> Failure:
+def failure(check: Check, found: Verification, kept: str) -> Failure:
     outside = kept if check.name == CONTINUITY else ""
     # The words of a cut log tell its size, which grows; a checkpoint that is not met is the same failure all the same.
     said = [kept] if outside else [str(check.failures), *check.places]
@@ -101,6 +101,12 @@ def keep(tx: Transaction, said: Outcomes, *, at: datetime) -> dict[str, Json]:
     return facts
 
 
+def findings_of(tx: Transaction, facts: Mapping[str, Json]) -> dict[str, Json]:
+    """The findings that a verification opened, renewed or met, as rows that its event states."""
+    numbers = [one for name in ("findings", "met") if isinstance(found := facts.get(name), list) for one in found]
+    return tx.rows(audit_finding=[int(one) for one in numbers if isinstance(one, int)]) if numbers else {}
+
+
 class FindingService:
     def __init__(self, authority: Authority[Transaction], *, redact: Callable[[str], str]) -> None:
         """`redact` masks what must not be shown in a text: notes are kept in clear."""
@@ -108,8 +114,9 @@ class FindingService:
         self._redact = redact
 
     def standing(self, actor: Actor) -> Sequence[Finding]:
-        """The findings that no verification has met since, the oldest first, acknowledged ones too."""
-        self._authority.require(actor, Permission.READ_AUDIT)
+        """The findings that no verification has met since, the oldest first, acknowledged ones too: for all who read
+        the trail of some system."""
+        self._authority.require_somewhere(actor, Permission.READ_AUDIT)
         with self._authority.database.look() as tx:
             return tx.findings.standing()
 
@@ -132,8 +139,7 @@ class FindingService:
                 raise Conflict(f"Finding {number} ended: the log has met the checkpoint again.")
             if not tx.findings.acknowledge(number, by=by[:120], note=note, at=now):
                 raise Conflict(f"Finding {number} is acknowledged already.")
-            event = self._authority.event(
-                EventKind.FINDING_ACKNOWLEDGED, actor, f"finding:{number}", data={"kind": found.kind}
-            )
+            data: dict[str, Json] = {"kind": found.kind, **tx.rows(audit_finding=[number])}
+            event = self._authority.event(EventKind.FINDING_ACKNOWLEDGED, actor, f"finding:{number}", data=data)
             tx.append(event)
         return replace(found, acknowledged_at=now, acknowledged_by=by[:120], note=note)

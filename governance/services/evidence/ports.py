@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from governance.audit.note import Signer
 from governance.services.jobs.ports import Transaction as JobTransaction
 
-if TYPE_CHECKING:  # who only records needs no policies, and what they need takes 40 MB
-    pass
+if TYPE_CHECKING:
+    from governance.services.evidence.state import StateTables
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +107,132 @@ class Findings(Protocol):
         """False where it is acknowledged or met already."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SignedReview:
+    """An access review of a month; unsigned (`signed_by` None) while it waits."""
+
+    month: str
+    document: str | None
+    digest: str | None
+    signed_at: datetime | None
+    signed_by: str | None
+    note: str
+    reminded_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grant:
+    """A person's roles as `role` or `role@system`."""
+
+    person: int
+    roles: tuple[str, ...]
+    disabled_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeyGrant:
+    """What an API key opens."""
+
+    key: int
+    prefix: str
+    scopes: tuple[str, ...]
+    system: str
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadingCount:
+    """How many events of a kind a reader has in a system ("" for none)."""
+
+    reader: str
+    kind: str
+    system: str
+    events: int
+
+
+class AccessReviews(Protocol):
+    """Who may do what, who read what, and the reviews of both."""
+
+    def grants(self) -> Sequence[Grant]:
+        """Everybody, by number."""
+
+    def key_grants(self) -> Sequence[KeyGrant]:
+        """All API keys, by number."""
+
+    def reading(self, kinds: Sequence[str], since: datetime, until: datetime) -> Sequence[ReadingCount]:
+        """By reader, kind and system, in order."""
+
+    def began(self) -> datetime | None:
+        """When the log began."""
+
+    def get(self, month: str) -> SignedReview | None: ...
+
+    def all(self) -> Sequence[SignedReview]:
+        """Those that are due or signed, the latest month first."""
+
+    def ask(self, month: str, *, at: datetime, reminded: bool) -> None:
+        """Notes that a review is due; with `reminded` that an alert said so."""
+
+    def sign(self, month: str, *, document: str, digest: str, by: str, note: str, at: datetime) -> bool:
+        """False where it is signed already."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptCopy:
+    """The last copy of a checkpoint in one place outside; `copied_at` None before the first. `error` is why the latest
+    attempt failed, "" when it did not."""
+
+    name: str
+    since: datetime
+    size: int | None
+    note: str
+    copied_at: datetime | None
+    failed_at: datetime | None
+    error: str
+    alerted_at: datetime | None
+
+
+class CheckpointCopies(Protocol):
+    """The last copy in each place."""
+
+    def all(self) -> Sequence[KeptCopy]: ...
+
+    def kept(self, name: str, *, size: int, note: str, at: datetime) -> None:
+        """The place holds this checkpoint, which is the latest, now."""
+
+    def expect(self, name: str, *, at: datetime) -> None:
+        """The place is set: the age of its copy counts from now on where there is none yet."""
+
+    def failed(self, name: str, error: str, *, at: datetime) -> None: ...
+
+    def alerted(self, name: str, *, at: datetime) -> None: ...
+
+
+class KeepCopy(Protocol):
+    """A place outside this installation that keeps checkpoints. `where` is shown to people and holds no secret."""
+
+    @property
+    def where(self) -> str: ...
+
+    def latest(self) -> str:
+        """The last checkpoint that the place itself holds; "" where it holds none or cannot tell."""
+
+    def __call__(self, note: str, *, size: int, root: bytes, now: datetime) -> None:
+        """Returns once the place holds it; the same again changes nothing there. Raises `NotDelivered`."""
+
+
 class Transaction(JobTransaction, Protocol):
     """A unit of work of evidence."""
 
     @property
     def findings(self) -> Findings: ...
+
+    @property
+    def copies(self) -> CheckpointCopies: ...
+
+    @property
+    def access_reviews(self) -> AccessReviews: ...
 
 
 class AuditSnapshot(Protocol):
@@ -137,6 +258,13 @@ class AuditSnapshot(Protocol):
 
     def events(self) -> Iterator[StoredEvent]:
         """All events that have a place, in order."""
+
+    def pending(self) -> Iterator[bytes]:
+        """Leaves that are committed and have no place yet, in the order in which they will get one."""
+
+    @property
+    def tables(self) -> StateTables:
+        """The tables at the same moment."""
 
     def tile(self, level: int, number: int) -> bytes | None: ...
 

@@ -7,13 +7,14 @@ of a system to those who read the trail of that system.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Protocol
 
 from governance.audit.proof import Proof
 from governance.domain.people import Actor, Permission, Systems
 from governance.errors import NotFound
+from governance.services.access_log import AccessLog
 from governance.services.evidence.ports import StoredHead
 from governance.services.ports import Clock
 from governance.services.visible import Visible
@@ -24,14 +25,19 @@ SystemNames = frozenset[str] | None
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EventFilter:
-    """An empty field means any. With no `kinds`, the bulk (`call.recorded`, `decision.made`) is left out: what people
-    did is what is browsed."""
+    """An empty field means any. With no `kinds`, the bulk (calls, decisions, reading) is left out: what people did is
+    what is browsed."""
 
     kinds: tuple[str, ...] = ()
     actor: str = ""
     subject: str = ""
     since: datetime | None = None
     until: datetime | None = None
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The names of the fields that narrow it."""
+        return tuple(one.name for one in fields(self) if getattr(self, one.name))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,16 +117,18 @@ class AuditQueries(Protocol):
 class ReadAudit:
     """What may be read of the audit trail. Every method but `checkpoint` raises `Denied` for who may read none."""
 
-    def __init__(self, visible: Visible, queries: AuditQueries, clock: Clock) -> None:
+    def __init__(self, visible: Visible, queries: AuditQueries, clock: Clock, access: AccessLog) -> None:
         self._visible = visible
         self._queries = queries
         self._clock = clock
+        self._access = access
 
     def events(
         self, actor: Actor, chosen: EventFilter, *, before: int | None = None, limit: int = 50
     ) -> list[EventRow]:
         """A page of events, the newest first; `before` is the last `id` of the page before."""
         names = self._visible.names(actor, Permission.READ_AUDIT)
+        self._access.read_trail(actor, chosen.used)
         return self._queries.events(chosen, names, before=before, limit=limit)
 
     def of_case(self, actor: Actor, case_id: int, *, limit: int = 30) -> list[EventRow]:

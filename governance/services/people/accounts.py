@@ -14,7 +14,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from governance.access import claims as role_claims
 from governance.access.claims import ClaimShape, RoleClaim
 from governance.access.passwords import PASSWORD_LENGTH, weakness
-from governance.domain.events import EventKind
+from governance.domain.events import EventKind, Json
 from governance.domain.people import SERVICE, Actor, ActorKind, Permission, Person, ProviderSignIn, Role, RoleBinding
 from governance.errors import BadInput, Conflict, NotFound, Unauthenticated
 from governance.services.authorise import Authority
@@ -78,6 +78,7 @@ class PeopleService:
         password = _password()
         hashed = self._hasher.hash(password)
         with self._authority.act(actor) as tx:
+            tx.people.take_turns()
             self._authority.demand(actor, Permission.MANAGE_ACCESS)
             person = self._add(tx, actor, name, bindings, hashed, email)
         return NewAccount(person=person, password=password)
@@ -92,26 +93,24 @@ class PeopleService:
         """Replaces the bindings that were given here; those of the identity provider's groups stay. Nobody changes
         their own."""
         with self._authority.act(actor) as tx:
+            tx.people.take_turns()
             person = self._managed(tx, actor, principal_id).person
             before = set(tx.people.bindings(principal_id, LOCAL))
             after = _distinct(bindings)
-            tx.people.bind(principal_id, after, source=LOCAL)
-            self._changed(tx, actor, person, before, set(after), LOCAL)
+            touched = tx.people.bind(principal_id, after, source=LOCAL)
+            self._changed(tx, actor, person, before, set(after), LOCAL, touched)
             return _found(tx.people.get(principal_id), principal_id).person
 
     def disable(self, actor: Actor, principal_id: int) -> None:
         """Closes the account and its sessions; what the person did stays. Nobody disables themselves."""
         now = self._authority.clock()
         with self._authority.act(actor) as tx:
+            tx.people.take_turns()
             self._managed(tx, actor, principal_id)
             if not tx.people.disable(principal_id, now):
                 raise Conflict("This account is disabled already.")
             closed = tx.sessions.close_all(principal_id, now)
-            tx.append(
-                self._authority.event(
-                    EventKind.PERSON_DISABLED, actor, f"person:{principal_id}", data={"sessions_closed": closed}
-                )
-            )
+            self._append(tx, EventKind.PERSON_DISABLED, actor, principal_id, {"sessions_closed": closed})
 
     def reset_password(self, actor: Actor, principal_id: int) -> str:
         """A new generated password, shown once; also unlocks, and closes the sessions that are open. It must be
@@ -119,6 +118,7 @@ class PeopleService:
         password = _password()
         hashed = self._hasher.hash(password)
         with self._authority.act(actor) as tx:
+            tx.people.take_turns()
             account = self._managed(tx, actor, principal_id)
             self._local(account)
             self._set_password(tx, actor, principal_id, hashed, must_change=_given(actor))
@@ -142,6 +142,7 @@ class PeopleService:
             raise BadInput("The new password must differ from the present one.")
         hashed = self._hasher.hash(new)
         with self._authority.database.write() as tx:
+            tx.people.take_turns()
             present = _found(tx.people.get(actor.id), actor.id)
             # What happened while the passwords were hashed counts: a lock, a disabling, a password given anew.
             unchanged = (
@@ -165,6 +166,7 @@ class PeopleService:
         password = _password()
         hashed = self._hasher.hash(password)
         with self._authority.database.write() as tx:
+            tx.people.take_turns()
             if tx.people.count():
                 return None
             everything = tuple(RoleBinding(role=role) for role in Role)
@@ -187,6 +189,7 @@ class PeopleService:
         wanted = _distinct([RoleBinding(role=role) for role in roles])
         shown = _line(name, 200) or _line(subject, 200)
         with self._authority.database.write() as tx:
+            tx.people.take_turns()
             person = self._known(tx, issuer, subject, name=shown, email=_line(email, 300), at=now).person
             disabled = person.disabled_at is not None
             tx.people.keep_sign_in(_kept(claim, person, roles, now), most=KEPT_SIGN_INS)
@@ -194,9 +197,10 @@ class PeopleService:
             if not disabled:
                 if (person.name, person.email) != (shown, _line(email, 300)):
                     tx.people.rename(person.id, name=shown, email=_line(email, 300))
+                    self._append(tx, EventKind.PERSON_CHANGED, SERVICE, person.id, {"by": "oidc"})
                 if before != set(wanted):
-                    tx.people.bind(person.id, wanted, source="claim")
-                    self._changed(tx, SERVICE, person, before, set(wanted), "claim")
+                    touched = tx.people.bind(person.id, wanted, source="claim")
+                    self._changed(tx, SERVICE, person, before, set(wanted), "claim", touched)
                 person = _found(tx.people.get(person.id), person.id).person
         if disabled:
             raise Unauthenticated("This account is disabled.", advice="Ask an administrator.")
@@ -216,9 +220,7 @@ class PeopleService:
                 issuer=issuer, subject=subject, name=name, email=email, password_hash="", must_change=False, at=at
             )
             if added is not None:
-                tx.append(
-                    self._authority.event(EventKind.PERSON_ADDED, SERVICE, f"person:{added}", data={"by": "oidc"})
-                )
+                self._append(tx, EventKind.PERSON_ADDED, SERVICE, added, {"by": "oidc"})
             account = tx.people.account(issuer, subject)
         assert account is not None, "added here or by a racing sign-in"
         return account
@@ -238,11 +240,11 @@ class PeopleService:
         )
         if added is None:
             raise Conflict(f"There is a local account {name!r} already.")
-        tx.append(self._authority.event(EventKind.PERSON_ADDED, actor, f"person:{added}", data={"by": LOCAL}))
+        self._append(tx, EventKind.PERSON_ADDED, actor, added, {"by": LOCAL})
         person = _found(tx.people.get(added), added).person
         if bindings:
-            tx.people.bind(added, bindings, source=LOCAL)
-            self._changed(tx, actor, person, set(), set(bindings), LOCAL)
+            touched = tx.people.bind(added, bindings, source=LOCAL)
+            self._changed(tx, actor, person, set(), set(bindings), LOCAL, touched)
         return _found(tx.people.get(added), added).person
 
     def _managed(self, tx: Transaction, actor: Actor, principal_id: int) -> Account:
@@ -272,11 +274,12 @@ class PeopleService:
     ) -> None:
         tx.people.set_password(principal_id, hashed, must_change=must_change)
         closed = tx.sessions.close_all(principal_id, self._authority.clock())
-        tx.append(
-            self._authority.event(
-                EventKind.PASSWORD_CHANGED, actor, f"person:{principal_id}", data={"sessions_closed": closed}
-            )
-        )
+        self._append(tx, EventKind.PASSWORD_CHANGED, actor, principal_id, {"sessions_closed": closed})
+
+    def _append(self, tx: Transaction, kind: EventKind, actor: Actor, principal_id: int, data: dict[str, Json]) -> None:
+        """An event about a person, with their row as it now stands."""
+        stated = tx.rows(principal=[principal_id])
+        tx.append(self._authority.event(kind, actor, f"person:{principal_id}", data={**data, **stated}))
 
     def _changed(
         self,
@@ -286,6 +289,7 @@ class PeopleService:
         before: set[RoleBinding],
         after: set[RoleBinding],
         source: str,
+        touched: Sequence[int],
     ) -> None:
         tx.append(
             self._authority.event(
@@ -296,6 +300,7 @@ class PeopleService:
                     "given": [_spoken(b) for b in sorted(after - before, key=_spoken)],
                     "taken": [_spoken(b) for b in sorted(before - after, key=_spoken)],
                     "source": source,
+                    **tx.rows(role_binding=touched),
                 },
             )
         )

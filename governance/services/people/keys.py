@@ -67,7 +67,7 @@ class KeyService:
                     actor,
                     f"key:{key_id}",
                     system=system,
-                    data={"scopes": [str(scope) for scope in key.scopes]},
+                    data={"scopes": [str(scope) for scope in key.scopes], **tx.rows(api_key=[key_id])},
                 )
             )
         return NewKey(key=key, secret=secret)
@@ -86,7 +86,10 @@ class KeyService:
                 raise NotFound(f"There is no key {key_id}.", advice="List them: governance key list.")
             if not tx.keys.revoke(key_id, self._authority.clock()):
                 raise Conflict(f"Key {key_id} is revoked already.")
-            tx.append(self._authority.event(EventKind.KEY_REVOKED, actor, f"key:{key_id}", system=key.system))
+            stated = tx.rows(api_key=[key_id])
+            tx.append(
+                self._authority.event(EventKind.KEY_REVOKED, actor, f"key:{key_id}", system=key.system, data=stated)
+            )
 
     def authenticate(self, header: str | None, *, address: str = "") -> Actor:
         """Who the `Authorization` header speaks for; `address` is where it came from. Raises `Unauthenticated`, which

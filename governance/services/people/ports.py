@@ -41,15 +41,19 @@ class People(Protocol):
     def set_password(self, principal_id: int, password_hash: str, *, must_change: bool) -> None:
         """Also unlocks the account."""
 
-    def rehash(self, principal_id: int, old: str, new: str) -> None:
-        """The same password under newer parameters, unless it was changed meanwhile."""
+    def rehash(self, principal_id: int, old: str, new: str) -> bool:
+        """The same password under newer parameters; False when it was changed meanwhile."""
 
     def disable(self, principal_id: int, at: datetime) -> bool: ...
 
     def bindings(self, principal_id: int, source: str) -> tuple[RoleBinding, ...]: ...
 
-    def bind(self, principal_id: int, bindings: Sequence[RoleBinding], *, source: str) -> None:
-        """Replaces the bindings of that source."""
+    def bind(self, principal_id: int, bindings: Sequence[RoleBinding], *, source: str) -> Sequence[int]:
+        """Replaces the bindings of that source; gives the ids of those that went and of those that came."""
+
+    def take_turns(self) -> None:
+        """Makes transactions that change people and their rights wait for each other, before they write anything: so
+        the log has them in the order in which they took effect."""
 
     def failed(self, principal_id: int, *, limit: int, lock_until: datetime) -> bool:
         """Counts a failed sign-in; at `limit` it locks the account, starts anew and says True."""
@@ -66,7 +70,8 @@ class People(Protocol):
 class Sessions(Protocol):
     def open(
         self, token_hash: bytes, principal_id: int, *, at: datetime, until: datetime, browser_hash: bytes | None
-    ) -> None: ...
+    ) -> int:
+        """Gives the session's id."""
 
     def find(self, token_hash: bytes, now: datetime) -> Person | None:
         """The person of a session that is neither over nor closed, unless disabled; with the bindings of now."""

@@ -12,7 +12,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from governance.access.passwords import PASSWORD_LENGTH
-from governance.domain.events import EventKind
+from governance.domain.events import EventKind, Json
 from governance.domain.people import SERVICE, Actor, ActorKind, Person
 from governance.errors import Unauthenticated
 from governance.services.authorise import Authority
@@ -75,7 +75,11 @@ class SessionService:
         if self._hasher.check_needs_rehash(account.password_hash):
             renewed = self._hasher.hash(password)
             with self._authority.database.write() as tx:
-                tx.people.rehash(account.person.id, account.password_hash, renewed)
+                tx.people.take_turns()
+                if tx.people.rehash(account.person.id, account.password_hash, renewed):
+                    subject, stated = f"person:{account.person.id}", tx.rows(principal=[account.person.id])
+                    data: dict[str, Json] = {"by": "hash", **stated}
+                    tx.append(self._authority.event(EventKind.PERSON_CHANGED, SERVICE, subject, data=data))
         return SignIn(
             token=self.open_session(account.person, browser=browser),
             actor=actor_of(account.person),
@@ -90,9 +94,10 @@ class SessionService:
         actor = actor_of(person)
         with self._authority.database.write() as tx:
             kept = _hash(browser) if browser else None
-            tx.sessions.open(_hash(token), person.id, at=now, until=now + self._lasts, browser_hash=kept)
+            opened = tx.sessions.open(_hash(token), person.id, at=now, until=now + self._lasts, browser_hash=kept)
             kind = LOCAL if person.issuer == LOCAL else "oidc"
-            tx.append(self._authority.event(EventKind.SIGN_IN, actor, actor.reference, data={"by": kind}))
+            data: dict[str, Json] = {"by": kind, **tx.rows(session=[opened])}
+            tx.append(self._authority.event(EventKind.SIGN_IN, actor, actor.reference, data=data))
         return token
 
     def find(self, token: str) -> Actor | None:

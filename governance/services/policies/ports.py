@@ -22,6 +22,12 @@ class Rollouts(Protocol):
     def policy_set(self, policy_set_id: int) -> PolicySet:
         """Raises `ValueError` where this version of the product cannot read what was stored."""
 
+    def genuine(self, policy_set_id: int) -> PolicySet:
+        """As `policy_set`, for a set that is to decide. Raises `Tampered` where it does not give its digest."""
+
+    def altered(self) -> Sequence[str]:
+        """Digests of the sets that decide now and do not give them: somebody changed them in the database."""
+
     def known(self, digest: str) -> Sequence[tuple[int, str]]:
         """Id and digest of up to two sets whose digest begins so, the newest first."""
 
@@ -60,6 +66,9 @@ class Rollouts(Protocol):
         """Makes transactions that move rollouts wait for each other."""
 
     def get(self, rollout_id: int) -> Rollout | None: ...
+
+    def steps(self, rollout_id: int) -> Sequence[int]:
+        """The ids of a rollout's steps so far."""
 
     def latest(self, *, limit: int, before: int | None = None) -> Sequence[Rollout]: ...
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from governance.domain.events import Event, EventKind, Json
-from governance.domain.people import SERVICE, Actor, ActorKind, Permission
+from governance.domain.people import SERVICE, Actor, Permission
 from governance.domain.policies import Rollout, RolloutOrigin, RolloutState, StandingSets
 from governance.engine.decide import ERROR_QUEUE
 from governance.errors import BadInput, CheckFailed, Conflict, NotFound
@@ -23,7 +23,7 @@ from governance.policy.policy import PolicySet
 from governance.policy.rollout import RolloutAct
 from governance.review.notes import clean_note
 from governance.review.routing import REPORT_QUEUE
-from governance.services.authorise import Authority, Denied
+from governance.services.authorise import Authority, Denied, identity, same_person
 from governance.services.policies.ports import Transaction
 
 Progress = Callable[[int, int], None]
@@ -88,6 +88,11 @@ class RolloutService:
         """Raises `NotFound`."""
         with self._authority.database.look() as tx:
             return _found(tx.rollouts.get(rollout_id), rollout_id)
+
+    def altered(self) -> Sequence[str]:
+        """Digests of the sets that decide now and were changed in the database: none of them is loaded anew."""
+        with self._authority.database.look() as tx:
+            return tx.rollouts.altered()
 
     def history(self, *, limit: int = 50, before: int | None = None) -> Sequence[Rollout]:
         """All rollouts, the latest first; `before` goes on below an earlier page's last id."""
@@ -154,6 +159,7 @@ class RolloutService:
                 "digest": policy_set.digest,
                 "first": True,
                 "policies": len(policy_set.policies),
+                **tx.rows(policy_rollout=[made], policy_rollout_step=tx.rollouts.steps(made)),
             }
             tx.append(self._authority.event(EventKind.POLICY_SET_ENFORCED, SERVICE, _subject(number), data=facts))
             return tx.rollouts.standing()
@@ -296,7 +302,11 @@ class RolloutService:
         """The stored set's id. Storing it for the first time is an audit event."""
         number, new = tx.rollouts.keep(policy_set, at)
         if new:
-            data: dict[str, Json] = {"digest": policy_set.digest, "policies": len(policy_set.policies)}
+            data: dict[str, Json] = {
+                "digest": policy_set.digest,
+                "policies": len(policy_set.policies),
+                **tx.rows(policy_set=[number]),
+            }
             tx.append(
                 Event(
                     kind=EventKind.POLICY_SET_LOADED,
@@ -383,7 +393,8 @@ class RolloutService:
         changes: Difference | None,
         facts: dict[str, Json],
     ) -> None:
-        data: dict[str, Json] = {"rollout": rollout.id, "digest": rollout.digest, **facts}
+        stated = tx.rows(policy_rollout=[rollout.id], policy_rollout_step=tx.rollouts.steps(rollout.id))
+        data: dict[str, Json] = {"rollout": rollout.id, "digest": rollout.digest, **facts, **stated}
         if changes is not None:
             data |= {"against": rollout.against, **changes.leaf()}
         tx.append(self._authority.event(kind, actor, _subject(rollout.policy_set_id), data=data))
@@ -391,7 +402,7 @@ class RolloutService:
     @staticmethod
     def _readable(tx: Transaction, rollout: Rollout) -> PolicySet:
         try:
-            return tx.rollouts.policy_set(rollout.policy_set_id)
+            return tx.rollouts.genuine(rollout.policy_set_id)
         except ValueError:
             raise Conflict(
                 f"The set of rollout {rollout.id} cannot be read by this version of the product.",
@@ -416,21 +427,9 @@ class RolloutService:
         return known[0]
 
 
-def identity(actor: Actor) -> str:
-    """Who somebody is for "another person": the signed-in person, or the account at the command line."""
-    if actor.kind is ActorKind.SERVICE and actor.bindings:
-        return f"operator:{actor.name}"[:340]
-    return actor.reference
-
-
 def owns(actor: Actor, rollout: Rollout) -> bool:
-    """Whether the proposal is the actor's own: also across the console and the command line, by the account's name."""
-    mine = identity(actor)
-    if mine == rollout.proposed_by:
-        return True
-    kinds = {mine.partition(":")[0], rollout.proposed_by.partition(":")[0]}
-    proposer = rollout.steps[0].by_name if rollout.steps else ""
-    return kinds == {"operator", "person"} and actor.name.casefold() == proposer.casefold()
+    """Whether the proposal is the actor's own."""
+    return same_person(actor, rollout.proposed_by, rollout.steps[0].by_name if rollout.steps else "")
 
 
 def _found(rollout: Rollout | None, number: int) -> Rollout:

@@ -71,7 +71,7 @@ class ReviewService:
             record = self._take(tx, actor, case_id, CaseAct.CLAIM, step, now)
             self._attach_reported_call(tx, record.case)
             self._tell_reports(tx, record.case)
-            tx.append(self._event(EventKind.CASE_CLAIMED, actor, record.case))
+            tx.append(self._event(tx, EventKind.CASE_CLAIMED, actor, record.case))
             claimed = _found(tx.cases.find(case_id), case_id)
         return Claim(case=claimed.case, lease_token=token)
 
@@ -97,7 +97,7 @@ class ReviewService:
         with self._authority.act(actor) as tx:
             record = self._take(tx, actor, case_id, CaseAct.RELEASE, step, now)
             self._tell_reports(tx, record.case)
-            tx.append(self._event(EventKind.CASE_RELEASED, actor, record.case))
+            tx.append(self._event(tx, EventKind.CASE_RELEASED, actor, record.case))
 
     def escalate(self, actor: Actor, case_id: int, lease_token: str, note: str) -> None:
         """Hands the case to the seniors, and says why."""
@@ -111,9 +111,9 @@ class ReviewService:
 
         with self._authority.act(actor) as tx:
             record = self._take(tx, actor, case_id, CaseAct.ESCALATE, step, now)
-            tx.cases.note(case_id, "escalated", note, by=actor.id, at=now)
+            written = tx.cases.note(case_id, "escalated", note, by=actor.id, at=now)
             self._tell_reports(tx, record.case)
-            tx.append(self._event(EventKind.CASE_ESCALATED, actor, record.case))
+            tx.append(self._event(tx, EventKind.CASE_ESCALATED, actor, record.case, case_note=[written]))
 
     def decide(
         self,
@@ -137,15 +137,17 @@ class ReviewService:
             reasons.check(record.case.kind, outcome, reason, note)
             verdict = Verdict(case_id=case_id, outcome=outcome, reason=reason, note=note, by=actor.id, at=now)
             since = record.standing.claimed_at or now
-            tx.cases.give(verdict, seconds=max(0, int((now - since).total_seconds())))
+            given = tx.cases.give(verdict, seconds=max(0, int((now - since).total_seconds())))
             self._tell_reports(tx, record.case)
             severe = lifecycle.needs_second_person(record.standing.severity, outcome)
             tx.append(
                 self._event(
+                    tx,
                     EventKind.VERDICT_GIVEN,
                     actor,
                     record.case,
                     {"outcome": outcome, "reason": reason, "final": not severe},
+                    verdict=[given],
                 )
             )
         return verdict
@@ -155,9 +157,9 @@ class ReviewService:
         now = self._authority.clock()
         with self._authority.act(actor) as tx:
             record = self._take(tx, actor, case_id, CaseAct.APPROVE, lifecycle.approve, now)
-            tx.cases.approve(case_id, by=actor.id, at=now)
+            settled = tx.cases.approve(case_id, by=actor.id, at=now)
             self._tell_reports(tx, record.case)
-            tx.append(self._event(EventKind.VERDICT_APPROVED, actor, record.case))
+            tx.append(self._event(tx, EventKind.VERDICT_APPROVED, actor, record.case, verdict=[settled]))
             verdict = tx.cases.verdict(case_id)
         assert verdict is not None, "an approved case has a standing verdict"
         return verdict
@@ -170,10 +172,12 @@ class ReviewService:
             raise BadInput("To return a verdict needs a note.", advice="Say what the reviewer should look at again.")
         with self._authority.act(actor) as tx:
             record = self._take(tx, actor, case_id, CaseAct.RETURN, lifecycle.send_back, now)
-            tx.cases.send_back(case_id, by=actor.id, at=now)
-            tx.cases.note(case_id, "returned", note, by=actor.id, at=now)
+            settled = tx.cases.send_back(case_id, by=actor.id, at=now)
+            written = tx.cases.note(case_id, "returned", note, by=actor.id, at=now)
             self._tell_reports(tx, record.case)
-            tx.append(self._event(EventKind.VERDICT_RETURNED, actor, record.case))
+            tx.append(
+                self._event(tx, EventKind.VERDICT_RETURNED, actor, record.case, verdict=[settled], case_note=[written])
+            )
 
     def _waiting(
         self, tx: Transaction, actor: Actor, queue: str, passed: Collection[int], limit: int
@@ -250,8 +254,22 @@ class ReviewService:
                 tx.reports.attach_call(case.id, call_id)
                 return
 
-    def _event(self, kind: EventKind, actor: Actor, case: Case, data: dict[str, Json] | None = None) -> Event:
-        return self._authority.event(kind, actor, f"case:{case.id}", system=case.system, data=data)
+    def _event(
+        self,
+        tx: Transaction,
+        kind: EventKind,
+        actor: Actor,
+        case: Case,
+        data: dict[str, Json] | None = None,
+        **rows: Collection[int],
+    ) -> Event:
+        """The event of a step: with the case, its claims and its reports as they stand after it, and `rows` beside
+        them. `case` is how it stood before."""
+        reports = [report.id for report in tx.reports.of_case(case.id)] if case.reports else []
+        stated = tx.rows(case=[case.id], assignment=tx.cases.claims(case.id), report=reports, **rows)
+        return self._authority.event(
+            kind, actor, f"case:{case.id}", system=case.system, data={**(data or {}), **stated}
+        )
 
 
 def _found(record: CaseRecord | None, case_id: int) -> CaseRecord:

@@ -51,7 +51,11 @@ def open_for_decision(
     if call_id is not None and draft.policy and tx.cases.open_for(call_id, draft.kind) is None:
         same = tx.cases.same_incident(draft.policy, call_id, message, in_session=in_session)
         if same is not None:
-            tx.cases.add_call(same, call_id)
+            if tx.cases.add_call(same, call_id):
+                rows = tx.rows(case_call=[(call_id, same)])
+                tx.append(
+                    _event(EventKind.CASE_JOINED, same, system, at, {"call": call_id, "decision": decision_id, **rows})
+                )
             return same
     return _open_or_join(tx, draft, decision_id=decision_id, call_id=call_id, evidence=message, system=system, at=at)
 
@@ -82,21 +86,20 @@ def _open_or_join(
             }
             if call_id is not None:
                 data["call"] = call_id
-            tx.append(
-                Event(
-                    kind=EventKind.CASE_OPENED,
-                    at=at,
-                    actor=SERVICE.reference,
-                    subject=f"case:{opened}",
-                    system=system,
-                    data=data,
-                )
-            )
+            tx.append(_event(EventKind.CASE_OPENED, opened, system, at, data | tx.rows(case=[opened])))
             return opened
         assert call_id is not None, "only a call's cases can collide"
         standing = tx.cases.open_for(call_id, draft.kind)
         if standing is not None:
             due = min(standing.case.due_at, draft.due(at))
-            if tx.cases.join(standing.case.id, draft, due_at=due, decision_id=decision_id):
-                return standing.case.id
+            number = standing.case.id
+            if tx.cases.join(number, draft, due_at=due, decision_id=decision_id):
+                if draft.severity.rank > standing.case.severity.rank:
+                    data = {"call": call_id, "decision": decision_id, **tx.rows(case=[number])}
+                    tx.append(_event(EventKind.CASE_JOINED, number, system, at, data))
+                return number
     raise Conflict("The case of this call is changing too fast.", advice="Try again.")
+
+
+def _event(kind: EventKind, case: int, system: str, at: datetime, data: dict[str, Json]) -> Event:
+    return Event(kind=kind, at=at, actor=SERVICE.reference, subject=f"case:{case}", system=system, data=data)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from governance.domain.people import Person
+from governance.domain.privacy import Gone
 from governance.domain.reports import ReportState
 from governance.domain.review import CaseKind, Verdict
 from governance.review.lifecycle import CaseStanding
@@ -56,8 +57,8 @@ class Cases(Protocol):
         """The case in which this policy fired on this message, decided or not; else its undecided case in the trace,
         or, `in_session`, in the conversation."""
 
-    def add_call(self, case_id: int, call_id: int) -> None:
-        """Says that the call shows the same incident as the case."""
+    def add_call(self, case_id: int, call_id: int) -> bool:
+        """Says that the call shows the same incident as the case; False when that was said before."""
 
     def of_decision(self, decision_id: int, call_id: int) -> int | None:
         """The case that a call's decision opened or made more severe."""
@@ -88,14 +89,20 @@ class Cases(Protocol):
     def verdict(self, case_id: int) -> Verdict | None:
         """The standing verdict."""
 
-    def give(self, verdict: Verdict, *, seconds: int) -> None: ...
+    def give(self, verdict: Verdict, *, seconds: int) -> int:
+        """Gives the verdict's id."""
 
-    def approve(self, case_id: int, *, by: int, at: datetime) -> None: ...
+    def approve(self, case_id: int, *, by: int, at: datetime) -> int:
+        """Gives the id of the verdict that was approved."""
 
-    def send_back(self, case_id: int, *, by: int, at: datetime) -> None: ...
+    def send_back(self, case_id: int, *, by: int, at: datetime) -> int:
+        """Gives the id of the verdict that was returned."""
 
-    def note(self, case_id: int, kind: str, note: str, *, by: int, at: datetime) -> None:
-        """Keeps why a case was handed on; `kind` is "escalated" or "returned"."""
+    def note(self, case_id: int, kind: str, note: str, *, by: int, at: datetime) -> int:
+        """Keeps why a case was handed on, and gives the note's id; `kind` is "escalated" or "returned"."""
+
+    def claims(self, case_id: int) -> Sequence[int]:
+        """The ids of all claims of a case, also of those that ended."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,6 +121,8 @@ class ReportRecord:
     wrapped_key: bytes | None
     body: bytes | None
     received_at: datetime
+    gone: Gone | None = None
+    """Set when its words were erased."""
 
 
 class Reports(Protocol):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Protocol
 
 from governance.domain.people import Actor, Permission, Systems
 from governance.domain.review import CaseKind, CaseState
 from governance.review.workload import Load
+from governance.services.access_log import AccessLog
 from governance.services.named import unknown
 from governance.services.ports import Clock
 from governance.services.visible import Visible
@@ -30,6 +31,11 @@ class CaseFilter:
     words: str = ""
     since: datetime | None = None
     until: datetime | None = None
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """The names of the fields that narrow it."""
+        return tuple(one.name for one in fields(self) if getattr(self, one.name))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,9 +162,15 @@ class ReadCases:
     """What may be read of cases, asked for by an actor. Every method raises `Denied` for who may read none at all."""
 
     def __init__(
-        self, visible: Visible, queries: CaseQueries, clock: Clock, queues: Callable[[], Collection[str]]
+        self,
+        visible: Visible,
+        queries: CaseQueries,
+        clock: Clock,
+        queues: Callable[[], Collection[str]],
+        access: AccessLog,
     ) -> None:
         """`queues` gives those to which cases go by the policies that decide now."""
+        self._access = access
         self._visible = visible
         self._queries = queries
         self._clock = clock
@@ -170,6 +182,7 @@ class ReadCases:
         """Open cases, the most urgent first, and where the next page begins (None at the end). Raises `BadInput` for
         an unknown system."""
         seen = self._seen(actor, want.systems)
+        self._access.searched(actor, "cases", want.used, want.systems[0] if len(want.systems) == 1 else "")
         return self._queries.page(want, seen, at=self._clock(), after=after, limit=limit)
 
     def need_queue(self, actor: Actor, queue: str) -> None:
@@ -184,7 +197,10 @@ class ReadCases:
 
     def view(self, actor: Actor, number: int) -> CaseView | None:
         """One case with its verdicts and notes; None as for `row`."""
-        return self._queries.view(number, self._seen(actor), at=self._clock())
+        found = self._queries.view(number, self._seen(actor), at=self._clock())
+        if found is not None:
+            self._access.opened(actor, f"case:{number}", found.row.system)
+        return found
 
     def loads(self, actor: Actor, end_of_day: datetime) -> list[Load]:
         """All open cases, counted: every figure about them comes from this, so that figures agree."""

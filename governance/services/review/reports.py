@@ -25,6 +25,7 @@ from governance.domain.review import CaseKind, CaseState
 from governance.errors import BadInput, Conflict, NotFound
 from governance.review.reporting import state_of
 from governance.review.routing import draft_for_report
+from governance.services.access_log import AccessLog
 from governance.services.authorise import Authority
 from governance.services.review.ports import ReportRecord, Transaction
 
@@ -90,8 +91,16 @@ class _Raced(Exception):
 
 
 class ReportService:
-    def __init__(self, authority: Authority[Transaction], ciphers: Ciphers, *, redact: Callable[[str], str]) -> None:
-        """`redact` masks what must not be shown in a text: reports are read by people."""
+    def __init__(
+        self,
+        authority: Authority[Transaction],
+        ciphers: Ciphers,
+        *,
+        redact: Callable[[str], str],
+        access: AccessLog | None = None,
+    ) -> None:
+        """`redact` masks what must not be shown in a text: reports are read by people. `access` records who does."""
+        self._access = access
         self._authority = authority
         self._ciphers = ciphers
         self._redact = redact
@@ -153,6 +162,8 @@ class ReportService:
         systems = self._authority.systems(actor, Permission.READ_CASES)
         if systems is not None and not systems:
             self._authority.require(actor, Permission.READ_CASES)
+        if self._access is not None:
+            self._access.searched(actor, "reports", ())
         with self._authority.database.look() as tx:
             records = tx.reports.recent(systems, before=before, limit=limit)
         return [self._read(record) for record in records]
@@ -180,7 +191,7 @@ class ReportService:
         )
         if not stored:
             raise _Raced
-        data: dict[str, Json] = {"case": case_id}
+        data: dict[str, Json] = {"case": case_id, **tx.rows(report=[report_id], case=[case_id])}
         if call_id is not None:
             data["call"] = call_id
         tx.append(
@@ -220,6 +231,7 @@ class ReportService:
                 data: dict[str, Json] = {"queue": draft.queue, "severity": str(draft.severity)}
                 if call_id is not None:
                     data["call"] = call_id
+                data |= tx.rows(case=[opened])
                 tx.append(
                     self._authority.event(EventKind.CASE_OPENED, SERVICE, f"case:{opened}", system=system, data=data)
                 )
@@ -238,7 +250,7 @@ class ReportService:
             call_id=record.call_id,
             case_id=record.case_id,
             state=record.state,
-            why=self._redact(str(words.get("why", ""))),
+            why=record.gone.words if record.gone else self._redact(str(words.get("why", ""))),
             claim=self._redact(str(words.get("claim", ""))),
             correct_source=self._redact(str(words.get("correct_source", ""))),
             acted_upon=acted_upon if isinstance(acted_upon, bool) else None,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import sqlalchemy as sa
 
-from governance.domain.events import Event
+from governance.domain.events import Event, Json
+from governance.store.base import stated
 from governance.store.base.ids import IdAllocator
 
 
@@ -18,6 +21,13 @@ class UnitOfWork:
 
     def append(self, event: Event) -> None:
         self.events.append(event)
+
+    def rows(self, **keys: Collection[stated.Key]) -> dict[str, Json]:
+        """What an event is to say of these rows, as they stand in this transaction (`store.base.stated`)."""
+        said: dict[str, Json] = {}
+        for table, wanted in keys.items():
+            said |= stated.statements(self.connection, table, wanted)
+        return {"rows": said}
 
     def take(self) -> int:
         """A fresh id for a row of this transaction."""

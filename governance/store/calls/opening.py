@@ -126,10 +126,11 @@ class CallOpener:
         found: Findings,
         texts: dict[int, str],
     ) -> LoadedCall:
+        key: ContentKey | None = None
         try:
             if row.wrapped_key is None:
                 raise Tampered("Its content was erased.")
-            key = self._key(row.conversation_id, bytes(row.wrapped_key))
+            key = self.key(row.conversation_id, bytes(row.wrapped_key))
             for part in frame:
                 if part.message_id not in texts:
                     body = bodies.get(part.message_id)
@@ -147,6 +148,7 @@ class CallOpener:
                 system=row.system,
                 call=None,
                 unreadable=error.message,
+                key=key,
             )
         placed = [part.with_text(texts[part.message_id]) for part in frame]
         known: dict[Content, Examination] = {}
@@ -198,9 +200,23 @@ class CallOpener:
             known=known,
             partly=partly,
             beside=beside,
+            key=key,
         )
 
-    def _key(self, conversation: int, wrapped: bytes) -> ContentKey:
+    def keys_of(self, connection: sa.Connection, messages: Sequence[int]) -> dict[int, ContentKey]:
+        """The key of each message's conversation; none for those whose key is erased."""
+        rows = bulk.select_in(
+            connection,
+            "SELECT m.id, v.id AS conversation, v.wrapped_key FROM message m "
+            "JOIN conversation v ON v.id = m.conversation_id WHERE m.id IN {in}",
+            messages,
+        )
+        return {
+            row.id: self.key(row.conversation, bytes(row.wrapped_key)) for row in rows if row.wrapped_key is not None
+        }
+
+    def key(self, conversation: int, wrapped: bytes) -> ContentKey:
+        """The content key of a conversation."""
         held = self._keys.get(conversation)
         if held is not None and held[0] == wrapped:
             self._keys.move_to_end(conversation)

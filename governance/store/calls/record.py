@@ -7,6 +7,7 @@ caches are dropped, and the work is done again with the truth read inside the tr
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ import sqlalchemy as sa
 from pydantic_core import to_json
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from governance.audit.commitment import commitment
 from governance.domain.calls import Call, CallKind, ContentEvent, EndUser, Message, ToolCall, Usage
 from governance.domain.content import PartKind
 from governance.domain.events import Event
@@ -27,6 +29,7 @@ from governance.privacy.keys import ContentKey, KeyRing
 from governance.services.calls import events as call_events
 from governance.services.calls.record import Recordable
 from governance.store.base import bulk, locks, patience
+from governance.store.base import stated as stated_rows
 from governance.store.base import tables as t
 from governance.store.base.database import Database
 from governance.store.base.unit_of_work import UnitOfWork
@@ -128,6 +131,7 @@ class CallWriter:
         self._releases: dict[tuple[int, str], int] = {}
         self._conversations: OrderedDict[tuple[int, str], _Conversation] = OrderedDict()
         self._ids: Iterator[int] = iter(())
+        self._erasures: int | None = None
         self._patient = self._patience = patient_seconds
 
     def forget(self) -> None:
@@ -135,6 +139,7 @@ class CallWriter:
         self._systems.clear()
         self._releases.clear()
         self._conversations.clear()
+        self._erasures = None
 
     def write(self, batches: Sequence[Recordable]) -> list[StoredReceipt]:
         """Commits all batches, or raises and commits none. A resend changes nothing and is counted as repeated."""
@@ -192,9 +197,16 @@ class CallWriter:
         bulk.insert(connection, t.call_conflict, rows.conflicts)
         for update in rows.updates:
             self._update(connection, update)
+        self._refuse_erased(connection)
         if rows.to_check:
             self._jobs.enqueue(connection, list(rows.to_check))
         transaction.events.extend(rows.events)
+
+    def _refuse_erased(self, connection: sa.Connection) -> None:
+        """Nothing is sealed with a key that an erasure destroyed meanwhile. The rows above wait for an erasure under
+        way, or make it wait; so whether there was one is read after them."""
+        if _erasures(connection) != self._erasures:
+            raise IntegrityError("content was erased", None, Exception("stale keys"))
 
     def _update(self, connection: sa.Connection, update: dict[str, Any]) -> None:
         values = dict(update)
@@ -209,6 +221,8 @@ class CallWriter:
 
     def _build(self, connection: sa.Connection, batches: Sequence[_Ready]) -> tuple[list[StoredReceipt], _Rows]:
         rows = _Rows(self._clock())
+        if self._erasures is None:  # before any key is read
+            self._erasures = _erasures(connection)
         calls = [call for batch in batches for call in batch]
         self._load_systems(connection, calls, rows)
         self._load_conversations(connection, calls)
@@ -342,8 +356,11 @@ class CallWriter:
             digests = _digests(call.pieces, conversation.key)
             digest = _span_digest(call, digests, conversation.key)
             frame = parts.encode(self._messages(call.pieces, digests, conversation, number, rows))
-            rows.calls.append(self._row(call, number, conversation, frame, digest, rows.now))
-            rows.events.append(call_events.call_recorded(call, number, _commitment(digests, conversation.key), rows.at))
+            row = self._row(call, number, conversation, frame, digest, rows.now)
+            rows.calls.append(row)
+            state = _state(conversation, number, 0, frame, call.captured, facts=_facts_text(call, conversation.id, row))
+            content = _commitment(digests, conversation.key)
+            rows.events.append(call_events.call_recorded(call, number, content, rows.at, state))
             rows.to_check[number] = None
             captured = call.captured
             stored[key] = _Stored(number, conversation, digest, 0, frame, captured, len(rows.calls) - 1)
@@ -411,18 +428,17 @@ class CallWriter:
         assert conversation is not None
         entries = self._messages(call.pieces, digests, conversation, there.id, rows)
         frame = parts.encode(_merged(there.parts, entries))
-        update = dict(
-            zip(
-                t.call.c.keys(),
-                self._row(call, there.id, conversation, frame, digest, 0),
-                strict=True,
-            )
-        )
+        row = self._row(call, there.id, conversation, frame, digest, 0)
+        update = dict(zip(t.call.c.keys(), row, strict=True))
         for unchanged in ("trace_id", "span_id", "conversation_id", "counted", "received_at"):
             update.pop(unchanged)
         update["content_captured"] = int(call.captured or there.captured)
+        there.captured |= call.captured
         self._replace(there, update, frame, rows)
-        rows.events.append(call_events.call_recorded(call, there.id, _commitment(digests, conversation.key), rows.at))
+        facts = _facts_text(call, conversation.id, row)
+        state = _state(conversation, there.id, there.revision, frame, there.captured, facts=facts)
+        content = _commitment(digests, conversation.key)
+        rows.events.append(call_events.call_recorded(call, there.id, content, rows.at, state))
         there.span_digest = digest
 
     def _replace(self, there: _Stored, values: dict[str, Any], frame: str, rows: _Rows) -> None:
@@ -451,8 +467,10 @@ class CallWriter:
             return
         number = next(self._ids)
         body = conversation.key.seal(whole(call), b"conflict:%d" % number)
-        rows.conflicts.append((number, there.id, digest, body, rows.now))
-        rows.events.append(call_events.call_conflict(there.id, call.system, digest, rows.at))
+        row = (number, there.id, digest, body, rows.now)
+        rows.conflicts.append(row)
+        stated = stated_rows.of_tuple("call_conflict", row)
+        rows.events.append(call_events.call_conflict(there.id, call.system, digest, rows.at, stated))
 
     def _add_content(
         self,
@@ -466,11 +484,14 @@ class CallWriter:
         """Content that came as log records, for a call that is there already, or is made here to hold it."""
         key = (call.trace_id, call.span_id)
         there = stored.get(key)
+        facts: bytes | None = None
         if there is None:
             conversation = self._conversation(call, rows)
             number = next(self._ids)
             frame = "[]"
-            rows.calls.append(self._row(call, number, conversation, frame, None, rows.now))
+            row = self._row(call, number, conversation, frame, None, rows.now)
+            rows.calls.append(row)
+            facts = _facts_text(call, conversation.id, row)
             captured = call.captured
             stored[key] = there = _Stored(number, conversation, None, 0, frame, captured, len(rows.calls) - 1)
             receipt.new += 1
@@ -497,7 +518,14 @@ class CallWriter:
             there.captured |= any(map(_has_content, fresh.values()))
             values: dict[str, Any] = {"parts": frame, "content_captured": int(there.captured)}
             self._replace(there, values, frame, rows)
-        rows.events.append(call_events.content_added(call, there.id, _commitment(digests, conversation.key), rows.at))
+        state = _state(conversation, there.id, there.revision, there.parts, there.captured, facts=facts)
+        content = _commitment(digests, conversation.key)
+        rows.events.append(call_events.content_added(call, there.id, content, rows.at, state))
+
+
+def _erasures(connection: sa.Connection) -> int:
+    """How many there have been: a number that changes tells that keys in memory may be of erased conversations."""
+    return int(connection.execute(sa.select(t.erasure_mark.c.erasures)).scalar_one())
 
 
 def take_turns(connection: sa.Connection) -> None:
@@ -524,6 +552,39 @@ def _digests(pieces: Sequence[Piece], key: ContentKey) -> list[bytes]:
 def _commitment(digests: Sequence[bytes], key: ContentKey) -> bytes:
     """What an audit leaf says of the content: binding, and unguessable without the conversation's key."""
     return key.digest(b"".join(digests))
+
+
+def _state(
+    conversation: _Conversation, number: int, revision: int, parts: str, captured: bool, *, facts: bytes | None
+) -> call_events.CallState:
+    """Commitments to the row of a call, under the conversation's key."""
+    opening = conversation.key.opening
+    return call_events.CallState(
+        revision=revision,
+        parts=commitment(opening(call_events.parts_label(number)), call_events.parts_text(captured, parts)),
+        facts=None if facts is None else commitment(opening(call_events.facts_label(number)), facts),
+    )
+
+
+def _facts_text(call: PreparedCall, conversation: int, row: tuple[Any, ...]) -> bytes:
+    """The facts of a call's row as the log commits to them; `facts_text` gives the same from a stored row."""
+    parent = call.parent_span_id
+    return facts_text(
+        parent.hex() if parent else "", call.system, call.fingerprint, conversation, call.facts[:-1], row[_ATTRIBUTES]
+    )
+
+
+_ATTRIBUTES = list(t.call.c.keys()).index("attributes")
+FACTS = list(t.call.c.keys())[7:20]
+"""The columns from `kind` to `error`, as `facts_text` takes them."""
+
+
+def facts_text(
+    parent: str, system: str, fingerprint: str, conversation: int, facts: Sequence[Any], attributes: bytes | None
+) -> bytes:
+    """JSON of a call's facts; the sealed attributes count by their SHA-256."""
+    sealed = "" if attributes is None else hashlib.sha256(attributes).hexdigest()
+    return to_json([parent, system, fingerprint, conversation, *facts, sealed])
 
 
 def _span_digest(call: PreparedCall, digests: Sequence[bytes], key: ContentKey) -> bytes:

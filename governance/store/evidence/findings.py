@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from governance.audit.commitment import new_salt
 from governance.domain.times import micros, moment, moment_or_none
 from governance.services.evidence.ports import Failure, Finding
 from governance.store.base import tables as t
@@ -24,8 +25,8 @@ class SqlFindings:
     def found(self, failure: Failure, *, at: datetime) -> int:
         # One statement on both databases: whoever verifies at the same time waits, and renews.
         statement = sa.text(
-            "INSERT INTO audit_finding (kind, fingerprint, detail, size, checkpoint, at, seen_at, times, note) "
-            "VALUES (:kind, :fingerprint, :detail, :size, :checkpoint, :at, :at, 1, '') "
+            "INSERT INTO audit_finding (kind, fingerprint, detail, size, checkpoint, at, seen_at, times, note, salt) "
+            "VALUES (:kind, :fingerprint, :detail, :size, :checkpoint, :at, :at, 1, '', :salt) "
             "ON CONFLICT (fingerprint) WHERE met_at IS NULL "
             "DO UPDATE SET seen_at = excluded.seen_at, times = audit_finding.times + 1 RETURNING id"
         )
@@ -36,6 +37,7 @@ class SqlFindings:
             "size": failure.size,
             "checkpoint": failure.checkpoint,
             "at": micros(at),
+            "salt": new_salt(),
         }
         return int(self._connection.execute(statement, values).scalar_one())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from governance.domain.events import EventKind
 from governance.domain.people import Systems
 from governance.domain.times import micros, moment, moment_or_none
 from governance.errors import NotFound, Tampered
+from governance.privacy.keys import KeyRing
 from governance.services.evidence.ports import LeafFilter, StoredEvent, StoredHead
 from governance.services.evidence.read import AuditLog, EventFilter, EventRow, LogStatus, Revealer, SystemNames
 from governance.store.base import bulk, keys
@@ -26,11 +27,13 @@ from governance.store.base.scope import within
 from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.evidence import health
 from governance.store.evidence.audit_log import SqlAuditLog, seal_lag
+from governance.store.evidence.state import SqlStateTables
 
 _PAGE = 5_000
 
 # Word for word the condition of the partial indexes, or SQLite does not use them.
 _ACTS = sa.text("kind NOT IN ('call.recorded', 'decision.made')")
+_READING = (EventKind.ACCESS_OPENED.value, EventKind.ACCESS_SEARCHED.value, EventKind.AUDIT_READ.value)
 
 
 def events(
@@ -45,7 +48,7 @@ def events(
     the page before."""
     e = t.audit_event.c
     statement = sa.select(t.audit_event).order_by(e.id.desc()).limit(limit)
-    statement = statement.where(e.kind.in_(chosen.kinds) if chosen.kinds else _ACTS)
+    statement = statement.where(e.kind.in_(chosen.kinds) if chosen.kinds else sa.and_(_ACTS, e.kind.not_in(_READING)))
     if chosen.kinds and not {"call.recorded", "decision.made"} & set(chosen.kinds):
         statement = statement.where(_ACTS)
     if chosen.actor:
@@ -114,8 +117,9 @@ class StoredTiles(TileReader):
 class AuditSnapshot:
     """The log at one moment. Implements `ports.AuditSnapshot`; `connection` is in a transaction that sees no change."""
 
-    def __init__(self, connection: sa.Connection) -> None:
+    def __init__(self, connection: sa.Connection, key_ring: Callable[[], KeyRing] | None = None) -> None:
         self._connection = connection
+        self.tables = SqlStateTables(connection, key_ring)
         self._head = head(connection)
         self._tiles: StoredTiles | None = None
 
@@ -155,6 +159,18 @@ class AuditSnapshot:
             if len(rows) < _PAGE:
                 return
             after = rows[-1].seq
+
+    def pending(self) -> Iterator[bytes]:
+        e = t.audit_event.c
+        wanted = sa.select(e.xid, e.id, e.leaf).where(e.seq.is_(None)).order_by(e.xid, e.id).limit(_PAGE)
+        after: tuple[int, int] | None = None
+        while True:
+            page = wanted if after is None else wanted.where(sa.tuple_(e.xid, e.id) > after)
+            rows = self._connection.execute(page).all()
+            yield from (row.leaf for row in rows)
+            if len(rows) < _PAGE:
+                return
+            after = (rows[-1].xid, rows[-1].id)
 
     def tile(self, level: int, number: int) -> bytes | None:
         found = self._connection.execute(
@@ -249,9 +265,11 @@ class AuditSnapshot:
 class AuditReader:
     """Opens snapshots of the log. Implements `ports.AuditReader`."""
 
-    def __init__(self, engine: sa.Engine, log: SqlAuditLog) -> None:
+    def __init__(self, engine: sa.Engine, log: SqlAuditLog, key_ring: Callable[[], KeyRing] | None = None) -> None:
+        """`key_ring` is asked for when texts of calls are to be compared with the log; without it they are not."""
         self._engine = engine
         self._log = log
+        self._key_ring = key_ring
         self.signer = log.signer
 
     def settle(self) -> None:
@@ -259,15 +277,22 @@ class AuditReader:
 
     @contextmanager
     def snapshot(self) -> Iterator[AuditSnapshot]:
-        with self._engine.connect() as connection:
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql("BEGIN")
-            else:
-                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            try:
-                yield AuditSnapshot(connection)
-            finally:
-                connection.rollback()
+        with snapshot_of(self._engine, self._key_ring) as found:
+            yield found
+
+
+@contextmanager
+def snapshot_of(engine: sa.Engine, key_ring: Callable[[], KeyRing] | None = None) -> Iterator[AuditSnapshot]:
+    """The log of a database at one moment; `key_ring` opens what it commits to, where the keys are at hand."""
+    with engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN")
+        else:
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            yield AuditSnapshot(connection, key_ring)
+        finally:
+            connection.rollback()
 
 
 def head(connection: sa.Connection) -> StoredHead | None:

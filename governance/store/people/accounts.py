@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from governance.domain.people import Person, ProviderSignIn, Role, RoleBinding
 from governance.domain.times import micros, moment, moment_or_none
 from governance.services.people.ports import Account
-from governance.store.base import bulk
+from governance.store.base import bulk, locks
 from governance.store.base import tables as t
 from governance.store.base.unit_of_work import UnitOfWork
 
@@ -70,12 +70,13 @@ class SqlPeople:
             locked_until=0,
         )
 
-    def rehash(self, principal_id: int, old: str, new: str) -> None:
-        self._connection.execute(
+    def rehash(self, principal_id: int, old: str, new: str) -> bool:
+        changed = self._connection.execute(
             t.principal.update()
             .where(t.principal.c.id == principal_id, t.principal.c.password_hash == old)
             .values(password_hash=new)
         )
+        return changed.rowcount == 1
 
     def disable(self, principal_id: int, at: datetime) -> bool:
         disabled = self._connection.execute(
@@ -94,14 +95,21 @@ class SqlPeople:
         )
         return tuple(RoleBinding(role=Role(row.role), system=row.system) for row in rows)
 
-    def bind(self, principal_id: int, bindings: Sequence[RoleBinding], *, source: str) -> None:
+    def take_turns(self) -> None:
+        locks.take(self._connection, locks.Lock.CHANGE_PEOPLE)
+
+    def bind(self, principal_id: int, bindings: Sequence[RoleBinding], *, source: str) -> Sequence[int]:
         binding = t.role_binding.c
-        self._connection.execute(
-            t.role_binding.delete().where(binding.principal_id == principal_id, binding.source == source)
+        gone = self._connection.execute(
+            t.role_binding.delete()
+            .where(binding.principal_id == principal_id, binding.source == source)
+            .returning(binding.id)
         )
+        touched = [int(number) for number in gone.scalars()]
         for each in bindings:
+            touched.append(number := self._tx.take())
             values = {
-                "id": self._tx.take(),
+                "id": number,
                 "principal_id": principal_id,
                 "role": each.role,
                 "system": each.system,
@@ -109,6 +117,7 @@ class SqlPeople:
             }
             # Two sign-ins of one person at once give the same bindings.
             self._connection.execute(bulk.insert_unless_there(self._connection, t.role_binding).values(values))
+        return touched
 
     def failed(self, principal_id: int, *, limit: int, lock_until: datetime) -> bool:
         principal = t.principal.c

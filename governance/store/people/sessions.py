@@ -22,10 +22,11 @@ class SqlSessions:
 
     def open(
         self, token_hash: bytes, principal_id: int, *, at: datetime, until: datetime, browser_hash: bytes | None
-    ) -> None:
+    ) -> int:
+        number = self._tx.take()
         self._connection.execute(
             t.session.insert().values(
-                id=self._tx.take(),
+                id=number,
                 token_hash=token_hash,
                 principal_id=principal_id,
                 created_at=micros(at),
@@ -33,6 +34,7 @@ class SqlSessions:
                 browser_hash=browser_hash,
             )
         )
+        return number
 
     def find(self, token_hash: bytes, now: datetime) -> Person | None:
         session = t.session.c

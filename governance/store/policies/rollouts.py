@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from governance.domain.policies import Rollout, RolloutOrigin, RolloutState, RolloutStep, StandingSet, StandingSets
 from governance.domain.times import micros, moment
+from governance.errors import Tampered
 from governance.store.base import bulk, locks
 from governance.store.base import tables as t
 from governance.store.base.unit_of_work import UnitOfWork
@@ -34,11 +35,41 @@ def standing(connection: sa.Connection) -> StandingSets:
 
 
 def stored_set(connection: sa.Connection, policy_set_id: int) -> PolicySet:
-    """The set as it was stored. Raises `ValueError` (pydantic's) where this version cannot read it any more."""
+    """The set as it was stored, to be shown. Raises `ValueError` (pydantic's) where this version cannot read it any
+    more."""
     from governance.policy.policy import PolicySet  # with the detectors, which who only records does not need
 
-    text = connection.execute(sa.select(t.policy_set.c.policies).where(t.policy_set.c.id == policy_set_id)).scalar_one()
+    return PolicySet.from_document(json.loads(_text(connection, policy_set_id)[1]))
+
+
+def genuine_set(connection: sa.Connection, policy_set_id: int) -> PolicySet:
+    """The set as it was stored, to decide by. Raises `Tampered` where what is stored does not give its digest."""
+    from governance.policy.policy import PolicySet, stored_digest
+
+    digest, text = _text(connection, policy_set_id)
+    if stored_digest(text) != digest:
+        raise Tampered(
+            f"The policy set {digest[:12]} was changed in the database: its policies do not give its digest.",
+            advice="Restore a backup; to see what else was changed: governance audit verify.",
+        )
     return PolicySet.from_document(json.loads(text))
+
+
+def altered_sets(connection: sa.Connection) -> list[str]:
+    """Digests of the sets that decide now and were changed in the database."""
+    from governance.policy.policy import stored_digest
+
+    rows = connection.exec_driver_sql(
+        "SELECT p.digest, p.policies FROM policy_rollout r JOIN policy_set p ON p.id = r.policy_set_id "
+        "WHERE r.state IN ('shadow', 'enforce') ORDER BY r.state"
+    )
+    return [digest for digest, text in rows if stored_digest(text) != digest]
+
+
+def _text(connection: sa.Connection, policy_set_id: int) -> tuple[str, str]:
+    c = t.policy_set.c
+    row = connection.execute(sa.select(c.digest, c.policies).where(c.id == policy_set_id)).one()
+    return row.digest, row.policies
 
 
 class SqlRollouts:
@@ -53,6 +84,12 @@ class SqlRollouts:
 
     def policy_set(self, policy_set_id: int) -> PolicySet:
         return stored_set(self._connection, policy_set_id)
+
+    def genuine(self, policy_set_id: int) -> PolicySet:
+        return genuine_set(self._connection, policy_set_id)
+
+    def altered(self) -> Sequence[str]:
+        return altered_sets(self._connection)
 
     def known(self, digest: str) -> Sequence[tuple[int, str]]:
         found = self._connection.execute(
@@ -149,6 +186,11 @@ class SqlRollouts:
 
     def take_turns(self) -> None:
         locks.take(self._connection, locks.Lock.MOVE_ROLLOUTS)
+
+    def steps(self, rollout_id: int) -> Sequence[int]:
+        step = t.policy_rollout_step.c
+        wanted = sa.select(step.id).where(step.rollout_id == rollout_id).order_by(step.at, step.id)
+        return self._connection.execute(wanted).scalars().all()
 
     def get(self, rollout_id: int) -> Rollout | None:
         found = self._rollouts(sa.select(t.policy_rollout.c.id).where(t.policy_rollout.c.id == rollout_id))

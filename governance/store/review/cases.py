@@ -152,10 +152,13 @@ class SqlCases:
         standing: int | None = self._connection.execute(in_trace.limit(1)).scalar()
         return standing
 
-    def add_call(self, case_id: int, call_id: int) -> None:
-        self._connection.execute(
-            bulk.insert_unless_there(self._connection, t.case_call).values(call_id=call_id, case_id=case_id)
+    def add_call(self, case_id: int, call_id: int) -> bool:
+        added = self._connection.execute(
+            bulk.insert_unless_there(self._connection, t.case_call)
+            .values(call_id=call_id, case_id=case_id)
+            .returning(t.case_call.c.call_id)
         )
+        return added.first() is not None
 
     def of_decision(self, decision_id: int, call_id: int) -> int | None:
         case = t.case.c
@@ -227,7 +230,9 @@ class SqlCases:
     def count_report(self, case_id: int) -> bool:
         case = t.case.c
         counted = self._connection.execute(
-            t.case.update().where(case.id == case_id, case.state != CaseState.DECIDED).values(reports=case.reports + 1)
+            t.case.update()
+            .where(case.id == case_id, case.state != CaseState.DECIDED)
+            .values(reports=case.reports + 1, version=case.version + 1)
         )
         return counted.rowcount == 1
 
@@ -241,7 +246,7 @@ class SqlCases:
         attached = self._connection.execute(
             t.case.update()
             .where(case.id == case_id, case.call_id.is_(None), ~taken)
-            .values(call_id=call_id, system_id=system)
+            .values(call_id=call_id, system_id=system, version=case.version + 1)
         )
         return attached.rowcount == 1
 
@@ -262,10 +267,11 @@ class SqlCases:
             approved_by=row.approved_by,
         )
 
-    def give(self, verdict: Verdict, *, seconds: int) -> None:
+    def give(self, verdict: Verdict, *, seconds: int) -> int:
+        number = self._tx.take()
         self._connection.execute(
             t.verdict.insert().values(
-                id=self._tx.take(),
+                id=number,
                 case_id=verdict.case_id,
                 outcome=verdict.outcome,
                 reason=verdict.reason,
@@ -275,21 +281,28 @@ class SqlCases:
                 seconds=seconds,
             )
         )
+        return number
 
-    def approve(self, case_id: int, *, by: int, at: datetime) -> None:
-        self._settle(case_id, {"approved_by": by, "approved_at": micros(at)})
+    def approve(self, case_id: int, *, by: int, at: datetime) -> int:
+        return self._settle(case_id, {"approved_by": by, "approved_at": micros(at)})
 
-    def send_back(self, case_id: int, *, by: int, at: datetime) -> None:
-        self._settle(case_id, {"returned_by": by, "returned_at": micros(at)})
+    def send_back(self, case_id: int, *, by: int, at: datetime) -> int:
+        return self._settle(case_id, {"returned_by": by, "returned_at": micros(at)})
 
-    def note(self, case_id: int, kind: str, note: str, *, by: int, at: datetime) -> None:
+    def note(self, case_id: int, kind: str, note: str, *, by: int, at: datetime) -> int:
+        number = self._tx.take()
         self._connection.execute(
             t.case_note.insert().values(
-                id=self._tx.take(), case_id=case_id, kind=kind, note=note, written_by=by, written_at=micros(at)
+                id=number, case_id=case_id, kind=kind, note=note, written_by=by, written_at=micros(at)
             )
         )
+        return number
 
-    def _settle(self, case_id: int, values: dict[str, Any]) -> None:
+    def claims(self, case_id: int) -> Sequence[int]:
+        a = t.assignment.c
+        return self._connection.execute(sa.select(a.id).where(a.case_id == case_id).order_by(a.id)).scalars().all()
+
+    def _settle(self, case_id: int, values: dict[str, Any]) -> int:
         verdict = t.verdict.c
         settled = self._connection.execute(
             t.verdict.update()
@@ -299,8 +312,9 @@ class SqlCases:
                 verdict.approved_at.is_(None),
             )
             .values(values)
+            .returning(verdict.id)
         )
-        assert settled.rowcount == 1, "a case in approval has exactly one standing verdict"
+        return int(settled.scalar_one())  # a case in approval has exactly one standing verdict
 
 
 def _select() -> sa.Select[Any]:

@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from governance.detectors.runner import Runner
-from governance.domain.people import Actor, Permission
+from governance.domain.events import EventKind, Json
+from governance.domain.people import SERVICE, Actor, Permission
 from governance.engine.compare import Installed
 from governance.errors import BadInput
 from governance.policy.policy import PolicySet
@@ -155,6 +156,12 @@ class BacktestService:
                 at=now,
                 result=report.document(),
             )
+            data: dict[str, Json] = {
+                "digest": candidate.digest,
+                "against": against.digest,
+                **tx.rows(policy_backtest=[number]),
+            }
+            tx.append(self._authority.event(EventKind.POLICY_SET_BACKTESTED, SERVICE, f"backtest:{number}", data=data))
         return replace(report, id=number)
 
     def _counted(

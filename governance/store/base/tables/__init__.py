@@ -20,6 +20,7 @@ from governance.store.base.tables.calls import (
     reveal,
 )
 from governance.store.base.tables.evidence import (
+    access_review,
     as_bytes,
     audit_checkpoint,
     audit_event,
@@ -27,15 +28,26 @@ from governance.store.base.tables.evidence import (
     audit_head,
     audit_stream,
     audit_tile,
+    checkpoint_copy,
+    state_adoption,
 )
 from governance.store.base.tables.jobs import check_job, detector_health, job, job_schedule, outbox_message, worker
 from governance.store.base.tables.metadata import id_block, metadata
 from governance.store.base.tables.people import api_key, principal, provider_sign_in, role_binding, session
 from governance.store.base.tables.policies import policy_backtest, policy_rollout, policy_rollout_step, policy_set
+from governance.store.base.tables.privacy import (
+    erased,
+    erasure,
+    erasure_mark,
+    installation_secret,
+    legal_hold,
+    retention_rule,
+)
 from governance.store.base.tables.review import assignment, case, case_call, case_note, report, verdict
 from governance.store.base.tables.systems import daily_figure, release, system
 
 __all__ = [
+    "access_review",
     "api_key",
     "as_bytes",
     "assignment",
@@ -52,6 +64,7 @@ __all__ = [
     "case_call",
     "case_note",
     "check_job",
+    "checkpoint_copy",
     "conversation",
     "daily_figure",
     "daily_policy_figure",
@@ -59,10 +72,15 @@ __all__ = [
     "decision",
     "detector_health",
     "detector_set",
+    "erased",
+    "erasure",
+    "erasure_mark",
     "examination",
     "id_block",
+    "installation_secret",
     "job",
     "job_schedule",
+    "legal_hold",
     "message",
     "metadata",
     "outbox_message",
@@ -74,9 +92,11 @@ __all__ = [
     "provider_sign_in",
     "release",
     "report",
+    "retention_rule",
     "reveal",
     "role_binding",
     "session",
+    "state_adoption",
     "system",
     "verdict",
     "worker",

@@ -19,7 +19,15 @@ from sqlalchemy import (
     text,
 )
 
-from governance.store.base.tables.metadata import Id, id_column, metadata
+from governance.store.base.tables.metadata import Id, id_column, metadata, salt_column
+
+state_adoption = Table(
+    "state_adoption",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False, comment="Always 1."),
+    Column("adopted_at", BigInteger, nullable=True, comment="NULL while it is still to be done."),
+    comment="In a database that is older than the log's statements of rows: when its rows were stated (state.adopted).",
+)
 
 
 def as_bytes(value: object) -> bytes:
@@ -143,6 +151,7 @@ audit_finding = Table(
     Column("acknowledged_at", BigInteger, nullable=True),
     Column("acknowledged_by", String(120), nullable=True, comment="person:<id>, or operator:<account>."),
     Column("note", Text, nullable=False, comment="What whoever acknowledged it wrote; '' until then."),
+    salt_column(),
     # The database itself lets the same failure stand once, however many verify at the same time.
     Index(
         "uq_audit_finding_unmet",
@@ -153,4 +162,35 @@ audit_finding = Table(
     ),
     comment="What verifications of the log found wrong: an alarm until it is met again or somebody acknowledges it.",
     sqlite_autoincrement=True,
+)
+
+access_review = Table(
+    "access_review",
+    metadata,
+    Column("month", String(7), primary_key=True, comment="As 2026-10."),
+    Column("due_at", BigInteger, nullable=False, comment="When the month was over and the review was first asked for."),
+    Column("reminded_at", BigInteger, nullable=True, comment="When an alert asked for it last."),
+    Column("document", Text, nullable=True, comment="JSON as it was signed; NULL until then."),
+    Column("digest", String(64), nullable=True, comment="SHA-256 of the document: what the event proves."),
+    Column("signed_at", BigInteger, nullable=True),
+    Column("signed_by", String(120), nullable=True, comment="person:<id>, or operator:<account>."),
+    Column("note", Text, nullable=False),
+    salt_column(),
+    comment="Monthly reviews of who may do what and who read what, signed by an officer.",
+    sqlite_with_rowid=False,
+)
+
+checkpoint_copy = Table(
+    "checkpoint_copy",
+    metadata,
+    Column("name", String(10), primary_key=True, comment="Where to: file, http, s3, mail."),
+    Column("since", BigInteger, nullable=False, comment="When a copy was first tried."),
+    Column("size", BigInteger, nullable=True, comment="Of the log, in the last copy; NULL before the first."),
+    Column("note", Text, nullable=False, comment="The checkpoint that was copied last; '' before the first."),
+    Column("copied_at", BigInteger, nullable=True, comment="When the outside last held the latest checkpoint."),
+    Column("failed_at", BigInteger, nullable=True, comment="When an attempt failed after that; NULL when none did."),
+    Column("error", String(300), nullable=False, comment="Words of ours, never a receiver's; '' when none failed."),
+    Column("alerted_at", BigInteger, nullable=True, comment="When an alert said last that it is too old."),
+    comment="Copies of the log's checkpoints outside this installation: the last one of each place.",
+    sqlite_with_rowid=False,
 )

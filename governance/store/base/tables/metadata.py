@@ -6,10 +6,13 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
 )
+
+from governance.audit.commitment import new_salt
 
 metadata = MetaData(
     naming_convention={
@@ -26,6 +29,17 @@ Id = BigInteger().with_variant(Integer, "sqlite")
 
 def id_column(**kw: object) -> Column[int]:
     return Column("id", Id, primary_key=True, autoincrement=False, **kw)  # type: ignore[arg-type]
+
+
+def salt_column() -> Column[bytes]:
+    """The secret of a row whose texts are committed to in the audit log (`store.base.stated`)."""
+    return Column(
+        "salt",
+        LargeBinary(16),
+        nullable=True,
+        default=new_salt,
+        comment="Opens the audit log's commitments to this row's texts; NULL once erased.",
+    )
 
 
 id_block = Table(

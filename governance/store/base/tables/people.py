@@ -15,7 +15,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from governance.store.base.tables.metadata import Id, id_column, metadata
+from governance.store.base.tables.metadata import Id, id_column, metadata, salt_column
 
 principal = Table(
     "principal",
@@ -31,6 +31,7 @@ principal = Table(
     Column("locked_until", BigInteger, nullable=False),
     Column("disabled_at", BigInteger, nullable=True),
     Column("created_at", BigInteger, nullable=False),
+    salt_column(),
     UniqueConstraint("issuer", "subject"),
     sqlite_autoincrement=True,
 )

@@ -13,7 +13,7 @@ from sqlalchemy import (
     text,
 )
 
-from governance.store.base.tables.metadata import Id, id_column, metadata
+from governance.store.base.tables.metadata import Id, id_column, metadata, salt_column
 
 policy_set = Table(
     "policy_set",
@@ -41,6 +41,7 @@ policy_rollout = Table(
     Column("proposed_by", String(340), nullable=False, comment="person:17, operator:<account>, or service:0."),
     Column("proposed_at", BigInteger, nullable=False),
     Column("gate", Text, nullable=False, comment="JSON: what tests and budgets said when it was proposed."),
+    salt_column(),
     # At most one set is in force and at most one decides beside it: the database itself says no to a second.
     Index(
         "uq_policy_rollout_standing",
@@ -63,6 +64,7 @@ policy_rollout_step = Table(
     Column("by_name", String(200), nullable=False),
     Column("at", BigInteger, nullable=False),
     Column("note", Text, nullable=False, comment="Free text, so it is kept here and never in the audit log."),
+    salt_column(),
 )
 
 policy_backtest = Table(
@@ -74,5 +76,6 @@ policy_backtest = Table(
     Column("by_name", String(200), nullable=False),
     Column("at", BigInteger, nullable=False),
     Column("result", Text, nullable=False, comment="JSON, see services.policies.backtest.report."),
+    salt_column(),
     comment="Backtests that were run, so that who approves a set sees what it would do.",
 )

@@ -17,7 +17,7 @@ from sqlalchemy import (
     text,
 )
 
-from governance.store.base.tables.metadata import Id, id_column, metadata
+from governance.store.base.tables.metadata import Id, id_column, metadata, salt_column
 
 case = Table(
     "case",
@@ -28,7 +28,7 @@ case = Table(
     Column("queue", String(40), nullable=False),
     Column("severity", SmallInteger, nullable=False, comment="1 low to 4 critical."),
     Column("title", String(300), nullable=False),
-    Column("excerpt", String(300), nullable=False, comment="Redacted."),
+    Column("excerpt", String(300), nullable=False, comment="As `excerpt_sealed`, in clear: of an earlier version."),
     Column("system_id", Id, ForeignKey("system.id"), nullable=False),
     Column("call_id", Id, ForeignKey("call.id"), nullable=True),
     Column("decision_id", Id, ForeignKey("decision.id"), nullable=True),
@@ -47,6 +47,14 @@ case = Table(
         server_default=text("0"),
         comment="Counts changes: a step is taken only on the version that its rules were asked about.",
     ),
+    salt_column(),
+    Column(
+        "excerpt_sealed",
+        LargeBinary,
+        nullable=True,
+        comment="Redacted text around what made the case, under the key of its call's conversation.",
+    ),
+    Index("ix_case_clear", "id", sqlite_where=text("excerpt <> ''"), postgresql_where=text("excerpt <> ''")),
     Index(
         "ix_case_open",
         "severity",
@@ -110,6 +118,7 @@ case_note = Table(
     Column("note", Text, nullable=False),
     Column("written_by", Id, ForeignKey("principal.id"), nullable=False),
     Column("written_at", BigInteger, nullable=False),
+    salt_column(),
     comment="Why a case was handed on: free text, so it is kept here and never in the audit log.",
 )
 
@@ -136,6 +145,7 @@ verdict = Table(
     Column("approved_at", BigInteger, nullable=True),
     Column("returned_by", Id, ForeignKey("principal.id"), nullable=True),
     Column("returned_at", BigInteger, nullable=True),
+    salt_column(),
     Index("ix_verdict_given_by", "given_by", "given_at"),
     Index(
         "uq_verdict_standing",
