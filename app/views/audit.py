@@ -9,12 +9,10 @@ import streamlit as st
 
 from app.components import address, ui
 from app.components.choice import choice
-from app.components.marked import pairs
 from app.components.rows import Column, choose, quiet
 from app.evidence import copies as copies_panel
+from app.evidence import exports, trail
 from app.evidence import findings as findings_panel
-from app.evidence import trail
-from app.evidence.downloads import packages
 from app.shell import session, words
 from governance.audit.verify import Outcome
 from governance.domain.events import EventKind
@@ -264,50 +262,16 @@ with right:
         case_number = st.text_input("Case number", placeholder="all cases", key="export_case")
         place = "" if system == "All systems" else system
         allowed = session.may(Permission.EXPORT_EVIDENCE, place)
-        wrong = bool(case_number.strip()) and not case_number.strip().isdecimal()
-        why_not = (
-            "Compliance officers and auditors export evidence"
-            if not allowed
-            else "A case number is digits"
-            if wrong
-            else ""
+        exported_case = digits_of_case(case_number)
+        wrong = bool(case_number.strip()) and not exported_case
+        why_not = exports.NOT_ALLOWED if not allowed else "A case number is digits" if wrong else ""
+        asked_for = EvidenceFilter(
+            since=session.application().clock() - timedelta(days=PERIODS[period]),
+            system=place,
+            case=int(exported_case) if exported_case else None,
         )
-        if st.button(
-            "Make the package",
-            icon=":material/folder_zip:",
-            type="primary",
-            width="stretch",
-            disabled=bool(why_not),
-            help=why_not or None,
-        ):
-            wanted = EvidenceFilter(
-                since=session.application().clock() - timedelta(days=PERIODS[period]),
-                system=place,
-                case=int(case_number) if case_number.strip() else None,
-            )
-            with st.spinner("Collecting entries and proofs …"):
-                made = session.attempt(lambda: packages.make(session.application(), session.begin(), wanted))
-                if made is not None and made.empty:
-                    session.tell("The package holds nothing: no entry fits what was asked for.")
-                if made is not None:
-                    st.session_state["package"] = made.token
-            st.rerun()
-        if token := st.session_state.get("package"):
-            package = packages.waiting(token, me.id)
-            if package is None:
-                st.caption("The package was downloaded, or is over. Make it again if you need it.")
-            else:
-                pairs(
-                    {
-                        "Entries": f"{package.events:,} with proofs",
-                        "Size": words.size(package.size),
-                        "Made": words.moment(session.local(package.made_at), now),
-                    },
-                    key="package-facts",
-                )
-                ui.download("Download the package", package.address)
-                st.caption("It can be downloaded once, within 15 minutes, by you.")
-        st.caption("The auditor checks it offline with the verifier inside. Making it is itself an entry.")
+        exports.offer(asked_for, key="package", why_not=why_not)
+        st.caption("Whoever gets it opens index.html inside, in any browser, offline. Making it is itself an entry.")
     copies_panel.draw(me)
     with ui.panel("Who revealed original text", "7 days"):
         revealed = read.revealers(me, week_ago)

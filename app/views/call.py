@@ -112,7 +112,7 @@ with right:
             if policy.values:
                 pairs(policy.values, key=f"v-{call.id}-{number}")
             if serves := words.controls(policy.controls):
-                st.caption(f"Serves {words.name(serves, 200)}")
+                st.caption(f"Mapped to {words.name(serves, 200)}")
         if decision is not None and why:
             explained.panel(decision.id)
         if decision is not None and not why and row.content_captured and row.status is CallStatus.CHECKED:

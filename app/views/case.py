@@ -11,7 +11,7 @@ from app.calls import explained, steps
 from app.calls import transcript as evidence
 from app.components import ui
 from app.components.marked import pairs, transcript
-from app.evidence import trail
+from app.evidence import exports, trail
 from app.overview import figures
 from app.review import acts
 from app.shell import session, words
@@ -20,6 +20,7 @@ from governance.domain.people import Permission
 from governance.domain.review import CaseKind, CaseState, ReasonCode, VerdictOutcome
 from governance.errors import GovernanceError
 from governance.review import reasons
+from governance.services.evidence.export import EvidenceFilter
 from governance.services.review.read import CaseRow
 
 session.need(Permission.READ_CASES)
@@ -309,7 +310,7 @@ with right:
                 key=f"values-{case.id}-{position}",
             )
             if serves := words.controls(policy.controls):
-                st.caption(f"Serves {words.name(serves, 200)}")
+                st.caption(f"Mapped to {words.name(serves, 200)}")
         if why and case.decision_id is not None and call is not None:
             explained.panel(case.decision_id)
         if not why:
@@ -354,6 +355,11 @@ with right:
                 if verdict.note:
                     st.caption(f"{person(verdict.by)} noted with the verdict:")
                     st.text(verdict.note)
+
+    if session.may(Permission.EXPORT_EVIDENCE, system):
+        with ui.panel("Evidence of this case"):
+            exports.offer(EvidenceFilter(system=system, case=case.id), key=f"package-{case.id}", primary=False)
+            st.caption("Its dossier is index.html inside: it verifies the package, tells the case, and can be printed.")
 
 # The verdict bar
 

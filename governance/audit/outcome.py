@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import Any
 
 _MOST_PLACES = 10
+# Checks whose failures may be shown as MISSING or DIVERGED.
+_SHOWN_APART = frozenset(("sequence", "streams", "completeness", "continuity", "records"))
 
 
 class Outcome(StrEnum):
@@ -142,7 +144,8 @@ class Verification:
         if not self.failed:
             return self.shown
         bad = tuple(one for one in self.shown if one.result.bad)
-        return bad or (Shown(result=Result.INVALID, of=", ".join(self.failed)),)
+        others = [name for name in self.failed if not bad or name not in _SHOWN_APART]
+        return (*bad, Shown(result=Result.INVALID, of=", ".join(others))) if others else bad
 
 
 class Ledger:

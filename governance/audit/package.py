@@ -8,8 +8,10 @@ checkpoint.note           the log's signed size and root (C2SP tlog-checkpoint)
 key.txt, key.pem          the log's public key, as signed-note and as openssl read it
 leaves.tsv                place <tab> the leaf's exact bytes, a line each
 hashes.tsv                place <tab> how many <tab> the hash of the leaves from there on that are not in the package
+tables/<kind>.csv         cases, verdicts and decisions for a spreadsheet; they follow from the records (`audit.tables`)
 records/<kind>.jsonl      {"seq": place, "<record>": {...}}, each beside the leaf that proves it
 verify.py                 a verifier that needs nothing but Python
+index.html                a verifier that needs nothing but a browser, and the story of each case (`audit.page`)
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ KEY = "key.txt"
 PEM = "key.pem"
 README = "README.txt"
 VERIFIER = "verify.py"
+PAGE = "index.html"
 
 
 def record_file(name: str) -> str:

@@ -31,6 +31,7 @@ from governance.audit.package import (
 from governance.audit.records import ERASED, RECORDS, Records
 from governance.audit.scope import Coverage, Scope
 from governance.audit.summary import Facts, summary
+from governance.audit.tables import Tables
 from governance.errors import BadInput, GovernanceError, Tampered
 
 __all__ = ["FORMAT", "Edition"]
@@ -70,6 +71,7 @@ class Edition:
         self._begun: dict[str, Any] | None = None
         self._roots: dict[int, bytes] = {}
         self._tombstones = 0
+        self._tables = Tables()
 
     def verify(self) -> None:
         """Raises `opened.Stop` where nothing more can be verified."""
@@ -150,6 +152,7 @@ class Edition:
                 continue
             facts.records[name]["count"] += 1
             records.compare(seq, leaf, line)
+            self._tables.take(name, line[RECORDS[kind][1]])
         self._advance(package.events % 1000)
         while pending is not None:
             self._grow(tree, pending, kept)
@@ -292,6 +295,7 @@ class Edition:
                     ledger.fail(f"{name} says otherwise than the leaves and records.")
         except GovernanceError as error:
             ledger.fail(str(error))
+        self._tables.check(manifest["files"], ledger.fail)
         who = f"{manifest['made_by']} at {manifest['made_at']}"
         self._package.add(
             ledger.check(f"What manifest and summary say follows from the log: made by {who}. Names are as exported.")

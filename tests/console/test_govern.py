@@ -95,6 +95,21 @@ def test_a_package_is_made_by_who_may_export(world: World, page: Page) -> None:
     assert "was downloaded, or is over" in spoken(test)
 
 
+def test_a_case_gives_its_evidence_to_who_may_export(world: World, page: Page) -> None:
+    number = world.case(system="Claims assistant")
+    reviewer = page("case", "reviewer", id=str(number))
+    assert "Make the package" not in [one.label for one in reviewer.button]
+    officer = page("case", "compliance_officer", id=str(number))
+    (make,) = [one for one in officer.button if one.label == "Make the package"]
+    made = make.click().run()
+    assert not made.exception, [one.value for one in made.exception]
+    package = packages.waiting(made.session_state[f"package-{number}"], world.people["compliance_officer"].id)
+    assert package is not None
+    assert package.system == "Claims assistant"
+    assert not package.empty
+    packages.drop(package.token)
+
+
 def test_a_key_is_shown_once(world: World, page: Page) -> None:
     test = page("admin", "admin")
     button(test, "Make an API key").click().run()

@@ -89,6 +89,13 @@ def status(json: JsonFlag = False) -> None:
 @app.command("verify")
 def verify(
     package: Annotated[Path | None, typer.Argument(help="An evidence package; without it the whole log.")] = None,
+    database: Annotated[
+        str,
+        typer.Option(
+            help="The log of this database (sqlite:////path/governance.db, postgresql://...), read-only and without "
+            "this installation's settings and secrets; needs --key."
+        ),
+    ] = "",
     checkpoint: Annotated[Path | None, typer.Option(help="A signed checkpoint that was kept elsewhere.")] = None,
     key: Annotated[
         str,
@@ -105,7 +112,14 @@ def verify(
     trusted = _key(key)
     if package is None and trusted == OWN:
         raise BadInput("'--key own' is for a package.", advice="Without --key, the log is verified with its own key.")
-    found = _log(kept, trusted) if package is None else _package(package, kept, trusted)
+    if database and package is not None:
+        raise BadInput("Give a package or --database, not both.")
+    if database and not trusted:
+        raise BadInput("--database needs --key.", advice="The key is what governance audit status shows as Key.")
+    if database:
+        found = _database(database, kept, trusted)
+    else:
+        found = _log(kept, trusted) if package is None else _package(package, kept, trusted)
     emit(_document(found), lambda: _print(found), as_json=json)
     if not found.ok:
         raise typer.Exit(1)
@@ -134,6 +148,13 @@ def _package(path: Path, kept: str, trusted: str) -> Verification:
             return verify_package(file, key=trusted, kept=kept, advance=advance)
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error.strerror or type(error).__name__}.") from None
+
+
+def _database(url: str, kept: str, trusted: str) -> Verification:
+    from governance.bootstrap.outside import verify_database
+
+    with progress("Verifying") as advance:
+        return verify_database(url, trusted, kept=kept, advance=advance)
 
 
 def _log(kept: str, trusted: str) -> Verification:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from governance.audit import leaf as leaves
+from governance.audit import standalone
 from governance.audit.merkle import Frontier, leaf_hash, withheld
 from governance.audit.note import Checkpoint, Verifier
 from governance.audit.package import (
@@ -31,9 +32,11 @@ from governance.audit.package import (
     HASHES,
     KEY,
     LEAVES,
+    PAGE,
     PEM,
     README,
     SUMMARY,
+    VERIFIER,
     PackageWriter,
     hash_line,
     leaf_line,
@@ -41,10 +44,12 @@ from governance.audit.package import (
     record_file,
     record_line,
 )
+from governance.audit.page import page
 from governance.audit.records import RECORDS, erased, subject_of
 from governance.audit.scope import Coverage, Scope, micros
 from governance.audit.summary import NOTHING as NOTHING
 from governance.audit.summary import Facts, summary
+from governance.audit.tables import COLUMNS, head, row, table_file
 from governance.domain.events import EventKind
 from governance.domain.people import Actor, Permission
 from governance.errors import BadInput, Overloaded, Tampered
@@ -195,9 +200,11 @@ class ExportEvidence:
                 package.file(CHECKPOINT).write(head.checkpoint.encode())
                 package.file(KEY).write(f"{verifier}\n".encode())
                 package.file(PEM).write(verifier.pem.encode())
+                package.file(PAGE).write(page())
                 package.file(SUMMARY).write(summary(manifest, facts))
                 opening = "" if not facts.empty else f"THIS PACKAGE HOLDS NOTHING. {NOTHING}\n\n"
                 package.file(README).write((opening + _README.replace("{origin}", verifier.name)).encode())
+                package.file(VERIFIER).write(Path(standalone.__file__).read_bytes())
                 digest = package.seal(manifest)
                 package.finish(out, self._made(actor, chosen, reference, begun, facts, digest, checkpoint))
         return Exported(
@@ -289,6 +296,8 @@ class ExportEvidence:
         _refuse_gaps(snapshot, checkpoint.size)
         facts, coverage, tree = Facts(scope=scope), Coverage(scope, checkpoint.size), Frontier()
         lines, hashes = package.file(LEAVES), package.file(HASHES)
+        for table in COLUMNS:
+            package.file(table_file(table)).write(head(table))
 
         def leave_out(end: int) -> None:
             for level, index in withheld(tree.size, end):
@@ -329,6 +338,8 @@ class ExportEvidence:
                 else:
                     about["count"] += 1
                     file.write(record_line(seq, record, one))
+                    if name in COLUMNS:
+                        package.file(table_file(name)).write(row(name, one))
 
     def _find(self, kind: str, events: Sequence[dict[str, Any]]) -> list[dict[str, Any] | None]:
         """For each event the record it founded, None where that is gone."""
@@ -607,9 +618,10 @@ def _unwritable(target: Path, error: OSError) -> BadInput:
 _README = """\
 EVIDENCE PACKAGE OF {origin}
 
-What this is: events of an append-only log (leaves.tsv), the proof of each that it is in the log (proofs.tsv), the
+What this is: events of an append-only log (leaves.tsv), the hashes of what is not in the package (hashes.tsv), the
 log's signed state (checkpoint.note), and the records that the events speak of (records/). summary.txt is an overview,
-manifest.json says what was asked for and names every file with its SHA-256; manifest.note is its signature.
+manifest.json says what was asked for and names every file with its SHA-256; manifest.note is its signature, and
+made.json proves that the log states this very manifest.
 
 HOW TO VERIFY IT
 
@@ -617,9 +629,17 @@ With the product's verifier. It needs this file only: no database, no network, n
 
     governance audit verify PACKAGE.zip --key KEY.txt [--checkpoint NOTE]
 
+Or with Python alone, 3.9 or newer. Take verify.py from a release of the product: whoever could forge a package could
+put another one inside.
+
+    python3 verify.py PACKAGE.zip --key KEY.txt [--checkpoint NOTE]
+
 KEY.txt is the log's public key. Take it from the log's owner on another way than this package: whoever could forge a
 package would put a key of their own inside. key.txt here is for comparison. NOTE is a checkpoint that you kept from an
 earlier day: with it you also learn that nothing before it was changed since.
+
+In a browser, without Python: open index.html from disk and choose this file. It needs no network, and also tells what
+happened in each case. Whoever could forge a package could forge that page, too: in doubt take it from a release.
 
 By hand, on Linux or macOS:
 
@@ -638,12 +658,14 @@ By hand, on Linux or macOS:
 
     head -n 1 leaves.tsv | cut -f 2- | tr -d '\\n' | (printf '\\0'; cat) | sha256sum
 
-   From there RFC 6962, section 2.1.1, with the hashes of proofs.tsv, leads to the root in checkpoint.note.
+   The leaves and the hashes of hashes.tsv, in order of their places, make up the tree of RFC 6962, section 2.1, whose
+   root is in checkpoint.note. docs/evidence-package.md of the product says each rule.
 
 WHAT IT PROVES, AND WHAT NOT
 
-That these events were in the log when the checkpoint was signed, in this order, and that the records say what the
-events say. If manifest.json has "contiguous": true, that no event between the first and the last is left out.
-It does not prove that what never reached the log happened or did not; and only a checkpoint that was kept outside the
-firm proves that the firm itself did not write its log anew. See docs/audit.md of the product.
+That these events were in the log when the checkpoint was signed, in this order; that the records say what the events
+say; and, where summary.txt says "Complete", that no event of what was asked for is left out. A selection by policy,
+case or kind does not show that. It does not prove that what never reached the log happened or did not; and only a
+checkpoint that was kept outside the firm proves that the firm itself did not write its log anew. See docs/audit.md of
+the product.
 """

@@ -15,7 +15,7 @@ from governance.audit.merkle import HASH_SIZE, leaf_hash, perfect_root
 from governance.audit.note import Checkpoint, Verifier
 from governance.audit.streams import LATE_FLAGGED, UPGRADED, Streams, stated
 from governance.audit.tiles import TILE_SIZE, WIDTH, Edge
-from governance.audit.verify import Advance, Check, Ledger, Outcome, Verification, unchecked
+from governance.audit.verify import Advance, Check, Ledger, Outcome, Result, Shown, Verification, unchecked
 from governance.domain import times
 from governance.domain.events import EventKind, Json
 from governance.domain.people import SERVICE, Actor, Permission
@@ -120,7 +120,7 @@ class _Log:
 
     def verify(self, kept: str) -> Verification:
         stored = self._snapshot.head
-        size = 0 if stored is None else stored.size
+        size = 0 if stored is None else self._bounded(stored.size)
         self._stored_edge = Edge()
         if stored is not None:
             try:
@@ -128,7 +128,7 @@ class _Log:
             except Tampered as error:
                 self._tiles.fail(error.message)
         outside = self._kept_checkpoint(kept, size)
-        notes = self._notes(size, "" if stored is None else stored.checkpoint, outside)
+        notes = self._notes(size, None if stored is None else stored.checkpoint, outside)
         signed = 0
         expected = next(notes, None)
         count = 0
@@ -161,9 +161,31 @@ class _Log:
             if kept
             else unchecked("continuity", "No checkpoint that was kept elsewhere was given."),
         ]
+        shown = [Shown(result=Result.COMPLETE, of=f"the log, all {size} events")]
+        if self._kept.failures:
+            shown.append(Shown(result=Result.DIVERGED, of="the kept checkpoint"))
+        elif outside is not None:
+            shown.append(Shown(result=Result.WITNESSED, of=f"the kept checkpoint of {outside.size} events"))
+        else:
+            shown.append(Shown(result=Result.SIGNED_ONLY, of=f"{size} events of {self._verifier.name}"))
+        if self._places.failures:
+            shown.append(Shown(result=Result.MISSING, of=f"{self._places.failures} events or places"))
         return Verification(
-            checks=tuple(checks), origin=self._verifier.name, size=size, events=size, key=str(self._verifier)
+            checks=tuple(checks),
+            origin=self._verifier.name,
+            size=size,
+            events=size,
+            key=str(self._verifier),
+            shown=tuple(shown),
         )
+
+    def _bounded(self, size: int) -> int:
+        """The size that the log holds, as far as there can be hashes for it: else a number that somebody wrote there
+        would be counted up to."""
+        most = WIDTH * (self._snapshot.tiles() + 1)
+        if size > most:
+            self._places.fail(f"The log says that it has {size} events; there is room for {most} at most.")
+        return min(size, most)
 
     def _kept_checkpoint(self, note: str, size: int) -> Checkpoint | None:
         if not note:
@@ -178,13 +200,15 @@ class _Log:
             return None
         return checkpoint
 
-    def _notes(self, size: int, latest: str, outside: Checkpoint | None) -> Iterator[tuple[int, bytes, Ledger, str]]:
+    def _notes(
+        self, size: int, latest: str | None, outside: Checkpoint | None
+    ) -> Iterator[tuple[int, bytes, Ledger, str]]:
         """Sizes with the roots they must have, by size; signatures are verified here."""
 
         def stored() -> Iterator[tuple[int, str, str]]:
             for at, note in self._snapshot.checkpoints():
                 yield at, note, f"The checkpoint of size {at}"
-            if latest:
+            if latest is not None:
                 yield size, latest, "The latest checkpoint"
 
         for at, note, words in stored():

@@ -277,15 +277,22 @@ class AuditReader:
 
     @contextmanager
     def snapshot(self) -> Iterator[AuditSnapshot]:
-        with self._engine.connect() as connection:
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql("BEGIN")
-            else:
-                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            try:
-                yield AuditSnapshot(connection, self._key_ring)
-            finally:
-                connection.rollback()
+        with snapshot_of(self._engine, self._key_ring) as found:
+            yield found
+
+
+@contextmanager
+def snapshot_of(engine: sa.Engine, key_ring: Callable[[], KeyRing] | None = None) -> Iterator[AuditSnapshot]:
+    """The log of a database at one moment; `key_ring` opens what it commits to, where the keys are at hand."""
+    with engine.connect() as connection:
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN")
+        else:
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        try:
+            yield AuditSnapshot(connection, key_ring)
+        finally:
+            connection.rollback()
 
 
 def head(connection: sa.Connection) -> StoredHead | None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from governance.audit.spreadsheet import Cell, table
 from governance.services.policies.controls.coverage import (
     NOTE,
     ControlCoverage,
@@ -14,7 +15,6 @@ from governance.services.policies.controls.coverage import (
     MappedPolicy,
     Report,
 )
-from governance.services.spreadsheet import Cell, table
 
 COLUMNS = (
     "framework",

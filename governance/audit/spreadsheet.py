@@ -22,12 +22,14 @@ _SKIPPED = " \u00a0\u200b\u200c\u200d\u2060\ufeff\x00"
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
     """A whole table: headings, then rows, in UTF-8 with a byte order mark and the line ends of RFC 4180."""
+    return b"".join([_MARK.encode(), line(columns), *(line(row) for row in rows)])
+
+
+def line(row: Sequence[Cell]) -> bytes:
+    """One row of a table."""
     out = io.StringIO(newline="")
-    writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([cell(value) for value in row])
-    return (_MARK + out.getvalue()).encode("utf-8", "backslashreplace")
+    csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerow([cell(value) for value in row])
+    return out.getvalue().encode("utf-8", "backslashreplace")
 
 
 def cell(value: Cell) -> str:

@@ -8,7 +8,7 @@ import io
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from governance.services.spreadsheet import Cell, table
+from governance.audit.spreadsheet import Cell, table
 
 DANGEROUS = "=+-@\t\r\n＝＋－＠"
 
