@@ -24,7 +24,7 @@ from governance.policy.policy import PolicySet
 from governance.policy.rollout import RolloutAct
 from governance.review.notes import clean_note
 from governance.review.routing import REPORT_QUEUE
-from governance.services.authorise import Authority, Denied
+from governance.services.authorise import Authority, Denied, identity, same_person
 from governance.services.policies.ports import Transaction
 
 Progress = Callable[[int, int], None]
@@ -449,21 +449,9 @@ def _refuse_lockout(candidate: PolicySet) -> None:
             )
 
 
-def identity(actor: Actor) -> str:
-    """Who somebody is for "another person": the signed-in person, or the account at the command line."""
-    if actor.kind is ActorKind.SERVICE and actor.bindings:
-        return f"operator:{actor.name}"[:340]
-    return actor.reference
-
-
 def owns(actor: Actor, rollout: Rollout) -> bool:
-    """Whether the proposal is the actor's own: also across the console and the command line, by the account's name."""
-    mine = identity(actor)
-    if mine == rollout.proposed_by:
-        return True
-    kinds = {mine.partition(":")[0], rollout.proposed_by.partition(":")[0]}
-    proposer = rollout.steps[0].by_name if rollout.steps else ""
-    return kinds == {"operator", "person"} and actor.name.casefold() == proposer.casefold()
+    """Whether the proposal is the actor's own."""
+    return same_person(actor, rollout.proposed_by, rollout.steps[0].by_name if rollout.steps else "")
 
 
 def _found(rollout: Rollout | None, number: int) -> Rollout:
