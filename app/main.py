@@ -60,7 +60,7 @@ pages: dict[str, list[st.Page]] = {
         page("change", "Policy change", "policy", shown=False),
         page("controls", "Controls", "checklist", shown=reads),
         page("audit", "Audit trail", "history_edu", shown=audits),
-        page("access", "Access review", "badge", shown=audits),
+        page("access", "Access review", "badge", shown=session.may(Permission.READ_AUDIT, "")),
         page("admin", "Admin", "manage_accounts", shown=manages),
     ],
 }

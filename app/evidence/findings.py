@@ -17,6 +17,10 @@ TITLE = {
     "rows": "What is searched is not what was signed",
     "tiles": "The proof tree does not follow from the entries",
     "checkpoints": "Signed statements are of another log",
+    "streams": "Entries of a system are missing or counted wrong",
+    "state": "Tables say otherwise than the log",
+    "texts": "Texts are not those that were committed to",
+    "policies": "Policies that decided are not those that were in force",
     "continuity": "The log does not continue a checkpoint that was kept elsewhere",
 }
 

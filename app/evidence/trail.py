@@ -151,6 +151,7 @@ def about(subject: str, names: Mapping[int, str]) -> str:
         "finding": f"Finding {number}",
         "calls": "Calls",
         "cases": "Cases",
+        "reports": "Reports",
         "review": "Access review",
     }.get(kind, "Log" if not subject else words.plain(kind))
 

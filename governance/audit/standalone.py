@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import argparse
 import base64
+import csv
 import hashlib
+import io
 import json
 import re
 import sys
@@ -38,6 +40,13 @@ _MANIFEST = {
 _LEAF = {"actor", "at", "data", "kind", "subject", "system", "v"}
 _NAME = re.compile(r"(?:[a-z]{1,20}/)?[A-Za-z][A-Za-z0-9_-]{0,40}\.[a-z]{1,8}")
 _LIMIT = 2**31
+_TABLES = {
+    "cases": "id kind state severity queue title system policy call_id decision_id opened_at due_at closed_at",
+    "verdicts": "id case_id outcome reason note given_by given_at approved_by approved_at returned_by returned_at",
+    "decisions": "id call_id revision action queue severity policies explanation policy_set decided_at",
+}
+_FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+_BLANKS = " \u00a0\u200b\u200c\u200d\u2060\ufeff"
 
 
 class Wrong(Exception):
@@ -275,6 +284,28 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
+def cell(record: dict[str, Any], column: str) -> str:
+    """What a table says of a record: a text that a spreadsheet may take for a formula gets an apostrophe."""
+    value = record.get(column)
+    if column == "policies":
+        named = [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+        texts = [
+            [one.get(key) if isinstance(one.get(key), str) else "" for key in ("policy", "outcome")] for one in named
+        ]
+        value = ", ".join(f"{policy} ({outcome})" for policy, outcome in texts)
+    if not isinstance(value, str):
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+    value = value.replace("\0", "\ufffd")
+    return f"'{value}" if value.startswith(_FORMULA) or value.lstrip(_BLANKS).startswith(_FORMULA) else value
+
+
+def row(cells: list[str]) -> bytes:
+    """A row of a table."""
+    out = io.StringIO(newline="")
+    csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\r\n").writerow(cells)
+    return out.getvalue().encode("utf-8", "backslashreplace")
+
+
 class Package:
     """One package, verified step by step; each step raises `Wrong`, and those that are left out `Unproven`."""
 
@@ -393,6 +424,7 @@ class Package:
         stated = self.manifest["records"]
         absent = {name: set(stated[name]["absent"]) for name in stated}
         found = {name: {"count": 0, "absent": []} for name, _ in _RECORDS.values()}  # type: dict[str, Any]
+        tables = {name: hashlib.sha256(b"\xef\xbb\xbf" + row(_TABLES[name].split())) for name in _TABLES}
         gone: dict[str, int] = {}
         doubts: dict[Any, str] = {}
         kinds: Counter[str] = Counter()
@@ -461,6 +493,8 @@ class Package:
             value = json.loads(line or b"null")
             need(isinstance(value, dict) and value.get("seq") == place, f"Event {place} has no record.")
             found[name]["count"] += 1
+            if name in tables:
+                tables[name].update(row([cell(value[member], column) for column in _TABLES[name].split()]))
             doubt = self.compare(leaf, value[member])
             if doubt:
                 doubts[data.get("call")] = f"Event {place}: {doubt}"
@@ -469,6 +503,9 @@ class Package:
         need(all(next(one, None) is None for one in records.values()), "There is a record that no event speaks of.")
         need(not gone, f"A record is missing, and no event says that it was erased: {sorted(gone)[:5]}.")
         need(not doubts, f"A record is not what its event says. {next(iter(doubts.values()), '')}")
+        for name, table in tables.items():
+            stated_table = self.manifest["files"].get(f"tables/{name}.csv", {}).get("sha256")
+            need(stated_table == table.hexdigest(), f"tables/{name}.csv says otherwise than the records.")
         self.derived(places, dict(kinds), found, actors)
         if self.whole:
             self.complete(runs, everything, upgraded)

@@ -35,4 +35,4 @@ class ReviewParts(CallParts):
     def reports(self) -> ReportService:
         from governance.services.review.reports import ReportService
 
-        return ReportService(self.authority, self.key_ring, redact=self.redact_text)
+        return ReportService(self.authority, self.key_ring, redact=self.redact_text, access=self.access_log)

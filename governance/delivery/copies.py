@@ -23,6 +23,7 @@ from governance.delivery.webhook import Webhook
 from governance.services.jobs.ports import Message, NotDelivered
 
 SECONDS = 20.0
+_LARGEST = 100_000
 
 
 def file_name(origin: str, size: int) -> str:
@@ -38,6 +39,15 @@ class FolderCopy:
         self._folder = folder
         self._origin = origin
         self.where = str(folder)
+
+    def latest(self) -> str:
+        """The note of the largest size: names sort by size."""
+        head = file_name(self._origin, 0).removesuffix("000000000000.note")
+        try:
+            kept = [one for one in self._folder.glob("*.note") if one.name.startswith(head)]
+            return max(kept).read_bytes()[:_LARGEST].decode() if kept else ""
+        except (OSError, UnicodeDecodeError):
+            return ""
 
     def __call__(self, note: str, *, size: int, root: bytes, now: datetime) -> None:
         target = self._folder / file_name(self._origin, size)
@@ -65,7 +75,7 @@ class FolderCopy:
     def _compare(self, target: Path, note: str) -> None:
         """A file that is there already must say the same of the log; it may carry another signature."""
         try:
-            there = target.read_bytes()[:100_000]
+            there = target.read_bytes()[:_LARGEST]
         except OSError as error:
             raise NotDelivered(f"The file of this size cannot be read: {error.strerror}.") from None
         if there.split(b"\n")[:3] != note.encode().split(b"\n")[:3]:
@@ -80,6 +90,9 @@ class HttpCopy:
         self._send = Webhook(url, secret, seconds=SECONDS)
         self._origin = origin
         self.where = f"{urlsplit(url).scheme}://{urlsplit(url).netloc}"
+
+    def latest(self) -> str:
+        return ""
 
     def __call__(self, note: str, *, size: int, root: bytes, now: datetime) -> None:
         data = {"origin": self._origin, "size": size, "root": base64.b64encode(root).decode(), "checkpoint": note}
@@ -106,6 +119,9 @@ class BucketCopy:
         self._endpoint = endpoint
         self._lock = lock
         self.where = f"s3://{bucket}/{prefix}"
+
+    def latest(self) -> str:
+        return ""  # its account may add, not read
 
     def __call__(self, note: str, *, size: int, root: bytes, now: datetime) -> None:
         try:
@@ -160,6 +176,9 @@ class MailCopy:
         self._user, self._password = user, password
         self._trust = trust
         self.where = f"mailto:{to}"
+
+    def latest(self) -> str:
+        return ""
 
     def __call__(self, note: str, *, size: int, root: bytes, now: datetime) -> None:
         mail = EmailMessage()

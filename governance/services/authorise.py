@@ -80,6 +80,11 @@ class Authority(Generic[T_co]):
         named = {binding.system for binding in actor.bindings} | {actor.system}
         return frozenset(s for s in named if s and self.may(actor, permission, system=s, context=context))
 
+    def require_somewhere(self, actor: Actor, permission: Permission) -> None:
+        """Raises `Denied`, recorded, unless the actor may in some system: for what is about no system or all."""
+        if self.systems(actor, permission) == frozenset():
+            self.require(actor, permission)
+
     def demand(
         self,
         actor: Actor,

@@ -204,6 +204,20 @@ def test_a_summary_that_lies_is_refused_even_where_the_log_states_it(
     assert check(world.package()).failed == ("statement",)
 
 
+@pytest.mark.parametrize("table", ["cases", "verdicts", "decisions"])
+def test_a_table_that_lies_is_refused_even_where_the_log_states_it(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    written = export.row
+
+    def lying(name: str, record: dict[str, Any]) -> bytes:
+        return b"" if name == table else written(name, record)
+
+    monkeypatch.setattr(export, "row", lying)
+    found = both(world.package(), tmp_path)
+    assert found.failed == ("statement",)
+
+
 @pytest.mark.parametrize("lie", [*LIES, lambda manifest: manifest["names"].update({"person:17": "Eve"})])
 def test_a_manifest_that_is_changed_and_signed_again_is_not_the_one_the_log_states(
     world: World, tmp_path: Path, lie: Callable[[dict[str, Any]], object]

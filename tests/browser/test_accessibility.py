@@ -123,6 +123,7 @@ PAGES = [
     "/policy?id=injection.direct",
     "/change?id={change}",
     "/audit",
+    "/access",
     "/controls?framework=MITRE+ATLAS&control=AML.T0051",
     "/admin",
 ]
@@ -227,7 +228,18 @@ def test_no_empty_page_has_a_violation(empty: Site, context: BrowserContext) -> 
     context.set_default_timeout(60_000)
     page = context.new_page()
     sign_in(page, empty, "everybody")
-    for path in ("/", "/queue", "/reports", "/calls", "/policies", "/audit", "/admin", "/case?id=1", "/call?id=1"):
+    for path in (
+        "/",
+        "/queue",
+        "/reports",
+        "/calls",
+        "/policies",
+        "/audit",
+        "/access",
+        "/admin",
+        "/case?id=1",
+        "/call?id=1",
+    ):
         go(page, empty, path)
         examine(page, WIDE)
 

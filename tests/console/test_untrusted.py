@@ -98,6 +98,7 @@ PAGES = [
     ("call", "engineer", "failed"),
     ("reports", "compliance_officer", ""),
     ("audit", "auditor", ""),
+    ("access", "auditor", ""),
     ("admin", "admin", ""),
 ]
 

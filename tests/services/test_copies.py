@@ -6,18 +6,23 @@ import email
 import email.policy
 import json
 import os
+import ssl
 import stat
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from aiosmtpd.controller import Controller
-from botocore.config import Config
 from botocore.exceptions import ClientError
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from moto.server import ThreadedMotoServer
 
 from governance.audit.note import Checkpoint, Signer
@@ -28,7 +33,7 @@ from governance.domain.people import Role
 from governance.errors import Misconfigured, Refused
 from governance.services.evidence.copies import ATTEMPTS, CopyCheckpoints
 from governance.services.evidence.ports import KeepCopy
-from governance.services.evidence.verify import VerifyLog
+from governance.services.evidence.verify import verify_snapshot
 from governance.services.jobs.outbox import Alerts
 from governance.services.jobs.ports import NotDelivered
 from governance.services.jobs.run import RunJobs, Task
@@ -52,6 +57,9 @@ class Place:
     def __init__(self) -> None:
         self.kept: list[str] = []
         self.trouble: NotDelivered | None = None
+
+    def latest(self) -> str:
+        return self.kept[-1] if self.kept else ""
 
     def __call__(self, note: str, *, size: int, root: bytes, now: datetime) -> None:
         if self.trouble is not None:
@@ -104,7 +112,7 @@ class Copier:
             return [json.loads(row.body) for row in connection.execute(t.outbox_message.select())]
 
 
-def test_the_latest_checkpoint_is_copied_once_and_verifies_the_log(house: House) -> None:
+def test_the_latest_checkpoint_is_copied_once_and_verifies_the_log(house: House, signer: Signer) -> None:
     place = Place()
     copier = Copier(house, place)
     fill(house.database, 30)
@@ -116,9 +124,9 @@ def test_the_latest_checkpoint_is_copied_once_and_verifies_the_log(house: House)
     assert len(place.kept) == 2
     (state,) = copier.service.standing(house.person(Role.AUDITOR))
     assert (state.size, state.copied_at, state.late, state.error) == (40, house.clock(), False, "")
-    auditor = house.person(Role.AUDITOR)
     for note in place.kept:
-        assert VerifyLog(house.authority, log_reader(house.database)).verify(auditor, kept=note).ok
+        with log_reader(house.database).snapshot() as snapshot:
+            assert verify_snapshot(snapshot, signer.verifier, kept=note).ok
     with pytest.raises(Refused):
         copier.service.standing(house.person(Role.REVIEWER))
 
@@ -178,6 +186,29 @@ def test_a_log_that_does_not_continue_the_last_copy_is_found_and_not_copied(hous
     assert (finding.kind, finding.checkpoint, finding.size) == ("continuity", forged, 30)
     assert [one["data"] for one in copier.alerts()] == [{"copy": "file", "findings": [finding.id]}]
     assert copier.service.state()[0].error
+
+
+def test_what_a_folder_holds_counts_though_the_database_forgot_it(house: House, signer: Signer, tmp_path: Path) -> None:
+    copier = Copier(house, FolderCopy(tmp_path, signer.name))
+    fill(house.database, 30)
+    stranger = Signer("other.example/audit", Ed25519PrivateKey.from_private_bytes(b"\x08" * 32))
+    for size, text in (
+        (7, "not a note"),
+        (900, stranger.sign(Checkpoint(stranger.name, 900, b"\x01" * 32).text)),
+    ):
+        (tmp_path / file_name(signer.name, size)).write_text(text, encoding="utf-8")
+        copier.copy()
+        (tmp_path / file_name(signer.name, size)).unlink()
+    with house.database.look() as tx:
+        assert tx.findings.standing() == []
+    longer = signer.sign(Checkpoint(signer.name, 60, b"\x01" * 32).text)
+    (tmp_path / file_name(signer.name, 60)).write_text(longer, encoding="utf-8")
+    as_owner(house.database, "DELETE FROM checkpoint_copy")
+    assert copier.copy() is JobState.DONE
+    with house.database.look() as tx:
+        (finding,) = tx.findings.standing()
+    assert (finding.kind, finding.checkpoint) == ("continuity", longer)
+    assert len(list(tmp_path.glob("*.note"))) == 2, "the log that was cut is not copied"
 
 
 # The places themselves.
@@ -302,7 +333,6 @@ def test_a_bucket_that_refuses_or_is_away_says_so_without_its_words(
     away = BucketCopy("open", ORIGIN, endpoint="http://127.0.0.1:9", lock=timedelta(0))
     with pytest.raises(NotDelivered, match="cannot be reached"):
         away("note", size=1, root=b"", now=NOW)
-    assert Config(retries={"max_attempts": 2}) is not None
 
 
 class Mailbox:
@@ -362,6 +392,60 @@ def test_a_mail_server_that_refuses_or_speaks_in_clear_gets_no_mail(
     with pytest.raises(NotDelivered, match="cannot be reached"):
         place(port=9)("note", size=1, root=b"", now=NOW)
     assert box.mails == []
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 with its key, that nobody but who is told trusts."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "mail.pem"
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path.write_bytes(key.private_bytes(*form) + made.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+def test_mail_goes_over_tls_to_a_server_that_is_trusted(certificate: Path, free_tcp_port: int) -> None:
+    box = Mailbox()
+    served = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    served.load_cert_chain(certificate)
+    demands: dict[str, Any] = {"tls_context": served, "require_starttls": True}
+    controller = Controller(box, hostname="127.0.0.1", port=free_tcp_port, **demands)
+    controller.start()
+
+    def place(trust: ssl.SSLContext | None) -> MailCopy:
+        return MailCopy(
+            "auditor@example.org",
+            "governance@example.org",
+            ORIGIN,
+            host="127.0.0.1",
+            port=free_tcp_port,
+            secure=False,
+            local=False,
+            trust=trust,
+        )
+
+    try:
+        place(ssl.create_default_context(cafile=str(certificate)))("note\n", size=1, root=b"", now=NOW)
+        assert len(box.mails) == 1
+        with pytest.raises(NotDelivered, match="not trusted"):
+            place(None)("note\n", size=2, root=b"", now=NOW)
+        assert len(box.mails) == 1
+    finally:
+        controller.stop()
 
 
 @pytest.mark.parametrize(

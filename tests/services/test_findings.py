@@ -129,6 +129,9 @@ def test_an_officer_answers_for_a_finding_by_name_and_once(house: House, signer:
     answer = FindingService(house.authority, redact=without_secrets)
     (one,) = answer.standing(auditor)
     assert one.open
+    assert answer.standing(house.person(Role.AUDITOR, system="hr-bot")) == [one], "the log is everybody's"
+    with pytest.raises(Refused):
+        answer.standing(house.person(Role.REVIEWER))
     assert house.events("audit.verified")[-1]["data"]["findings"] == [one.id]
     with pytest.raises(Refused):
         answer.acknowledge(auditor, one.id, "nothing to see")

@@ -15,6 +15,8 @@ const Verify = (() => {
     "verdict.given": ["verdicts", "verdict"],
     "report.received": ["reports", "report"],
   }
+  // Checks whose failure has a result of its own.
+  const SHOWN_APART = ["sequence", "streams", "completeness", "continuity", "records"]
   const NOTHING = "No event of the log fits what was asked for, but for the entry about this export where that fits."
 
   class Wrong extends Error {}
@@ -958,7 +960,8 @@ const Verify = (() => {
     const failed = found.checks.filter(one => one.outcome === "failed").map(one => one.name)
     const unproven = found.checks.filter(one => one.outcome === "not_proven").map(one => one.name)
     const bad = found.shown.filter(({ result }) => ["MISSING", "DIVERGED", "INVALID"].includes(result))
-    const results = !failed.length ? found.shown : bad.length ? bad : [{ result: "INVALID", of: failed.join(", ") }]
+    const others = failed.filter(name => !bad.length || !SHOWN_APART.includes(name))
+    const results = !failed.length ? found.shown : others.length ? [...bad, { result: "INVALID", of: others.join(", ") }] : bad
     return { ok: !failed.length && !unproven.length, failed, unproven, results, checks: found.checks, manifest: found.manifest || null,
       story: found.story, events: found.facts ? found.facts.count : 0, key: found.key ? found.key.line : "" }
   }

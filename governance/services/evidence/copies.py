@@ -2,7 +2,8 @@
 cannot change, and so what shows that a log was cut or written anew.
 
 A copy is made every hour, in each place that the settings name, by a job. Before it is made, the log must continue the
-last copy: a log that does not is a finding, and is not copied.
+last copy, as this installation remembers it and as the place holds it, where that can be read: a log that does not is a
+finding, and is not copied.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from governance.audit.merkle import verify_consistency
-from governance.audit.note import Checkpoint
+from governance.audit.note import Checkpoint, Verifier
 from governance.audit.verify import Check, Outcome, Verification
 from governance.domain.events import Json
 from governance.domain.people import Actor, Permission
@@ -60,7 +61,7 @@ class CopyCheckpoints:
 
     def standing(self, actor: Actor) -> Sequence[CopyStanding]:
         """Each place that is set, with its last copy: for all who read the trail."""
-        self._authority.require(actor, Permission.READ_AUDIT)
+        self._authority.require_somewhere(actor, Permission.READ_AUDIT)
         return self.state()
 
     def state(self) -> Sequence[CopyStanding]:
@@ -84,12 +85,13 @@ class CopyCheckpoints:
             head = snapshot.head
             if head is None:
                 return
-            latest = Checkpoint.open(head.checkpoint, reader.signer.verifier)
-            continued = last is None or not last.note or _continues(snapshot, last.note, latest)
+            verifier = reader.signer.verifier
+            latest = Checkpoint.open(head.checkpoint, verifier)
+            copied = ["" if last is None else last.note, _ours(place.latest(), verifier)]
+            broken = [note for note in copied if note and not _continues(snapshot, note, latest)]
         now = self._authority.clock()
-        if not continued:
-            assert last is not None
-            self._broken(to, last.note, latest, attempt)
+        if broken:
+            self._broken(to, broken[-1], latest, attempt)
             return
         if last is None or last.note != head.checkpoint:
             try:
@@ -150,6 +152,15 @@ class CopyCheckpoints:
             error="" if row is None else row.error,
             late=since is not None and now - since > self._limit,
         )
+
+
+def _ours(note: str, verifier: Verifier) -> str:
+    """The note where it is a checkpoint of this log; "" for any other, which says nothing about it."""
+    try:
+        Checkpoint.open(note, verifier)
+    except GovernanceError:
+        return ""
+    return note
 
 
 def _continues(snapshot: AuditSnapshot, note: str, latest: Checkpoint) -> bool:

@@ -114,8 +114,9 @@ class FindingService:
         self._redact = redact
 
     def standing(self, actor: Actor) -> Sequence[Finding]:
-        """The findings that no verification has met since, the oldest first, acknowledged ones too."""
-        self._authority.require(actor, Permission.READ_AUDIT)
+        """The findings that no verification has met since, the oldest first, acknowledged ones too: for all who read
+        the trail of some system."""
+        self._authority.require_somewhere(actor, Permission.READ_AUDIT)
         with self._authority.database.look() as tx:
             return tx.findings.standing()
 

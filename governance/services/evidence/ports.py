@@ -215,6 +215,9 @@ class KeepCopy(Protocol):
     @property
     def where(self) -> str: ...
 
+    def latest(self) -> str:
+        """The last checkpoint that the place itself holds; "" where it holds none or cannot tell."""
+
     def __call__(self, note: str, *, size: int, root: bytes, now: datetime) -> None:
         """Returns once the place holds it; the same again changes nothing there. Raises `NotDelivered`."""
 

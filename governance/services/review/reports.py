@@ -25,6 +25,7 @@ from governance.domain.review import CaseKind, CaseState
 from governance.errors import BadInput, Conflict, NotFound
 from governance.review.reporting import state_of
 from governance.review.routing import draft_for_report
+from governance.services.access_log import AccessLog
 from governance.services.authorise import Authority
 from governance.services.review.ports import ReportRecord, Transaction
 
@@ -90,8 +91,16 @@ class _Raced(Exception):
 
 
 class ReportService:
-    def __init__(self, authority: Authority[Transaction], ciphers: Ciphers, *, redact: Callable[[str], str]) -> None:
-        """`redact` masks what must not be shown in a text: reports are read by people."""
+    def __init__(
+        self,
+        authority: Authority[Transaction],
+        ciphers: Ciphers,
+        *,
+        redact: Callable[[str], str],
+        access: AccessLog | None = None,
+    ) -> None:
+        """`redact` masks what must not be shown in a text: reports are read by people. `access` records who does."""
+        self._access = access
         self._authority = authority
         self._ciphers = ciphers
         self._redact = redact
@@ -153,6 +162,8 @@ class ReportService:
         systems = self._authority.systems(actor, Permission.READ_CASES)
         if systems is not None and not systems:
             self._authority.require(actor, Permission.READ_CASES)
+        if self._access is not None:
+            self._access.searched(actor, "reports", ())
         with self._authority.database.look() as tx:
             records = tx.reports.recent(systems, before=before, limit=limit)
         return [self._read(record) for record in records]
