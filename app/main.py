@@ -29,6 +29,8 @@ def page(file: str, title: str, icon: str, *, shown: bool = True, default: bool 
 actor = session.begin()
 reads = session.may(Permission.READ_CALLS)
 audits = session.may(Permission.READ_AUDIT)
+everywhere = session.may(Permission.READ_AUDIT, "")
+erases = session.may(Permission.HOLD_AND_ERASE, "")
 manages = session.may(Permission.MANAGE_ACCESS)
 
 st.logo(ICON, size="medium")
@@ -60,7 +62,8 @@ pages: dict[str, list[st.Page]] = {
         page("change", "Policy change", "policy", shown=False),
         page("controls", "Controls", "checklist", shown=reads),
         page("audit", "Audit trail", "history_edu", shown=audits),
-        page("access", "Access review", "badge", shown=session.may(Permission.READ_AUDIT, "")),
+        page("privacy", "Privacy", "shield_person", shown=everywhere or erases),
+        page("access", "Access review", "badge", shown=everywhere),
         page("admin", "Admin", "manage_accounts", shown=manages),
     ],
 }

@@ -10,6 +10,7 @@ from typing import Any
 from app.components.marked import Level, Mark, Turn
 from app.shell import words
 from governance.domain.content import ContentKind, PartKind
+from governance.domain.privacy import Gone
 from governance.privacy.alignment import Replacement
 from governance.services.calls.read import CallView, ShownPart
 
@@ -136,7 +137,7 @@ def shown(
     for place, one in enumerate(parts):
         key = (one.part.kind, one.part.index)
         marks = marks_of.get((one.part.kind.value, one.part.index), [])
-        text, marks = _text(one, marks, replaced.get(one.part.message_id, ()), original)
+        text, marks = _text(one, marks, replaced.get(one.part.message_id, ()), original, call.gone)
         fold = (one.part.kind.value, one.part.index) in harmful and not unfold
         if fold:
             folded += 1
@@ -263,10 +264,11 @@ def _text(
     marks: Sequence[Mark],
     replaced: Sequence[Replacement] | None,
     original: Mapping[tuple[PartKind, int], str] | None,
+    gone: Gone | None = None,
 ) -> tuple[str, list[Mark]]:
     """The text to show, and the marks in its offsets."""
     if one.erased:
-        return "This content was erased.", []
+        return gone.words if gone else "This content was erased.", []
     if original is not None:
         text = original.get((one.part.kind, one.part.index), "")
         shown_marks = [Mark(turn=0, start=r.start, end=r.end, level="shown") for r in replaced or ()]

@@ -56,6 +56,17 @@ GROUPS: dict[str, tuple[E, ...]] = {
         E.POLICY_SET_RETIRED,
         E.POLICY_SET_ROLLED_BACK,
     ),
+    "Privacy": (
+        E.ERASURE_REQUESTED,
+        E.ERASURE_APPROVED,
+        E.ERASURE_REJECTED,
+        E.CONTENT_ERASED,
+        E.HOLD_PLACED,
+        E.HOLD_RELEASED,
+        E.RETENTION_CHANGED,
+        E.SUBJECT_EXPORTED,
+        E.KEYS_ROTATED,
+    ),
     "Exports": (
         E.EXPORT_BEGUN,
         E.EXPORT_MADE,
@@ -105,6 +116,15 @@ KIND: dict[str, str] = {
     E.JOB_RETRIED: "Job",
     E.JOB_CANCELLED: "Job",
     E.ACTION_REFUSED: "Refused",
+    E.ERASURE_REQUESTED: "Erasure",
+    E.ERASURE_APPROVED: "Approval",
+    E.ERASURE_REJECTED: "Rejection",
+    E.CONTENT_ERASED: "Erasure",
+    E.HOLD_PLACED: "Hold",
+    E.HOLD_RELEASED: "Hold",
+    E.RETENTION_CHANGED: "Retention",
+    E.KEYS_ROTATED: "Keys",
+    E.SUBJECT_EXPORTED: "Export",
     E.FINDING_ACKNOWLEDGED: "Finding",
     E.ACCESS_OPENED: "Opened",
     E.ACCESS_SEARCHED: "Look-up",
@@ -112,7 +132,6 @@ KIND: dict[str, str] = {
     E.CONTROLS_REPORTED: "Report",
     E.LOG_UPGRADED: "Upgrade",
     E.EXPORT_BEGUN: "Export",
-    E.CONTENT_ERASED: "Erasure",
 }
 
 
@@ -255,8 +274,6 @@ def sentence(
             return f"{by} began to export evidence"
         case E.LOG_UPGRADED:
             return "The log was upgraded: from here on each entry has a number within its stream"
-        case E.CONTENT_ERASED:
-            return "Content was erased"
         case E.AUDIT_READ:
             return f"{by} looked up entries of the audit trail{_by(data)}"
         case E.ACCESS_OPENED:
@@ -277,6 +294,28 @@ def sentence(
             return f"{by} had job {_number(subject)} run again"
         case E.JOB_CANCELLED:
             return f"{by} cancelled job {_number(subject)}"
+        case E.ERASURE_REQUESTED:
+            return f"{by} asked that {_erased(data)} be erased (erasure {_number(subject)})"
+        case E.ERASURE_APPROVED:
+            return f"{by} approved erasure {_number(subject)}"
+        case E.ERASURE_REJECTED:
+            return f"{by} turned erasure {_number(subject)} down"
+        case E.CONTENT_ERASED:
+            count = words.count(len(data.get("calls") or ()), "call")
+            why = ", kept as long as its rule says" if data.get("reason") == "retention" else ""
+            return f"Content of {count} was erased (erasure {data.get('erasure')}){why}"
+        case E.HOLD_PLACED:
+            return f"{by} placed legal hold {_number(subject)} on {_erased(data)}"
+        case E.HOLD_RELEASED:
+            return f"{by} released legal hold {_number(subject)} on {_erased(data)}"
+        case E.RETENTION_CHANGED:
+            days = data.get("days")
+            rule = words.count(int(days), "day") if days else "no end"
+            return f"{by} changed how long {words.plain(str(data.get('class', ''))).lower()} is kept: {rule}"
+        case E.KEYS_ROTATED:
+            return f"{by} rotated the key-encryption key"
+        case E.SUBJECT_EXPORTED:
+            return f"{by} exported the data of an end user"
         case E.FINDING_ACKNOWLEDGED:
             return f"{by} answered for finding {_number(subject)} about the log"
         case E.ACTION_REFUSED:
@@ -289,6 +328,13 @@ def sentence(
             what = key or words.plain(wanted).lower() or "an action"
             return f"{by} was refused: {what}{place}{_times(data)}"
     return f"{by}: {words.plain(kind)}"
+
+
+def _erased(data: Mapping[str, Any]) -> str:
+    """'conversation 17' or 'an end user', as erasures and holds name it."""
+    what = str(data.get("what", ""))
+    number = data.get(what)
+    return "an end user" if what == "subject" else f"{words.plain(what).lower()} {number or ''}".strip()
 
 
 _KEYS_REFUSED = {

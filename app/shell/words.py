@@ -477,3 +477,10 @@ def tokens(given: int | None, got: int | None) -> str:
     if given is None and got is None:
         return "not sent"
     return f"{given or 0:,} in, {got or 0:,} out"
+
+
+MASKED = {
+    False: "Patterns only: names and addresses are not masked.",
+    True: "Names and places are masked where the language model looked; addresses only where patterns find them.",
+}
+"""What the redaction of a text stands on, by whether a model for names is at work."""

@@ -66,6 +66,7 @@ with ui.header(
 left, right = ui.split()
 with left:
     with ui.panel("Conversation", "redacted"):
+        st.caption(words.MASKED[session.application().names_masked])
         if not row.content_captured:
             if row.kind == CallKind.LLM:
                 st.markdown("**No content was captured.** The application sent this call without its text.")

@@ -232,6 +232,8 @@ with left:
                     help=blocked or None,
                 ):
                     ask_to_reveal()
+        if call is not None and original is None:
+            st.caption(words.MASKED[application.names_masked])
         if call is None:
             if sees_call:
                 st.markdown(":gray[:material/hourglass_empty: The call that this is about has not arrived yet.]")

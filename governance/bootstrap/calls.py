@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from governance.services.calls.reveal import RevealService
     from governance.store.calls.checks import SqlCheckStore
     from governance.store.calls.documents import AttributeReader
+    from governance.store.calls.redacted import RedactedTexts
     from governance.store.jobs.checking import JobQueue
     from governance.store.transaction import Transaction
 
@@ -32,14 +33,29 @@ class CallParts(PolicyParts):
         from governance.store.calls.documents import read_call
 
         with self.database.read() as connection:
-            return read_call(connection, call_id, attributes=self.attributes)
+            return read_call(connection, call_id, texts=self.texts, attributes=self.attributes)
 
     @cached_property
     def read_calls(self) -> ReadCalls:
         from governance.services.calls.read import ReadCalls
         from governance.store.calls.queries import CallQueries
 
-        return ReadCalls(self.visible, CallQueries(self.database, lambda: self.attributes), self.access_log)
+        return ReadCalls(
+            self.visible, CallQueries(self.database, lambda: self.texts, lambda: self.attributes), self.access_log
+        )
+
+    @cached_property
+    def texts(self) -> RedactedTexts:
+        """Redacted texts, as people are shown them."""
+        from governance.store.calls.redacted import RedactedTexts
+
+        return RedactedTexts(self.key_ring)
+
+    @property
+    def names_masked(self) -> bool:
+        """Whether the policies in force have a model look for names (`presidio`); else patterns alone redact."""
+        units = self.in_force.latest().enforce.runner.content_units
+        return any(unit.partition("/")[0] == "presidio" for unit in units)
 
     @cached_property
     def attributes(self) -> AttributeReader:

@@ -11,14 +11,22 @@ from governance.bootstrap.calls import CallParts
 from governance.bootstrap.jobs import JobParts
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from governance.services.evidence.access import AccessReviewService
     from governance.services.evidence.copies import CopyCheckpoints
+    from governance.services.evidence.erase import EraseService
     from governance.services.evidence.export import ExportEvidence
     from governance.services.evidence.findings import FindingService
+    from governance.services.evidence.hold import HoldService
     from governance.services.evidence.ports import KeepCopy
     from governance.services.evidence.read import ReadAudit
+    from governance.services.evidence.retain import RetentionService
+    from governance.services.evidence.rotate import RotateKeys
+    from governance.services.evidence.subject import ExportSubject
     from governance.services.evidence.verify import VerifyLog
     from governance.store.base.wal import Checkpointer
+    from governance.store.calls.sealing import Sealing
     from governance.store.evidence.audit_log import PostgresSealer
     from governance.store.evidence.queries import AuditReader
 
@@ -71,7 +79,70 @@ class EvidenceParts(CallParts, JobParts):
         from governance.services.evidence.export import ExportEvidence
         from governance.store.evidence.records import Records
 
-        return ExportEvidence(self.authority, self.audit_log, Records(self.engine, self.attributes))
+        return ExportEvidence(self.authority, self.audit_log, Records(self.engine, self.texts, self.attributes))
+
+    @cached_property
+    def erase(self) -> EraseService:
+        """Asks for erasures, approves them, carries them out."""
+        from governance.services.evidence.erase import EraseService
+        from governance.store.base.purge import purge
+
+        return EraseService(
+            self.authority,
+            redact=self.redact_text,
+            digest=self.key_ring.digest,
+            purge=lambda any_size: purge(self.engine, any_size=any_size),
+        )
+
+    @cached_property
+    def hold(self) -> HoldService:
+        from governance.services.evidence.hold import HoldService
+
+        return HoldService(self.authority, self.erase, redact=self.redact_text)
+
+    @cached_property
+    def retention(self) -> RetentionService:
+        from governance.services.evidence.retain import RetentionService
+
+        return RetentionService(self.authority, self.erase)
+
+    @cached_property
+    def rotate_keys(self) -> RotateKeys:
+        from governance.services.evidence.rotate import RotateKeys
+        from governance.store.evidence.rotation import Rotation
+
+        rotation = Rotation(self.database, self.key_ring)
+        return RotateKeys(self.authority, rotation, rotating=lambda: self.key_ring.rotating)
+
+    @property
+    def old_key_file(self) -> Path:
+        """Where the key-encryption key before a rotation is kept."""
+        return self.data_dir / "key-encryption.old.key"
+
+    def make_new_key(self) -> None:
+        """Makes a new key-encryption key where it is a file, unless a rotation has made one already."""
+        from governance.privacy.keys import replace_secret
+
+        if self.settings.key_encryption_key.get_secret_value():
+            return
+        _ = self.database  # the key that is there fits, or nothing is begun
+        replace_secret(self.data_dir / "key-encryption.key", self.old_key_file)
+        for name in ("key_ring", "rotate_keys", "database", "authority", "texts"):
+            self.__dict__.pop(name, None)
+
+    @cached_property
+    def export_subject(self) -> ExportSubject:
+        from governance.services.evidence.subject import ExportSubject
+        from governance.store.evidence.subjects import SqlSubjects
+
+        return ExportSubject(self.authority, SqlSubjects(self.database, self.key_ring))
+
+    @cached_property
+    def sealing(self) -> Sealing:
+        """Seals what an earlier version kept in clear."""
+        from governance.store.calls.sealing import Sealing
+
+        return Sealing(self.database, self.key_ring, self.texts)
 
     @cached_property
     def verify(self) -> VerifyLog:

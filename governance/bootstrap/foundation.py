@@ -88,10 +88,27 @@ class Foundation:
     @cached_property
     def key_ring(self) -> KeyRing:
         """Content keys, under the key-encryption key: from the setting, else from the data directory (0600)."""
-        from governance.privacy.keys import KeyRing, secret_of
+        from governance.privacy.keys import KeyRing
 
-        given = self.settings.key_encryption_key.get_secret_value()
-        return KeyRing(secret_of("GOVERNANCE_KEY_ENCRYPTION_KEY", given, self.data_dir / "key-encryption.key"))
+        key, old = self._key_encryption_keys()
+        return KeyRing(key, old=old, stored=self._stored_secret, again=self._key_encryption_keys)
+
+    def _key_encryption_keys(self) -> tuple[bytes, bytes | None]:
+        """The key-encryption key, and during a rotation the one before."""
+        from governance.privacy.keys import given_secret, secret_of
+
+        settings = self.settings
+        given, old = settings.key_encryption_key.get_secret_value(), settings.key_encryption_key_old.get_secret_value()
+        return (
+            secret_of("GOVERNANCE_KEY_ENCRYPTION_KEY", given, self.data_dir / "key-encryption.key"),
+            given_secret("GOVERNANCE_KEY_ENCRYPTION_KEY_OLD", old, self.data_dir / "key-encryption.old.key"),
+        )
+
+    def _stored_secret(self, purpose: bytes) -> bytes | None:
+        from governance.store.base import keys
+
+        with self.engine.connect() as connection:
+            return keys.stored_secret(connection, purpose.decode())
 
     @cached_property
     def signing_seed(self) -> bytes:
@@ -156,12 +173,13 @@ class Foundation:
         from governance.store.base import keys
 
         with self.engine.connect() as connection:
-            wrapped = keys.any_wrapped(connection)
+            some = keys.some_wrapped(connection)
             note = keys.latest_note(connection)
-        if wrapped is not None:
+        if some:
             if not self.settings.key_encryption_key.get_secret_value():
                 self._need(self.data_dir / "key-encryption.key", "key-encryption key", "GOVERNANCE_KEY_ENCRYPTION_KEY")
-            self.key_ring.unwrap(wrapped)
+            for wrapped in some:
+                self.key_ring.unwrap(wrapped)
         if note is not None:
             if not self.settings.signing_key.get_secret_value():
                 self._need(self.data_dir / "signing.key", "signing key", "GOVERNANCE_SIGNING_KEY")

@@ -52,7 +52,7 @@ class PolicyParts(Foundation):
         from governance.services.policies.read import ReadPolicies
         from governance.store.policies.queries import PolicyQueries
 
-        return ReadPolicies(self.visible, PolicyQueries(self.database))
+        return ReadPolicies(self.visible, PolicyQueries(self.database, self.key_ring))
 
     @cached_property
     def controls(self) -> ControlsService:

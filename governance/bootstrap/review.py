@@ -22,7 +22,9 @@ class ReviewParts(CallParts):
         from governance.services.review.read import ReadCases
         from governance.store.review.queries import CaseQueries
 
-        return ReadCases(self.visible, CaseQueries(self.database), self.clock, self.rollout.queues, self.access_log)
+        return ReadCases(
+            self.visible, CaseQueries(self.database, self.key_ring), self.clock, self.rollout.queues, self.access_log
+        )
 
     @cached_property
     def review(self) -> ReviewService:

@@ -47,6 +47,11 @@ class Settings(BaseSettings):
         default=SecretStr(""),
         description="32 bytes in base64; empty is the file key-encryption.key in the data directory.",
     )
+    key_encryption_key_old: SecretStr = Field(
+        default=SecretStr(""),
+        description="The key-encryption key before a rotation, until governance keys rotate is done; empty is the file "
+        "key-encryption.old.key in the data directory, where there is one.",
+    )
     signing_key: SecretStr = Field(
         default=SecretStr(""),
         description="Ed25519 seed, 32 bytes in base64; empty is the file signing.key in the data directory.",

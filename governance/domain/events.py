@@ -51,6 +51,16 @@ class EventKind(StrEnum):
     JOB_RETRIED = "job.retried"
     JOB_CANCELLED = "job.cancelled"
     ACTION_REFUSED = "action.refused"
+    # Privacy
+    ERASURE_REQUESTED = "erasure.requested"
+    ERASURE_APPROVED = "erasure.approved"
+    ERASURE_REJECTED = "erasure.rejected"
+    CONTENT_ERASED = "content.erased"
+    HOLD_PLACED = "hold.placed"
+    HOLD_RELEASED = "hold.released"
+    RETENTION_CHANGED = "retention.changed"
+    KEYS_ROTATED = "keys.rotated"
+    SUBJECT_EXPORTED = "subject.exported"
     # Who looks after the log, and who reads what.
     FINDING_ACKNOWLEDGED = "finding.acknowledged"
     ACCESS_OPENED = "access.opened"
@@ -61,7 +71,6 @@ class EventKind(StrEnum):
     # The log, and what is made of it.
     LOG_UPGRADED = "log.upgraded"
     EXPORT_BEGUN = "export.begun"
-    CONTENT_ERASED = "content.erased"
     # What else makes or changes a row that the log states.
     STATE_ADOPTED = "state.adopted"
     CASE_JOINED = "case.joined"

@@ -11,6 +11,7 @@ import binascii
 import hashlib
 import hmac
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -54,13 +55,37 @@ class ContentKey:
         return hmac.digest(self._openings, label.encode(), "sha256")
 
 
+PURPOSES = (b"report", b"receipt", b"redaction", b"redaction-seal", b"search", b"subject")
+"""What keyed digests are made for. Each has a secret of its own, which stays the same when the key-encryption key is
+rotated: what was digested before must be found again."""
+
+
 class KeyRing:
     """Makes, wraps and unwraps content keys with the key-encryption key (32 bytes)."""
 
-    def __init__(self, key_encryption_key: bytes) -> None:
-        if len(key_encryption_key) != 32:
+    def __init__(
+        self,
+        key_encryption_key: bytes,
+        *,
+        old: bytes | None = None,
+        stored: Callable[[bytes], bytes | None] = lambda _purpose: None,
+        again: Callable[[], tuple[bytes, bytes | None]] | None = None,
+    ) -> None:
+        """`old` is the key-encryption key before a rotation: it still opens what has not been wrapped anew. `stored`
+        gives the wrapped secret of a purpose, None where no rotation has stored one. `again` reads both keys anew: a
+        process that runs while its keys' files are rotated learns of it by a key that neither opens."""
+        if {len(key_encryption_key), len(old or key_encryption_key)} != {32}:
             raise Misconfigured("The key-encryption key must be 32 bytes.", advice="See docs/operations.md.")
         self._kek = key_encryption_key
+        self._old = None if old == key_encryption_key else old
+        self._stored = stored
+        self._again = again
+        self._secrets: dict[bytes, bytes] = {}
+
+    @property
+    def rotating(self) -> bool:
+        """Whether an old key-encryption key is at hand beside the new one."""
+        return self._old is not None
 
     def create(self) -> tuple[ContentKey, bytes]:
         """A new key, and its wrapped form to be stored."""
@@ -69,17 +94,59 @@ class KeyRing:
 
     def unwrap(self, wrapped: bytes) -> ContentKey:
         """Raises `Misconfigured` when the key-encryption key is not the one that wrapped it."""
-        try:
-            return ContentKey(aes_key_unwrap(self._kek, wrapped))
-        except (InvalidUnwrap, ValueError):
-            raise Misconfigured(
-                "The key-encryption key does not fit this database.",
-                advice="Restore the key that was used when the data was written (GOVERNANCE_KEY_ENCRYPTION_KEY).",
-            ) from None
+        return ContentKey(self._unwrap(wrapped)[0])
+
+    def rewrap(self, wrapped: bytes) -> bytes | None:
+        """The same key, wrapped by the new key-encryption key; None where it is already. Raises as `unwrap`."""
+        secret, new = self._unwrap(wrapped)
+        return None if new else aes_key_wrap(self._kek, secret)
 
     def digest(self, purpose: bytes, plain: bytes) -> bytes:
-        """HMAC-SHA-256, 32 bytes, under a key that is derived for this purpose alone: not to be guessed back."""
-        return hmac.digest(hmac.digest(self._kek, b"digest:" + purpose, "sha256"), plain, "sha256")
+        """HMAC-SHA-256, 32 bytes, under a key for this purpose alone: not to be guessed back."""
+        return hmac.digest(self._secret(purpose), plain, "sha256")
+
+    def wrapped_by_old(self) -> bytes:
+        """32 random bytes under the old key: who cannot open them lacks it."""
+        assert self._old is not None, "asked for in a rotation only"
+        return aes_key_wrap(self._old, os.urandom(32))
+
+    def wrapped_secret(self, purpose: bytes) -> bytes:
+        """The secret of a purpose, wrapped, to be stored before the key that it was derived from goes."""
+        return aes_key_wrap(self._kek, self._secret(purpose))
+
+    def _secret(self, purpose: bytes) -> bytes:
+        if purpose not in self._secrets:
+            wrapped = self._stored(purpose)
+            self._secrets[purpose] = (
+                self._unwrap(wrapped)[0]
+                if wrapped is not None
+                else hmac.digest(self._old or self._kek, b"digest:" + purpose, "sha256")
+            )
+        return self._secrets[purpose]
+
+    def _unwrap(self, wrapped: bytes) -> tuple[bytes, bool]:
+        """A secret, and whether it is wrapped by the new key."""
+        found = self._try(wrapped)
+        if found is None and self._again is not None:
+            kek, old = self._again()
+            if (kek, old) != (self._kek, self._old):
+                self._kek, self._old = kek, None if old == kek else old
+                found = self._try(wrapped)
+        if found is not None:
+            return found
+        raise Misconfigured(
+            "The key-encryption key does not fit this database.",
+            advice="Restore the key that was used when the data was written (GOVERNANCE_KEY_ENCRYPTION_KEY).",
+        )
+
+    def _try(self, wrapped: bytes) -> tuple[bytes, bool] | None:
+        for key in (self._kek, self._old):
+            if key is not None:
+                try:
+                    return aes_key_unwrap(key, wrapped), key is self._kek
+                except (InvalidUnwrap, ValueError):
+                    continue
+        return None
 
 
 def secret_of(name: str, given: str, file: Path) -> bytes:
@@ -122,3 +189,45 @@ def _decode(name: str, text: str) -> bytes:
     if len(secret) != 32:
         raise Misconfigured(f"{name} must be 32 bytes in base64.")
     return secret
+
+
+def given_secret(name: str, given: str, file: Path) -> bytes | None:
+    """32 secret bytes from a setting (base64), else from a file; None where there is neither."""
+    if given:
+        return _decode(name, given)
+    try:
+        return _decode(str(file), file.read_text("ascii").strip())
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError):
+        raise Misconfigured(f"{file} cannot be read.", advice="Check its owner and mode (0600).") from None
+
+
+def replace_secret(file: Path, old: Path) -> None:
+    """Makes a new secret in `file`, and keeps the one before in `old`. Whenever it is killed, the secret that was is in
+    one of the files; begun anew, it goes on. Raises `Misconfigured`."""
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        if not old.exists():
+            os.link(file, old)
+            _sync(file.parent)
+        if file.read_bytes() != old.read_bytes():
+            return
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(base64.b64encode(os.urandom(32)) + b"\n")
+            handle.flush()
+            os.fsync(handle.fileno())
+        draft.replace(file)
+        _sync(file.parent)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise Misconfigured(f"{file} cannot be replaced: {error.strerror}.", advice="Nothing was lost.") from None
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

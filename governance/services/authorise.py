@@ -203,3 +203,20 @@ class Authority(Generic[T_co]):
                     data={"wanted": denied.wanted},
                 )
             )
+
+
+def identity(actor: Actor) -> str:
+    """Who somebody is for "another person": the signed-in person, or the account at the command line."""
+    if actor.kind is ActorKind.SERVICE and actor.bindings:
+        return f"operator:{actor.name}"[:340]
+    return actor.reference
+
+
+def same_person(actor: Actor, who: str, name: str) -> bool:
+    """Whether `who` (an `identity`, with the name it had) is the actor: also across the console and the command line,
+    by the account's name."""
+    mine = identity(actor)
+    if mine == who:
+        return True
+    kinds = {mine.partition(":")[0], who.partition(":")[0]}
+    return kinds == {"operator", "person"} and actor.name.casefold() == name.casefold()

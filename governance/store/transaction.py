@@ -13,6 +13,7 @@ from governance.store.calls.reveals import SqlReveals
 from governance.store.evidence.access import SqlAccessReviews
 from governance.store.evidence.adoption import SqlAdoption
 from governance.store.evidence.copies import SqlCheckpointCopies
+from governance.store.evidence.erasures import SqlErasures, SqlHolds, SqlRetention
 from governance.store.evidence.findings import SqlFindings
 from governance.store.jobs.outbox import SqlOutbox
 from governance.store.jobs.queue import SqlJobs
@@ -60,6 +61,18 @@ class Transaction(UnitOfWork):
     @cached_property
     def rollouts(self) -> SqlRollouts:
         return SqlRollouts(self)
+
+    @cached_property
+    def erasures(self) -> SqlErasures:
+        return SqlErasures(self)
+
+    @cached_property
+    def holds(self) -> SqlHolds:
+        return SqlHolds(self)
+
+    @cached_property
+    def retention(self) -> SqlRetention:
+        return SqlRetention(self)
 
     @cached_property
     def findings(self) -> SqlFindings:

@@ -16,6 +16,7 @@ from governance.domain.events import Json
 from governance.domain.jobs import Backoff, Job, JobKind
 from governance.domain.schedule import Daily, Hourly
 from governance.services.evidence.copies import ATTEMPTS
+from governance.services.evidence.seal import seal_texts
 from governance.services.jobs.check_database import check_database
 from governance.services.jobs.outbox import BACKOFF
 from governance.services.jobs.prune import prune_jobs
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 VERIFY_AT = time(3, 30)
 CHECK_AT = time(4, 30)
+RETAIN_AT = time(2, 30)
 REMIND_AT = time(6, 0)
 
 
@@ -47,6 +49,12 @@ class MessagePayload(Payload):
     """Which message of the outbox to deliver."""
 
     message: int
+
+
+class ErasurePayload(Payload):
+    """Which erasure to carry out."""
+
+    erasure: int
 
 
 P = TypeVar("P", bound=Payload)
@@ -109,6 +117,22 @@ def tasks(application: Application) -> dict[str, Task]:
             run=lambda payload, attempt: application.deliver_messages.deliver(payload.message, attempt),
             backoff=BACKOFF,
         ),
+        JobKind.ERASE_CONTENT: Task(
+            read=reader(ErasurePayload),
+            run=lambda payload, attempt: application.erase.run(payload.erasure, attempt),
+        ),
+        JobKind.PURGE_FILES: Task(
+            read=reader(Payload),
+            run=lambda _, attempt: application.erase.purge(attempt, any_size=True),
+        ),
+        JobKind.SEAL_TEXTS: Task(
+            read=reader(Payload),
+            run=lambda _, attempt: seal_texts(application.sealing.some, application.clock, attempt),
+        ),
+        JobKind.APPLY_RETENTION: Task(
+            read=reader(Payload),
+            run=lambda _, attempt: application.retention.run_daily(attempt),
+        ),
     }
 
 
@@ -124,6 +148,8 @@ def recurring(application: Application) -> list[Recurring]:
         Recurring(name="audit.verify", kind=JobKind.VERIFY_AUDIT_LOG, schedule=Daily(VERIFY_AT, zone)),
         Recurring(name="sessions.prune", kind=JobKind.PRUNE_SESSIONS, schedule=Hourly(7)),
         Recurring(name="database.check", kind=JobKind.CHECK_DATABASE, schedule=Daily(CHECK_AT, zone)),
+        Recurring(name="privacy.retain", kind=JobKind.APPLY_RETENTION, schedule=Daily(RETAIN_AT, zone)),
+        Recurring(name="privacy.seal", kind=JobKind.SEAL_TEXTS, schedule=Hourly(12)),
         Recurring(name="access.remind", kind=JobKind.REMIND_ACCESS_REVIEW, schedule=Daily(REMIND_AT, zone)),
         Recurring(name="jobs.prune", kind=JobKind.PRUNE_JOBS, schedule=Hourly(37)),
         Recurring(name="checkpoint.watch", kind=JobKind.WATCH_COPIES, schedule=Hourly(47)),

@@ -25,6 +25,7 @@ from governance.audit.note import Checkpoint, Signer
 from governance.audit.package import PackageWriter
 from governance.audit.scope import Coverage
 from governance.audit.summary import summary
+from governance.audit.tables import row
 from governance.audit.verify import Result, Verification
 from governance.domain.events import Event, EventKind
 from governance.errors import Tampered
@@ -208,7 +209,7 @@ def test_a_summary_that_lies_is_refused_even_where_the_log_states_it(
 def test_a_table_that_lies_is_refused_even_where_the_log_states_it(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str
 ) -> None:
-    written = export.row
+    written = row
 
     def lying(name: str, record: dict[str, Any]) -> bytes:
         return b"" if name == table else written(name, record)

@@ -73,12 +73,12 @@ EDITS = [
     # What people saw
     Edit(
         "a redacted text",
-        "UPDATE examination SET redacted = 'harmless' WHERE redacted LIKE '%Ignore all previous%'",
+        "UPDATE examination SET redacted = 'harmless', sealed = NULL WHERE findings LIKE '%injection%'",
         r"Examination \d+:\w+: redacted",
     ),
     Edit(
         "a text is shown unredacted",
-        "UPDATE examination SET redacted = 'anna@example.org' WHERE redacted LIKE '%open on Sat%'",
+        "UPDATE examination SET redacted = 'anna@example.org', sealed = NULL WHERE findings NOT LIKE '%injection%'",
         r"Examination \d+",
     ),
     Edit(
@@ -88,7 +88,7 @@ EDITS = [
     ),
     Edit(
         "an invented text",
-        "INSERT INTO examination SELECT subject_id, 'ffffffffffffffff', findings, 'all is well' FROM examination WHERE redacted LIKE '%Saturday%'",
+        "INSERT INTO examination (subject_id, detector_set, findings, redacted) SELECT subject_id, 'ffffffffffffffff', findings, 'all is well' FROM examination WHERE findings LIKE '%injection%'",
         r"Examination \d+:f{16} is not in the log",
     ),
     Edit(

@@ -126,7 +126,7 @@ class World:
                         redacted=text,
                     )
                 )
-                search.add(c, [(message, text)])
+                search.add(c, self.application.texts.words, [(message, text)])
             c.execute(
                 t.call.insert().values(
                     id=call,

@@ -19,6 +19,7 @@ from governance.services.review.read import CaseFilter, ReadCases
 from governance.services.visible import Visible
 from governance.store.calls.documents import AttributeReader
 from governance.store.calls.queries import CallQueries
+from governance.store.calls.redacted import RedactedTexts
 from governance.store.evidence.queries import AuditQueries
 from governance.store.review.queries import CaseQueries
 from governance.store.systems.queries import SystemQueries
@@ -35,7 +36,11 @@ class Reading:
         self.log.close()  # nothing is written by itself
         visible = Visible(house.authority, SystemQueries(house.database))
         attributes = AttributeReader(KeyRing(b"\x05" * 32), str.strip)
-        self.calls = ReadCalls(visible, CallQueries(house.database, lambda: attributes), self.log)
+        self.calls = ReadCalls(
+            visible,
+            CallQueries(house.database, lambda: RedactedTexts(KeyRing(b"\x05" * 32)), lambda: attributes),
+            self.log,
+        )
         self.cases = ReadCases(visible, CaseQueries(house.database), house.clock, lambda: (), self.log)
         self.audit = ReadAudit(visible, AuditQueries(house.database), house.clock, self.log)
 

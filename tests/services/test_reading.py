@@ -32,6 +32,7 @@ from governance.services.visible import Visible
 from governance.store.base import tables as t
 from governance.store.calls.documents import AttributeReader
 from governance.store.calls.queries import CallQueries
+from governance.store.calls.redacted import RedactedTexts
 from governance.store.evidence.audit_log import PostgresSealer, SqlAuditLog
 from governance.store.evidence.queries import AuditQueries
 from governance.store.people.queries import PeopleQueries
@@ -89,7 +90,9 @@ def reading(house: House) -> Reading:
     return Reading(
         house=house,
         visible=visible,
-        calls=ReadCalls(visible, CallQueries(house.database, attributes), access),
+        calls=ReadCalls(
+            visible, CallQueries(house.database, lambda: RedactedTexts(KeyRing(b"\x05" * 32)), attributes), access
+        ),
         cases=ReadCases(visible, CaseQueries(house.database), house.clock, lambda: {"security"}, access),
         policies=ReadPolicies(visible, PolicyQueries(house.database)),
         audit=ReadAudit(visible, AuditQueries(house.database), house.clock, access),

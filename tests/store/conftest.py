@@ -12,9 +12,12 @@ import pytest
 from governance.domain.calls import Call, CallKind, ContentEvent, Document, EndUser, Message, Release, ToolCall, Usage
 from governance.privacy.keys import KeyRing
 from governance.store.calls.record import CallWriter
+from governance.store.calls.redacted import RedactedTexts
 from governance.store.jobs.checking import JobQueue, ProcrastinateQueue, TableQueue
 from governance.store.transaction import Database
 
+TEXTS = RedactedTexts(KeyRing(b"\x05" * 32))
+"""Redacted texts under the key ring of these tests."""
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 

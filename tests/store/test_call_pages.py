@@ -12,7 +12,7 @@ from governance.store.base import tables as t
 from governance.store.calls import queries as calls
 from governance.store.calls.record import CallWriter
 from governance.store.transaction import Database
-from tests.store.conftest import Batch, make_call
+from tests.store.conftest import TEXTS, Batch, make_call
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def spans(database: Database, want: CallFilter, systems: Systems = None, limit: 
     after, pages = None, 0
     with database.read() as connection:
         while True:
-            page = calls.page(connection, want, systems, after=after, limit=limit)
+            page = calls.page(connection, TEXTS, want, systems, after=after, limit=limit)
             rows = connection.execute(sa.select(t.call.c.id, t.call.c.span_id)).all()
             number = {row.id: int.from_bytes(row.span_id, "big") - 1 for row in rows}
             found += [number[row.id] for row in page.rows]
@@ -76,7 +76,7 @@ def test_calls_of_one_of_some_and_of_no_system(many: Database) -> None:
 
 def test_a_page_says_how_far_it_looked(many: Database) -> None:
     with many.read() as connection:
-        page = calls.page(connection, CallFilter(kind="agent"))
+        page = calls.page(connection, TEXTS, CallFilter(kind="agent"))
     assert page.rows == ()
     assert page.looked_until == make_call(70).started_at
     assert spans(many, CallFilter(kind="agent")) == ([], 4)
@@ -89,7 +89,7 @@ def test_no_condition_reaches_past_the_calls_looked_at(postgresql_url: str, flag
     asked: list[tuple[str, object]] = []
     with engine.connect() as connection:
         sa.event.listen(engine, "before_cursor_execute", lambda *a: asked.append((a[2], a[3])))
-        calls.page(connection, CallFilter(kind="tool", flagged=flagged))
+        calls.page(connection, TEXTS, CallFilter(kind="tool", flagged=flagged))
         statement, values = asked[0]
         plan = "\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN {statement}", values))  # type: ignore[arg-type]
     engine.dispose()

@@ -26,11 +26,12 @@ from governance.store.calls import documents as calls_store
 from governance.store.calls import facts, search
 from governance.store.calls.checks import SqlCheckStore
 from governance.store.calls.record import CallWriter
+from governance.store.review import queries as case_queries
 from governance.store.transaction import Database
 from governance.worker.loop import Loop
 from governance.worker.procrastinate import ProcrastinateLoop
 from tests.conftest import Clock
-from tests.store.conftest import Batch, make_call, make_event
+from tests.store.conftest import TEXTS, Batch, make_call, make_event
 
 DIGEST = "ab" * 32
 
@@ -170,7 +171,8 @@ def test_examined_and_nothing_found_is_a_row_of_its_own(
     assert rows(database, t.examination) == []
     loop.run_until_idle()
     (row,) = rows(database, t.examination)
-    assert (row.findings, row.redacted) == ('{"findings":[],"failures":[]}', "all is well")
+    assert (row.findings, row.redacted) == ('{"findings":[],"failures":[]}', None)
+    assert b"well" not in row.sealed
 
 
 def test_known_content_is_not_examined_again(
@@ -304,7 +306,7 @@ def test_one_incident_is_one_case(
     (case,) = rows(database, t.case)
     assert sum(row.action == "block" for row in rows(database, t.call)) == 6
     with database.read() as connection:
-        found = calls_store.read_calls(connection, [row.id for row in rows(database, t.call)])
+        found = calls_store.read_calls(connection, [row.id for row in rows(database, t.call)], texts=TEXTS)
     assert [document["case_ids"] for document in found] == [[case.id]] * 6
 
 
@@ -357,21 +359,26 @@ def test_calls_in_no_job_are_swept_up(
 
 
 def test_only_redacted_text_is_found_and_shown(
-    database: Database, writer: CallWriter, loop: Loop | ProcrastinateLoop
+    database: Database, writer: CallWriter, keyring: KeyRing, loop: Loop | ProcrastinateLoop
 ) -> None:
     call_id = writer.write([Batch(calls=(said("an attack on tea"),))])[0].call_ids[0]
     with database.read() as connection:
-        assert calls_store.read_call(connection, call_id)["input"][0]["text"] == calls_store.UNCHECKED
+        assert calls_store.read_call(connection, call_id, texts=TEXTS)["input"][0]["text"] == calls_store.UNCHECKED
     loop.run_until_idle()
     with database.read() as connection:
-        document = calls_store.read_call(connection, call_id)
+        document = calls_store.read_call(connection, call_id, texts=TEXTS)
         assert document["input"][0]["text"] == "an [word] on tea"
         assert document["decisions"][0]["policies"][0]["policy"] == "test.words"
         assert document["case_ids"] == [rows(database, t.case)[0].id]
-        assert search.find(connection, "attack") == []
-        assert len(search.find(connection, "TEA word")) == 1
-        assert search.find(connection, 'tea" OR NEAR(') == []
-    assert rows(database, t.case)[0].excerpt == "an [word] on tea"
+        assert search.find(connection, TEXTS.words, "attack") == []
+        assert len(search.find(connection, TEXTS.words, "TEA word")) == 1
+        assert search.find(connection, TEXTS.words, 'tea" OR NEAR(') == []
+    (case,) = rows(database, t.case)
+    assert case.excerpt == ""
+    with database.read() as connection:
+        row = case_queries.find(connection, case.id, keyring=keyring)
+    assert row is not None
+    assert row.excerpt == "an [word] on tea"
 
 
 def test_the_words_of_an_error_are_encrypted_and_shown_redacted(
@@ -382,7 +389,7 @@ def test_the_words_of_an_error_are_encrypted_and_shown_redacted(
     assert rows(database, t.call)[0].error == "ContentFilter"
     loop.run_until_idle()
     with database.read() as connection:
-        document = calls_store.read_call(connection, call_id)
+        document = calls_store.read_call(connection, call_id, texts=TEXTS)
     assert document["error"] == "ContentFilter: the prompt said [word] at dawn"
 
 
@@ -463,7 +470,7 @@ def test_what_costly_detectors_skipped_is_kept_with_the_message_and_with_the_dec
     (call_id,) = writer.write([Batch(calls=(said("all is well"),))])[0].call_ids
     checks.run([call_id])
     with database.read() as connection:
-        (decision,) = calls_store.read_call(connection, call_id)["decisions"]
+        (decision,) = calls_store.read_call(connection, call_id, texts=TEXTS)["decisions"]
         stored = connection.execute(sa.select(t.examination.c.findings)).scalars().all()
     assert decision["skipped"] == ["judge"]
     assert decision["action"] == "allow"

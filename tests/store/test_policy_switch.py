@@ -28,7 +28,7 @@ from governance.store.calls.record import CallWriter
 from governance.store.transaction import Database
 from tests.conftest import Clock
 from tests.policy.samples import policy
-from tests.store.conftest import Batch, make_call, make_event
+from tests.store.conftest import TEXTS, Batch, make_call, make_event
 from tests.store.test_checks import rows, stored
 
 
@@ -138,7 +138,7 @@ def test_only_what_changed_looks_again_and_the_rest_is_read(house: Installation,
     house.service.run(writer.write([Batch(calls=(said("attack and harm", "new", number=3),))])[0].call_ids)
     assert (kept.asked, sorted(changed.asked)) == (["new"], ["attack and harm", "new"])
     with house.database.read() as connection:
-        shown = calls_store.read_call(connection, ids[0])
+        shown = calls_store.read_call(connection, ids[0], texts=TEXTS)
     assert shown["input"][0]["text"] == "[word] [word] harm"
 
 
@@ -168,7 +168,7 @@ def test_readers_show_the_decision_in_force_first_and_say_which_is_shadow(
     ids = writer.write([Batch(calls=(said("attack"),))])[0].call_ids
     (written,) = house.service.run(ids)
     with house.database.read() as connection:
-        document = calls_store.read_call(connection, ids[0])
+        document = calls_store.read_call(connection, ids[0], texts=TEXTS)
         views = call_queries.decisions(connection, ids[0])
     assert [(one["shadow"], one["policy_set"]) for one in document["decisions"]] == [
         (False, CALM.digest),

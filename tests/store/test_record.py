@@ -20,7 +20,7 @@ from governance.store.calls.opening import CallOpener
 from governance.store.calls.record import CallWriter
 from governance.store.jobs.checking import JobQueue
 from governance.store.transaction import Database
-from tests.store.conftest import Batch, make_call, make_event
+from tests.store.conftest import TEXTS, Batch, make_call, make_event
 
 
 def count(database: Database, table: sa.Table) -> int:
@@ -75,7 +75,7 @@ def test_the_same_ids_with_other_content_are_kept_as_a_conflict(
     assert count(database, t.call_conflict) == 1
     assert opened(database, keyring, first) == call
     with database.read() as connection:
-        assert calls_store.read_call(connection, first)["conflicts"] == 1
+        assert calls_store.read_call(connection, first, texts=TEXTS)["conflicts"] == 1
 
 
 def test_repeated_content_of_a_conversation_is_stored_once(database: Database, writer: CallWriter) -> None:

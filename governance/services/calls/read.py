@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from governance.domain.calls import CallKind, CallStatus
 from governance.domain.content import StoredPart
 from governance.domain.people import Actor, Permission, Systems
+from governance.domain.privacy import Gone
 from governance.domain.times import micros
 from governance.errors import NotFound
 from governance.services.access_log import AccessLog
@@ -115,6 +116,8 @@ class CallView:
     decisions: tuple[DecisionView, ...]
     cases: tuple[tuple[int, str, str], ...]
     conflicts: int
+    gone: Gone | None = None
+    """Set when the call's own content was erased."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from governance.domain.events import Event, EventKind, Json
-from governance.domain.people import SERVICE, Actor, ActorKind, Permission
+from governance.domain.people import SERVICE, Actor, Permission
 from governance.domain.policies import Rollout, RolloutOrigin, RolloutState, StandingSets
 from governance.engine.decide import ERROR_QUEUE
 from governance.errors import BadInput, CheckFailed, Conflict, NotFound
@@ -23,7 +23,7 @@ from governance.policy.policy import PolicySet
 from governance.policy.rollout import RolloutAct
 from governance.review.notes import clean_note
 from governance.review.routing import REPORT_QUEUE
-from governance.services.authorise import Authority, Denied
+from governance.services.authorise import Authority, Denied, identity, same_person
 from governance.services.policies.ports import Transaction
 
 Progress = Callable[[int, int], None]
@@ -427,21 +427,9 @@ class RolloutService:
         return known[0]
 
 
-def identity(actor: Actor) -> str:
-    """Who somebody is for "another person": the signed-in person, or the account at the command line."""
-    if actor.kind is ActorKind.SERVICE and actor.bindings:
-        return f"operator:{actor.name}"[:340]
-    return actor.reference
-
-
 def owns(actor: Actor, rollout: Rollout) -> bool:
-    """Whether the proposal is the actor's own: also across the console and the command line, by the account's name."""
-    mine = identity(actor)
-    if mine == rollout.proposed_by:
-        return True
-    kinds = {mine.partition(":")[0], rollout.proposed_by.partition(":")[0]}
-    proposer = rollout.steps[0].by_name if rollout.steps else ""
-    return kinds == {"operator", "person"} and actor.name.casefold() == proposer.casefold()
+    """Whether the proposal is the actor's own."""
+    return same_person(actor, rollout.proposed_by, rollout.steps[0].by_name if rollout.steps else "")
 
 
 def _found(rollout: Rollout | None, number: int) -> Rollout:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from governance.domain.people import Person
+from governance.domain.privacy import Gone
 from governance.domain.reports import ReportState
 from governance.domain.review import CaseKind, Verdict
 from governance.review.lifecycle import CaseStanding
@@ -120,6 +121,8 @@ class ReportRecord:
     wrapped_key: bytes | None
     body: bytes | None
     received_at: datetime
+    gone: Gone | None = None
+    """Set when its words were erased."""
 
 
 class Reports(Protocol):

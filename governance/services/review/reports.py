@@ -250,7 +250,7 @@ class ReportService:
             call_id=record.call_id,
             case_id=record.case_id,
             state=record.state,
-            why=self._redact(str(words.get("why", ""))),
+            why=record.gone.words if record.gone else self._redact(str(words.get("why", ""))),
             claim=self._redact(str(words.get("claim", ""))),
             correct_source=self._redact(str(words.get("correct_source", ""))),
             acted_upon=acted_upon if isinstance(acted_upon, bool) else None,

@@ -6,17 +6,29 @@ import sqlalchemy as sa
 
 from governance.store.base import tables as t
 
+ROTATING = "rotating"
+"""The purpose of a secret under the old key-encryption key, there while a rotation is not done: who starts without that
+key is refused."""
 
-def any_wrapped(connection: sa.Connection) -> bytes | None:
-    """Some content key as it is stored, wrapped by the key-encryption key; None where nothing was stored yet."""
+
+def some_wrapped(connection: sa.Connection) -> list[bytes]:
+    """The first and the last content keys as they are stored, wrapped by the key-encryption key, and the mark of a
+    rotation; none where nothing was stored yet."""
+    found: list[bytes] = []
     for table in (t.conversation, t.report):
-        column = table.c.wrapped_key
-        found = connection.execute(
-            sa.select(column).where(column.isnot(None)).order_by(table.c.id.desc()).limit(1)
-        ).scalar()
-        if found is not None:
-            return bytes(found)
-    return None
+        column, number = table.c.wrapped_key, table.c.id
+        for order in (number, number.desc()):
+            wrapped = connection.execute(sa.select(column).where(column.isnot(None)).order_by(order).limit(1)).scalar()
+            found += [] if wrapped is None else [bytes(wrapped)]
+    mark = stored_secret(connection, ROTATING)
+    return found + ([] if mark is None else [mark])
+
+
+def stored_secret(connection: sa.Connection, purpose: str) -> bytes | None:
+    """A secret that outlives the key-encryption key, wrapped; None before the first rotation."""
+    s = t.installation_secret.c
+    found = connection.execute(sa.select(s.wrapped_key).where(s.purpose == purpose)).scalar()
+    return None if found is None else bytes(found)
 
 
 def latest_note(connection: sa.Connection) -> str | None:

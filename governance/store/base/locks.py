@@ -18,6 +18,7 @@ class Lock(IntEnum):
     REVIVE_JOBS = 7035205
     MOVE_ROLLOUTS = 7035206
     CHANGE_PEOPLE = 7035210
+    PRIVACY = 7035220
     SEAL = 0x6175646974  # "audit"
 
 

@@ -12,7 +12,9 @@ import sqlalchemy as sa
 from governance.audit.commitment import commitment, opening
 from governance.domain.calls import CallKind
 from governance.domain.decisions import Action, Decision, PolicyScope
-from governance.privacy.keys import KeyRing
+from governance.privacy.keys import ContentKey, KeyRing
+from governance.privacy.search_words import SearchWords
+from governance.review.routing import EXCERPT_LENGTH, one_line
 from governance.services.calls import events as call_events
 from governance.services.calls.check import (
     CheckedCall,
@@ -24,7 +26,7 @@ from governance.services.calls.check import (
     WrittenDecision,
 )
 from governance.services.calls.events import decision_made
-from governance.store.base import bulk
+from governance.store.base import bulk, sealed
 from governance.store.base import tables as t
 from governance.store.base.database import Database
 from governance.store.base.times import micros
@@ -66,6 +68,7 @@ class SqlCheckStore(Generic[T]):
         """`scopes` are those of the policies in force: where none is about sequences, no other call is read."""
         self._database = database
         self._opener = CallOpener(keyring)
+        self._words = SearchWords(keyring)
         self._clock = clock
         self._open_case = open_case
 
@@ -85,7 +88,8 @@ class SqlCheckStore(Generic[T]):
             connection = transaction.connection
             waiting = self._waiting(connection, [item.loaded.id for item in checked])
             mine = [item for item in checked if waiting.get(item.loaded.id, (-1,))[0] == item.loaded.revision]
-            texts = self._write_examinations(connection, mine, sets)
+            keys = self._keys(connection, mine)
+            texts = self._write_examinations(connection, mine, sets, keys)
             decided = [(first + 2 * n, item) for n, item in enumerate(mine)]
             before = _said_before(connection, [item.loaded for item in mine if item.loaded.revision], waiting)
             rows = [_decision(number, item.loaded, item, sets.enforce, now) for number, item in decided]
@@ -111,10 +115,12 @@ class SqlCheckStore(Generic[T]):
                         decision_id=number,
                         call_id=item.loaded.id,
                         system=item.loaded.system,
-                        excerpt=item.excerpt,
+                        excerpt="",  # sealed, once the case has a number
                         evidence=_evidence(item),
                         at=now,
                     )
+                    if case is not None and item.excerpt and item.loaded.id in keys:
+                        self._keep_excerpt(connection, case, number, item.excerpt, keys[item.loaded.id])
                 shown = _shown(item, by_id[number], by_id.get(number + 1), texts.get(item.loaded.id, {}))
                 transaction.append(decision_made(number, item, case, now, shown, sets))
                 written.append(WrittenDecision(call_id=item.loaded.id, decision_id=number, case_id=case))
@@ -131,11 +137,42 @@ class SqlCheckStore(Generic[T]):
         )
         return {row[0]: tuple(row[1:]) for row in bulk.select_in(connection, statement, call_ids)}
 
+    def _keys(self, connection: sa.Connection, checked: Sequence[CheckedCall]) -> dict[int, ContentKey]:
+        """By call and by message, the keys that their redacted texts are sealed with; none where content was erased
+        meanwhile. An erasure waits from here to the commit, so that nothing is written after it."""
+        lock = "" if connection.dialect.name == "sqlite" else " FOR KEY SHARE OF v"
+        from_ = "JOIN conversation v ON v.id = o.conversation_id WHERE o.id IN {in} AND v.wrapped_key IS NOT NULL"
+        calls = [item.loaded.id for item in checked]
+        messages = list({one.message_id: None for item in checked for one in item.messages})
+        found: dict[int, ContentKey] = {}
+        for table, numbers in (("call", calls), ("message", messages)):
+            there = "" if table == "call" else " AND o.body IS NOT NULL"
+            statement = f"SELECT o.id, v.id, v.wrapped_key FROM {table} o {from_}{there}{lock}"  # noqa: S608
+            for number, conversation, wrapped in bulk.select_in(connection, statement, numbers):
+                found[number] = self._opener.key(conversation, bytes(wrapped))
+        return found
+
+    def _keep_excerpt(self, connection: sa.Connection, case: int, decision: int, text: str, key: ContentKey) -> None:
+        """Keeps the excerpt of the decision that the case is about: of one that joined and is no worse, nothing."""
+        connection.execute(
+            t.case.update()
+            .where(t.case.c.id == case, t.case.c.decision_id == decision)
+            .values(excerpt_sealed=sealed.seal(key, one_line(text, EXCERPT_LENGTH), sealed.excerpt_of(case)))
+        )
+
     def _write_examinations(
-        self, connection: sa.Connection, checked: Sequence[CheckedCall], sets: Deciding
+        self, connection: sa.Connection, checked: Sequence[CheckedCall], sets: Deciding, keys: Mapping[int, ContentKey]
     ) -> dict[int, dict[str, dict[str, str]]]:
         """Writes what was found, and gives the commitments to it: by the call whose decision's event carries them, by
-        detector set and by message (or call)."""
+        detector set and by message (or call). What was erased meanwhile gets no text."""
+
+        def row(subject: int, by: str, findings: str, text: str | None) -> tuple[Any, ...]:
+            shown[subject, by] = (findings, text if subject in keys else None)
+            if text is None or subject not in keys:
+                return subject, by, findings, None
+            return subject, by, findings, sealed.seal(keys[subject], text, sealed.examination_of(subject, by))
+
+        shown: dict[tuple[int, str], tuple[str, str | None]] = {}
         rows: dict[tuple[int, str], tuple[Any, ...]] = {}
         told: dict[tuple[int, str], LoadedCall] = {}
         words: list[tuple[int, str]] = []
@@ -144,37 +181,38 @@ class SqlCheckStore(Generic[T]):
             for message in item.messages:
                 if (message.message_id, by) not in rows:
                     text = facts.encode_examination(message.examination)
-                    rows[message.message_id, by] = (message.message_id, by, text, message.redacted)
-                    told[message.message_id, by] = item.loaded
-                    words.append((message.message_id, message.redacted or ""))
+                    number = message.message_id
+                    rows[number, by] = row(number, by, text, message.redacted)
+                    told[number, by] = item.loaded
+                    if message.redacted and number in keys:
+                        words.append((number, message.redacted))
             call = item.call_examination
             if call.findings or call.failures or item.error:
                 subject = item.loaded.id
-                rows[subject, by] = (subject, by, facts.encode_examination(call), item.error or None)
+                rows[subject, by] = row(subject, by, facts.encode_examination(call), item.error or None)
                 told[subject, by] = item.loaded
             if item.beside is not None and sets.shadow is not None:
                 shadow = sets.shadow.detectors.digest
                 for message in item.beside.messages:
                     text = facts.encode_examination(message.examination)
-                    rows[message.message_id, shadow] = (message.message_id, shadow, text, message.redacted)
+                    rows[message.message_id, shadow] = row(message.message_id, shadow, text, None)
                     told[message.message_id, shadow] = item.loaded
         connection_mark = bulk.mark(connection)
         marks = ", ".join([connection_mark] * 4)
-        new = self._new_words(connection, [number for number, _ in words])
         if rows:
             connection.exec_driver_sql(
-                f"INSERT INTO examination (subject_id, detector_set, findings, redacted) VALUES ({marks}) "  # noqa: S608
+                f"INSERT INTO examination (subject_id, detector_set, findings, sealed) VALUES ({marks}) "  # noqa: S608
                 "ON CONFLICT (subject_id, detector_set) DO UPDATE "
-                "SET findings = excluded.findings, redacted = excluded.redacted",
+                "SET findings = excluded.findings, sealed = excluded.sealed, redacted = NULL",
                 list(rows.values()),
             )
-        search.add(connection, [(number, text) for number, text in words if number in new])
-        return self._committed(connection, rows, told)
+        search.add(connection, self._words, words)
+        return self._committed(connection, shown, told)
 
     def _committed(
         self,
         connection: sa.Connection,
-        rows: Mapping[tuple[int, str], tuple[Any, ...]],
+        shown: Mapping[tuple[int, str], tuple[str, str | None]],
         told: Mapping[tuple[int, str], LoadedCall],
     ) -> dict[int, dict[str, dict[str, str]]]:
         # A message of another call of the trace may belong to another conversation.
@@ -184,16 +222,11 @@ class SqlCheckStore(Generic[T]):
         said: dict[int, dict[str, dict[str, str]]] = {}
         for (subject, by), call in told.items():
             key = call.key if subject in own[call.id] else keys.get(subject)
-            _, _, findings, redacted = rows[subject, by]
+            findings, redacted = shown[subject, by]
             text = call_events.examined_text(findings, redacted)
             committed = commitment(_opening(key, call_events.text_label(subject, by)), text)
             said.setdefault(call.id, {}).setdefault(by, {})[str(subject)] = committed
         return said
-
-    def _new_words(self, connection: sa.Connection, message_ids: Sequence[int]) -> set[int]:
-        """Those of the messages that no detector set has made findable yet."""
-        statement = "SELECT subject_id FROM examination WHERE subject_id IN {in}"
-        return set(message_ids) - {row[0] for row in bulk.select_in(connection, statement, message_ids)}
 
     def _settle(
         self, connection: sa.Connection, decided: Sequence[tuple[int, CheckedCall]], counted: Mapping[int, int]

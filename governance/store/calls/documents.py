@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,16 +12,18 @@ import sqlalchemy as sa
 from governance.domain.calls import Call
 from governance.domain.content import StoredPart
 from governance.domain.people import Systems
+from governance.domain.privacy import Gone
 from governance.errors import NotFound
 from governance.privacy.keys import KeyRing
 from governance.store.base import bulk
 from governance.store.base import tables as t
 from governance.store.base.database import Database
 from governance.store.base.scope import within
-from governance.store.base.times import moment
+from governance.store.base.times import micros, moment
 from governance.store.base.unit_of_work import UnitOfWork
-from governance.store.calls import facts, parts
+from governance.store.calls import erased, facts, parts
 from governance.store.calls.opening import CallOpener
+from governance.store.calls.redacted import RedactedTexts
 
 UNCHECKED = "[not checked yet]"
 _SHORTEST_NUMBER = 3
@@ -79,6 +81,7 @@ def read_calls(
     connection: sa.Connection,
     call_ids: Sequence[int],
     *,
+    texts: RedactedTexts,
     systems: Systems = None,
     attributes: AttributeReader | None = None,
 ) -> list[dict[str, Any]]:
@@ -90,7 +93,12 @@ def read_calls(
     rows = {row.id: row for row in found if systems is None or row.system_id in systems}
     frames = {number: parts.decode(row.parts) for number, row in rows.items()}
     messages = {part.message_id for frame in frames.values() for part in frame}
-    texts = redacted_texts(connection, messages | rows.keys())
+    shown = texts.texts(connection, messages | rows.keys())
+    went = erased.messages(connection, messages - shown.keys()) if messages - shown.keys() else set()
+    gone = (
+        erased.gone(connection, "call", rows) if went or any(row.wrapped_key is None for row in rows.values()) else {}
+    )
+    shown |= dict.fromkeys(went, erased.WORDS)
     decisions = _decisions(connection, list(rows))
     cases = _grouped(connection, _CASES, list(rows))
     conflicts = _grouped(connection, "SELECT call_id, id FROM call_conflict WHERE call_id IN {in}", list(rows))
@@ -98,7 +106,8 @@ def read_calls(
         _document(
             rows[number],
             frames[number],
-            texts,
+            shown | dict.fromkeys(went, gone[number].words) if number in gone else shown,
+            gone.get(number),
             decisions[number],
             cases[number],
             len(conflicts[number]),
@@ -109,9 +118,11 @@ def read_calls(
     ]
 
 
-def read_call(connection: sa.Connection, call_id: int, *, attributes: AttributeReader | None = None) -> dict[str, Any]:
+def read_call(
+    connection: sa.Connection, call_id: int, *, texts: RedactedTexts, attributes: AttributeReader | None = None
+) -> dict[str, Any]:
     """One call object. Raises `NotFound`."""
-    found = read_calls(connection, [call_id], attributes=attributes)
+    found = read_calls(connection, [call_id], texts=texts, attributes=attributes)
     if not found:
         raise NotFound("There is no such call.")
     return found[0]
@@ -138,15 +149,6 @@ class SqlOriginals:
     def call(self, call_id: int) -> Call:
         with self._database.read() as connection:
             return original(connection, self._keyring, call_id)
-
-
-def redacted_texts(connection: sa.Connection, message_ids: Iterable[int]) -> dict[int, str]:
-    """Redacted text by message; the newest examination's where several detector sets have looked."""
-    statement = (
-        "SELECT e.subject_id, e.redacted FROM examination e LEFT JOIN detector_set d ON d.digest = e.detector_set "
-        "WHERE e.subject_id IN {in} ORDER BY coalesce(d.first_seen_at, 0), e.detector_set"
-    )
-    return {row[0]: row[1] for row in bulk.select_in(connection, statement, list(message_ids)) if row[1] is not None}
 
 
 _SELECT = (
@@ -217,6 +219,7 @@ def _document(
     row: Any,
     frame: Sequence[StoredPart],
     texts: dict[int, str],
+    gone: Gone | None,
     decisions: list[dict[str, Any]],
     cases: list[int],
     conflicts: int,
@@ -251,6 +254,15 @@ def _document(
         },
         "error": texts.get(row.id, row.error),
         "content_captured": bool(row.content_captured),
+        "erased": None
+        if gone is None
+        else {
+            "erasure": gone.erasure,
+            "at": rfc3339(micros(gone.at)),
+            "requested_by": gone.by,
+            "approved_by": gone.approved_by,
+            "reason": gone.reason,
+        },
         "input": [{"role": message.role, "text": message.text, "type": message.type} for message in content.input],
         "output": [{"role": message.role, "text": message.text, "type": message.type} for message in content.output],
         "documents": [

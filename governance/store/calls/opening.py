@@ -130,7 +130,7 @@ class CallOpener:
         try:
             if row.wrapped_key is None:
                 raise Tampered("Its content was erased.")
-            key = self._key(row.conversation_id, bytes(row.wrapped_key))
+            key = self.key(row.conversation_id, bytes(row.wrapped_key))
             for part in frame:
                 if part.message_id not in texts:
                     body = bodies.get(part.message_id)
@@ -212,10 +212,11 @@ class CallOpener:
             messages,
         )
         return {
-            row.id: self._key(row.conversation, bytes(row.wrapped_key)) for row in rows if row.wrapped_key is not None
+            row.id: self.key(row.conversation, bytes(row.wrapped_key)) for row in rows if row.wrapped_key is not None
         }
 
-    def _key(self, conversation: int, wrapped: bytes) -> ContentKey:
+    def key(self, conversation: int, wrapped: bytes) -> ContentKey:
+        """The content key of a conversation."""
         held = self._keys.get(conversation)
         if held is not None and held[0] == wrapped:
             self._keys.move_to_end(conversation)

@@ -31,8 +31,9 @@ from governance.store.base.database import Database
 from governance.store.base.scope import within
 from governance.store.base.times import micros, moment
 from governance.store.base.unit_of_work import UnitOfWork
-from governance.store.calls import documents, facts, health, search
+from governance.store.calls import documents, erased, facts, health, search
 from governance.store.calls import parts as stored
+from governance.store.calls.redacted import RedactedTexts
 
 # What no index answers (a model's name, a kind) is looked for among so many calls at a time: a page stays fast on any
 # number of calls, and says how far it looked.
@@ -74,6 +75,7 @@ _SOUGHT = (
 
 def page(
     connection: sa.Connection,
+    texts: RedactedTexts,
     want: CallFilter,
     systems: Systems = None,
     *,
@@ -82,7 +84,7 @@ def page(
 ) -> CallPage:
     """One page of the calls of `systems`, newest first. `after` is the last page's `next`."""
     if want.words.strip():
-        return _found_by_words(connection, want, systems, after, limit)
+        return _found_by_words(connection, texts, want, systems, after, limit)
     c = t.call.c
     ahead = _times(want)
     if after is not None:
@@ -95,7 +97,7 @@ def page(
         systems = None
     if not _conditions(want, systems, c):
         rows = connection.execute(sa.select(*_COLUMNS).where(*ahead).order_by(*order).limit(limit + 1)).all()
-        return _page(connection, rows, limit)
+        return _page(connection, texts, rows, limit)
     # The limit inside is what keeps a database from looking through everything: no condition moves in past it.
     window = sa.select(*_SOUGHT).where(*ahead).order_by(*order).limit(SCAN).subquery("looked")
     w = window.c
@@ -107,7 +109,7 @@ def page(
     )
     ids = connection.execute(hits).scalars().all()
     rows = connection.execute(sa.select(*_COLUMNS).where(c.id.in_(ids)).order_by(*order)).all()
-    found = _page(connection, rows, limit)
+    found = _page(connection, texts, rows, limit)
     if found.next is None:
         looked = sa.select(c.started_at, c.id).where(*ahead).order_by(*order).limit(SCAN).subquery()
         edge = connection.execute(
@@ -148,7 +150,12 @@ def _conditions(
 
 
 def _found_by_words(
-    connection: sa.Connection, want: CallFilter, systems: Systems, after: After | None, limit: int
+    connection: sa.Connection,
+    texts: RedactedTexts,
+    want: CallFilter,
+    systems: Systems,
+    after: After | None,
+    limit: int,
 ) -> CallPage:
     """Pages by the ids of the messages found: the order in which content first arrived."""
     before = after[1] if after is not None else None
@@ -157,9 +164,9 @@ def _found_by_words(
         conditions.append(FLAGGED)  # type: ignore[arg-type]
     rows: dict[int, Any] = {}
     for _round in range(5):
-        messages = search.find(connection, want.words, before=before, limit=200)
+        messages = search.find(connection, texts.words, want.words, before=before, limit=200)
         if not messages:
-            return CallPage(rows=tuple(_rows(connection, list(rows.values()))), next=None)
+            return CallPage(rows=tuple(_rows(connection, texts, list(rows.values()))), next=None)
         homes = connection.execute(sa.select(t.message.c.id, t.message.c.call_id).where(t.message.c.id.in_(messages)))
         call_of = {row.id: row.call_id for row in homes}
         calls = set(call_of.values()) - rows.keys()
@@ -172,24 +179,24 @@ def _found_by_words(
             if row is not None and row.id not in rows:
                 rows[row.id] = row
                 if len(rows) == limit:
-                    return CallPage(rows=tuple(_rows(connection, list(rows.values()))), next=(0, before))
+                    return CallPage(rows=tuple(_rows(connection, texts, list(rows.values()))), next=(0, before))
         if len(messages) < 200:
-            return CallPage(rows=tuple(_rows(connection, list(rows.values()))), next=None)
-    return CallPage(rows=tuple(_rows(connection, list(rows.values()))), next=(0, before or 0))
+            return CallPage(rows=tuple(_rows(connection, texts, list(rows.values()))), next=None)
+    return CallPage(rows=tuple(_rows(connection, texts, list(rows.values()))), next=(0, before or 0))
 
 
-def _page(connection: sa.Connection, rows: Sequence[Any], limit: int) -> CallPage:
+def _page(connection: sa.Connection, texts: RedactedTexts, rows: Sequence[Any], limit: int) -> CallPage:
     more = len(rows) > limit
     rows = rows[:limit]
     return CallPage(
-        rows=tuple(_rows(connection, rows)), next=(rows[-1].started_at, rows[-1].id) if more and rows else None
+        rows=tuple(_rows(connection, texts, rows)), next=(rows[-1].started_at, rows[-1].id) if more and rows else None
     )
 
 
-def _rows(connection: sa.Connection, rows: Sequence[Any]) -> Iterable[CallRow]:
+def _rows(connection: sa.Connection, texts: RedactedTexts, rows: Sequence[Any]) -> Iterable[CallRow]:
     systems = _names(connection, {row.system_id for row in rows})
     said = {row.id: message for row in rows if (message := _telling_part(row.parts)) is not None}
-    texts = redacted(connection, said.values(), cut=160)
+    shown = texts.texts(connection, said.values(), cut=160)
     for row in rows:
         yield CallRow(
             id=row.id,
@@ -207,7 +214,7 @@ def _rows(connection: sa.Connection, rows: Sequence[Any]) -> Iterable[CallRow]:
             duration_ms=None if row.duration_us is None else row.duration_us / 1000,
             input_tokens=row.input_tokens,
             output_tokens=row.output_tokens,
-            excerpt=" ".join((texts.get(said.get(row.id, 0)) or "").split()),
+            excerpt=" ".join((shown.get(said.get(row.id, 0)) or "").split()),
         )
 
 
@@ -227,37 +234,17 @@ def _names(connection: sa.Connection, ids: Iterable[int]) -> dict[int, str]:
     return {row.id: row.name for row in rows}
 
 
-def redacted(connection: sa.Connection, messages: Iterable[int], cut: int | None = None) -> dict[int, str]:
-    """Redacted texts by message id, `cut` to a length; a message that is not examined yet has none."""
-    e = t.examination.c
-    text = e.redacted if cut is None else sa.func.substr(e.redacted, 1, cut)
-    rows = connection.execute(
-        _newest_last(
-            sa.select(e.subject_id, text.label("text")).where(e.subject_id.in_(set(messages)), e.redacted.isnot(None))
-        )
-    )
-    return {row.subject_id: row.text for row in rows}
-
-
-def _newest_last(examinations: sa.Select[Any]) -> sa.Select[Any]:
-    """Where several detector sets have looked at a message, the newest one's examination is the one that is shown."""
-    seen = t.detector_set.c.first_seen_at
-    return examinations.outerjoin(t.detector_set, t.detector_set.c.digest == t.examination.c.detector_set).order_by(
-        sa.func.coalesce(seen, 0), t.examination.c.detector_set
-    )
-
-
-def find(connection: sa.Connection, number: int, systems: Systems = None) -> CallView | None:
+def find(connection: sa.Connection, texts: RedactedTexts, number: int, systems: Systems = None) -> CallView | None:
     """One call, or None when there is none or it belongs to a system that the actor may not see."""
     row = connection.execute(
         sa.select(t.call).where(t.call.c.id == number, within(t.call.c.system_id, systems))
     ).first()
     if row is None:
         return None
-    (short,) = _rows(connection, [row])
+    (short,) = _rows(connection, texts, [row])
     frames = stored.decode(row.parts)
     ids = {frame.message_id for frame in frames}
-    texts = redacted(connection, ids)
+    shown = texts.texts(connection, ids)
     gone = set(
         connection.execute(
             sa.select(t.message.c.id).where(t.message.c.id.in_(ids), t.message.c.body.is_(None))
@@ -292,11 +279,12 @@ def find(connection: sa.Connection, number: int, systems: Systems = None) -> Cal
         revision=row.revision,
         row=short,
         parts=tuple(
-            ShownPart(part=frame, text=texts.get(frame.message_id), erased=frame.message_id in gone) for frame in frames
+            ShownPart(part=frame, text=shown.get(frame.message_id), erased=frame.message_id in gone) for frame in frames
         ),
         decisions=decisions(connection, number),
         cases=tuple((case.id, case.title, case.state) for case in cases),
         conflicts=int(conflicts),
+        gone=erased.gone(connection, "call", [number]).get(number),
     )
 
 
@@ -394,34 +382,38 @@ def _step(row: Any, depth: int, first: int) -> TraceStep:
     )
 
 
-def replacements(connection: sa.Connection, messages: Iterable[int]) -> dict[int, tuple[Replacement, ...] | None]:
+def replacements(
+    connection: sa.Connection, texts: RedactedTexts, messages: Iterable[int]
+) -> dict[int, tuple[Replacement, ...] | None]:
     """What each message's redacted text stands for, so that places in the original can be found in it; None where
     that can't be told."""
-    e = t.examination.c
-    wanted = sa.select(e.subject_id, e.findings, e.redacted).where(
-        e.subject_id.in_(set(messages)), e.redacted.isnot(None)
-    )
-    rows = {row.subject_id: row for row in connection.execute(_newest_last(wanted))}
+    newest = {one.subject: one for one in texts.read(connection, messages)}
     return {
-        row.subject_id: alignment.replacements(row.redacted, facts.decode_examination(row.findings).findings)
-        for row in rows.values()
+        one.subject: alignment.replacements(one.text, facts.decode_examination(one.findings).findings)
+        for one in newest.values()
     }
 
 
 class CallQueries:
     """Implements `services.calls.read.CallQueries`: each method is one short read."""
 
-    def __init__(self, database: Database[UnitOfWork], attributes: Callable[[], documents.AttributeReader]) -> None:
+    def __init__(
+        self,
+        database: Database[UnitOfWork],
+        texts: Callable[[], RedactedTexts],
+        attributes: Callable[[], documents.AttributeReader],
+    ) -> None:
         self._database = database
+        self._texts = texts
         self._attributes = attributes
 
     def page(self, want: CallFilter, systems: Systems, *, after: After | None, limit: int) -> CallPage:
         with self._database.read() as connection:
-            return page(connection, want, systems, after=after, limit=limit)
+            return page(connection, self._texts(), want, systems, after=after, limit=limit)
 
     def find(self, number: int, systems: Systems) -> CallView | None:
         with self._database.read() as connection:
-            return find(connection, number, systems)
+            return find(connection, self._texts(), number, systems)
 
     def decision(self, number: int, systems: Systems) -> DecisionView | None:
         with self._database.read() as connection:
@@ -433,12 +425,12 @@ class CallQueries:
 
     def replacements(self, messages: Iterable[int]) -> dict[int, tuple[Replacement, ...] | None]:
         with self._database.read() as connection:
-            return replacements(connection, messages)
+            return replacements(connection, self._texts(), messages)
 
     def documents(self, ids: Sequence[int], systems: Systems, *, attributes: bool) -> list[dict[str, Any]]:
         reader = self._attributes() if attributes else None
         with self._database.read() as connection:
-            return documents.read_calls(connection, ids, systems=systems, attributes=reader)
+            return documents.read_calls(connection, ids, texts=self._texts(), systems=systems, attributes=reader)
 
     def decision_document(self, number: int, systems: Systems) -> dict[str, Any] | None:
         with self._database.read() as connection:

@@ -131,6 +131,7 @@ class CallWriter:
         self._releases: dict[tuple[int, str], int] = {}
         self._conversations: OrderedDict[tuple[int, str], _Conversation] = OrderedDict()
         self._ids: Iterator[int] = iter(())
+        self._erasures: int | None = None
         self._patient = self._patience = patient_seconds
 
     def forget(self) -> None:
@@ -138,6 +139,7 @@ class CallWriter:
         self._systems.clear()
         self._releases.clear()
         self._conversations.clear()
+        self._erasures = None
 
     def write(self, batches: Sequence[Recordable]) -> list[StoredReceipt]:
         """Commits all batches, or raises and commits none. A resend changes nothing and is counted as repeated."""
@@ -195,9 +197,16 @@ class CallWriter:
         bulk.insert(connection, t.call_conflict, rows.conflicts)
         for update in rows.updates:
             self._update(connection, update)
+        self._refuse_erased(connection)
         if rows.to_check:
             self._jobs.enqueue(connection, list(rows.to_check))
         transaction.events.extend(rows.events)
+
+    def _refuse_erased(self, connection: sa.Connection) -> None:
+        """Nothing is sealed with a key that an erasure destroyed meanwhile. The rows above wait for an erasure under
+        way, or make it wait; so whether there was one is read after them."""
+        if _erasures(connection) != self._erasures:
+            raise IntegrityError("content was erased", None, Exception("stale keys"))
 
     def _update(self, connection: sa.Connection, update: dict[str, Any]) -> None:
         values = dict(update)
@@ -212,6 +221,8 @@ class CallWriter:
 
     def _build(self, connection: sa.Connection, batches: Sequence[_Ready]) -> tuple[list[StoredReceipt], _Rows]:
         rows = _Rows(self._clock())
+        if self._erasures is None:  # before any key is read
+            self._erasures = _erasures(connection)
         calls = [call for batch in batches for call in batch]
         self._load_systems(connection, calls, rows)
         self._load_conversations(connection, calls)
@@ -510,6 +521,11 @@ class CallWriter:
         state = _state(conversation, there.id, there.revision, there.parts, there.captured, facts=facts)
         content = _commitment(digests, conversation.key)
         rows.events.append(call_events.content_added(call, there.id, content, rows.at, state))
+
+
+def _erasures(connection: sa.Connection) -> int:
+    """How many there have been: a number that changes tells that keys in memory may be of erased conversations."""
+    return int(connection.execute(sa.select(t.erasure_mark.c.erasures)).scalar_one())
 
 
 def take_turns(connection: sa.Connection) -> None:

@@ -12,18 +12,20 @@ from governance.domain.decisions import Severity
 from governance.store.base import bulk
 from governance.store.base import tables as t
 from governance.store.calls.documents import AttributeReader, decision_document, read_calls, rfc3339
+from governance.store.calls.redacted import RedactedTexts
 
 
 class Records:
     """Reads over a connection of its own for each chunk; `attributes` opens and redacts calls' attributes."""
 
-    def __init__(self, engine: sa.Engine, attributes: AttributeReader | None = None) -> None:
+    def __init__(self, engine: sa.Engine, texts: RedactedTexts, attributes: AttributeReader | None = None) -> None:
         self._engine = engine
+        self._texts = texts
         self._attributes = attributes
 
     def calls(self, ids: Sequence[int]) -> list[dict[str, Any]]:
         with self._engine.connect() as connection:
-            return read_calls(connection, ids, attributes=self._attributes)
+            return read_calls(connection, ids, texts=self._texts, attributes=self._attributes)
 
     def decisions(self, ids: Sequence[int]) -> list[dict[str, Any]]:
         rows = self._select(

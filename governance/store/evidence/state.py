@@ -16,7 +16,7 @@ from governance.errors import Misconfigured
 from governance.privacy.keys import ContentKey, KeyRing
 from governance.services.calls import events as call_events
 from governance.services.evidence.state import CallRow, DecisionRow
-from governance.store.base import bulk, stated
+from governance.store.base import bulk, sealed, stated
 from governance.store.base import tables as t
 from governance.store.calls.record import FACTS, facts_text
 
@@ -172,7 +172,11 @@ class SqlStateTables:
         found: dict[tuple[int, str], str | None] = {}
         for row in bulk.select_in(self._connection, _TEXTS, subjects):
             key = self._key(row.conversation, row.wrapped_key)
-            text = f"{row.findings}\0{'' if row.redacted is None else row.redacted}"
+            shown = row.redacted  # of an earlier version, not sealed yet
+            if row.sealed is not None and key is not None:
+                bound_to = sealed.examination_of(row.subject_id, str(row.detector_set))
+                shown = sealed.opened(key, t.as_bytes(row.sealed), bound_to) + ("" if shown is None else f"\0{shown}")
+            text = f"{row.findings}\0{'' if shown is None else shown}"
             label = call_events.text_label(row.subject_id, row.detector_set)
             found[row.subject_id, row.detector_set] = self._committed(key, label, text)
         return found
@@ -277,7 +281,7 @@ _DECISIONS = (
     "ON v.id = c.conversation_id WHERE d.id IN {in}"
 )
 _TEXTS = (
-    "SELECT e.subject_id, e.detector_set, e.findings, e.redacted, v.id AS conversation, v.wrapped_key "
+    "SELECT e.subject_id, e.detector_set, e.findings, e.redacted, e.sealed, v.id AS conversation, v.wrapped_key "
     "FROM examination e LEFT JOIN message m ON m.id = e.subject_id LEFT JOIN call c ON c.id = e.subject_id "
     "LEFT JOIN conversation v ON v.id = coalesce(m.conversation_id, c.conversation_id) WHERE e.subject_id IN {in}"
 )

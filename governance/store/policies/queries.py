@@ -11,7 +11,9 @@ import sqlalchemy as sa
 
 from governance.domain.people import Systems
 from governance.domain.review import CaseState
+from governance.privacy.keys import KeyRing
 from governance.services.policies.read import Decided, Judged, Opened, PolicyFigures, Spoke
+from governance.store.base import sealed
 from governance.store.base import tables as t
 from governance.store.base.database import Database
 from governance.store.base.scope import within
@@ -123,7 +125,9 @@ def waiting(connection: sa.Connection, systems: Systems) -> dict[str, int]:
     return {row.policy: int(row.cases) for row in rows}
 
 
-def latest_cases(connection: sa.Connection, policy: str, systems: Systems, most: int = 6) -> list[Opened]:
+def latest_cases(
+    connection: sa.Connection, policy: str, systems: Systems, most: int = 6, *, keyring: KeyRing | None = None
+) -> list[Opened]:
     """The latest cases of a policy in `systems`. Each system's come from their index; at most 100 systems are asked,
     the first by name."""
     c, v = t.case.c, t.verdict.c
@@ -145,10 +149,22 @@ def latest_cases(connection: sa.Connection, policy: str, systems: Systems, most:
         return []
     newest = sa.union_all(*each).subquery()
     rows = connection.execute(
-        sa.select(c.id, c.state, c.opened_at, c.excerpt, v.outcome, t.system.c.name.label("system"))
+        sa.select(
+            c.id,
+            c.state,
+            c.opened_at,
+            c.excerpt,
+            c.excerpt_sealed,
+            t.conversation.c.wrapped_key,
+            v.outcome,
+            t.system.c.name.label("system"),
+        )
+        .select_from(t.case)
         .join(newest, newest.c.id == c.id)
         .join(t.system, t.system.c.id == c.system_id)
         .outerjoin(t.verdict, sa.and_(v.case_id == c.id, v.returned_at.is_(None)))
+        .outerjoin(t.call, t.call.c.id == c.call_id)
+        .outerjoin(t.conversation, t.conversation.c.id == t.call.c.conversation_id)
         .order_by(c.id.desc())
         .limit(most)
     )
@@ -159,7 +175,7 @@ def latest_cases(connection: sa.Connection, policy: str, systems: Systems, most:
             state=CaseState(row.state),
             outcome=row.outcome or "",
             opened_at=moment(row.opened_at),
-            excerpt=row.excerpt,
+            excerpt=sealed.excerpt(keyring, row),
         )
         for row in rows
     ]
@@ -168,8 +184,9 @@ def latest_cases(connection: sa.Connection, policy: str, systems: Systems, most:
 class PolicyQueries:
     """Implements `services.policies.read.PolicyQueries`: each method is one short read."""
 
-    def __init__(self, database: Database[UnitOfWork]) -> None:
+    def __init__(self, database: Database[UnitOfWork], keyring: KeyRing | None = None) -> None:
         self._database = database
+        self._keyring = keyring
 
     def figures(self, systems: Systems, since: int, *, until: int | None = None) -> PolicyFigures:
         end = _END if until is None else until
@@ -190,4 +207,4 @@ class PolicyQueries:
 
     def latest_cases(self, policy: str, systems: Systems, *, most: int) -> list[Opened]:
         with self._database.read() as connection:
-            return latest_cases(connection, policy, systems, most)
+            return latest_cases(connection, policy, systems, most, keyring=self._keyring)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from governance.domain.people import Systems
 from governance.domain.review import CaseKind, CaseState
+from governance.privacy.keys import KeyRing
 from governance.review.workload import Load
 from governance.services.review.read import (
     After,
@@ -22,6 +23,7 @@ from governance.services.review.read import (
     Similar,
     VerdictRow,
 )
+from governance.store.base import sealed
 from governance.store.base import tables as t
 from governance.store.base.database import Database
 from governance.store.base.scope import within
@@ -47,9 +49,12 @@ _SELECT = (
         _STANDING.label("verdict_by"),
         t.assignment.c.principal_id.label("claimed_by"),
         t.assignment.c.lease_until,
+        t.conversation.c.wrapped_key,
     )
     .select_from(t.case)
     .join(t.system, t.system.c.id == t.case.c.system_id)
+    .outerjoin(t.call, t.call.c.id == t.case.c.call_id)
+    .outerjoin(t.conversation, t.conversation.c.id == t.call.c.conversation_id)
     .outerjoin(t.assignment, _CLAIM)
 )
 
@@ -63,7 +68,7 @@ def _state(at: datetime | None) -> sa.ColumnElement[str]:
     return sa.case((sa.and_(over, c.escalated), CaseState.ESCALATED.value), (over, CaseState.OPEN.value), else_=c.state)
 
 
-def _row(row: Any, at: datetime | None = None) -> CaseRow:
+def _row(row: Any, at: datetime | None, keyring: KeyRing | None) -> CaseRow:
     lapses = row.lease_until
     over = at is not None and row.state == CaseState.CLAIMED and lapses is not None and lapses <= micros(at)
     state = CaseState(row.state)
@@ -76,7 +81,7 @@ def _row(row: Any, at: datetime | None = None) -> CaseRow:
         queue=row.queue,
         severity=row.severity,
         title=row.title,
-        excerpt=row.excerpt,
+        excerpt=sealed.excerpt(keyring, row),
         system=row.system_name,
         system_id=row.system_id,
         call_id=row.call_id,
@@ -102,9 +107,10 @@ def page(
     at: datetime | None = None,
     after: After | None = None,
     limit: int = 100,
+    keyring: KeyRing | None = None,
 ) -> tuple[list[CaseRow], After | None]:
     """Open cases of `systems` by severity, deadline and number, and where the next page begins (None at the end). `at`:
-    a claim that ran out before then is none."""
+    a claim that ran out before then is none. Without a key ring excerpts are left out."""
     c = t.case.c
     conditions: list[Any] = [OPEN, within(c.system_id, systems)]
     if want.held_by is not None:
@@ -143,7 +149,7 @@ def page(
     more = len(rows) > limit
     rows = rows[:limit]
     last = (rows[-1].severity, rows[-1].due_at, rows[-1].id) if more else None
-    return [_row(row, at) for row in rows], last
+    return [_row(row, at, keyring) for row in rows], last
 
 
 def open_queues(connection: sa.Connection, systems: Systems = None) -> frozenset[str]:
@@ -153,12 +159,17 @@ def open_queues(connection: sa.Connection, systems: Systems = None) -> frozenset
 
 
 def find(
-    connection: sa.Connection, number: int, systems: Systems = None, *, at: datetime | None = None
+    connection: sa.Connection,
+    number: int,
+    systems: Systems = None,
+    *,
+    at: datetime | None = None,
+    keyring: KeyRing | None = None,
 ) -> CaseRow | None:
-    """One case, or None when there is none or it belongs to a system that the actor may not see. `at` as in
-    `page`."""
+    """One case, or None when there is none or it belongs to a system that the actor may not see. `at` and
+    `keyring` as in `page`."""
     row = connection.execute(_SELECT.where(t.case.c.id == number, within(t.case.c.system_id, systems))).first()
-    return None if row is None else _row(row, at)
+    return None if row is None else _row(row, at, keyring)
 
 
 def load(connection: sa.Connection, systems: Systems, now: datetime, end_of_day: datetime) -> list[Load]:
@@ -231,13 +242,20 @@ def verdicts(connection: sa.Connection, number: int) -> list[VerdictRow]:
     ]
 
 
-def similar(connection: sa.Connection, case: CaseRow, systems: Systems, most: int = 5) -> list[Similar]:
+def similar(
+    connection: sa.Connection, case: CaseRow, systems: Systems, most: int = 5, *, keyring: KeyRing | None = None
+) -> list[Similar]:
     """Other cases of the same policy and system, those with a verdict first, the newest first."""
     if not case.policy:
         return []
     c, v = t.case.c, t.verdict.c
     rows = connection.execute(
-        sa.select(c.id, c.state, c.opened_at, c.excerpt, v.outcome, v.reason)
+        sa.select(
+            c.id, c.state, c.opened_at, c.excerpt, c.excerpt_sealed, v.outcome, v.reason, t.conversation.c.wrapped_key
+        )
+        .select_from(t.case)
+        .outerjoin(t.call, t.call.c.id == c.call_id)
+        .outerjoin(t.conversation, t.conversation.c.id == t.call.c.conversation_id)
         .outerjoin(t.verdict, sa.and_(v.case_id == c.id, v.returned_at.is_(None)))
         .where(c.policy == case.policy, c.system_id == case.system_id, c.id != case.id, within(c.system_id, systems))
         .order_by(v.outcome.is_(None), c.id.desc())
@@ -250,7 +268,7 @@ def similar(connection: sa.Connection, case: CaseRow, systems: Systems, most: in
             outcome=row.outcome or "",
             reason=row.reason or "",
             opened_at=moment(row.opened_at),
-            excerpt=row.excerpt,
+            excerpt=sealed.excerpt(keyring, row),
         )
         for row in rows
     ]
@@ -315,22 +333,23 @@ def further_calls(
 class CaseQueries:
     """Implements `services.review.read.CaseQueries`: each method is one short read."""
 
-    def __init__(self, database: Database[UnitOfWork]) -> None:
+    def __init__(self, database: Database[UnitOfWork], keyring: KeyRing | None = None) -> None:
         self._database = database
+        self._keyring = keyring
 
     def page(
         self, want: CaseFilter, systems: Systems, *, at: datetime, after: After | None, limit: int
     ) -> tuple[list[CaseRow], After | None]:
         with self._database.read() as connection:
-            return page(connection, want, systems, at=at, after=after, limit=limit)
+            return page(connection, want, systems, at=at, after=after, limit=limit, keyring=self._keyring)
 
     def row(self, number: int, systems: Systems, *, at: datetime) -> CaseRow | None:
         with self._database.read() as connection:
-            return find(connection, number, systems, at=at)
+            return find(connection, number, systems, at=at, keyring=self._keyring)
 
     def view(self, number: int, systems: Systems, *, at: datetime) -> CaseView | None:
         with self._database.read() as connection:
-            row = find(connection, number, systems, at=at)
+            row = find(connection, number, systems, at=at, keyring=self._keyring)
             if row is None:
                 return None
             return CaseView(row=row, verdicts=verdicts(connection, number), notes=notes(connection, number))
@@ -345,7 +364,7 @@ class CaseQueries:
 
     def similar(self, case: CaseRow, systems: Systems, *, most: int) -> list[Similar]:
         with self._database.read() as connection:
-            return similar(connection, case, systems, most)
+            return similar(connection, case, systems, most, keyring=self._keyring)
 
     def right_when_flagged(self, policy: str, systems: Systems) -> Mapping[str, int]:
         with self._database.read() as connection:

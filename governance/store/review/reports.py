@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from governance.domain.calls import CallKind
+from governance.domain.privacy import Gone
 from governance.domain.reports import ReportState
 from governance.domain.review import CaseKind, CaseState
 from governance.services.review.ports import ReportRecord
@@ -135,9 +136,22 @@ class SqlReports:
 def _select() -> sa.Select[Any]:
     report = t.report.c
     return (
-        sa.select(t.report, t.system.c.name.label("system"), t.case.c.closed_at.label("decided_at"))
+        sa.select(
+            t.report,
+            t.system.c.name.label("system"),
+            t.case.c.closed_at.label("decided_at"),
+            t.erasure.c.id.label("erasure"),
+            t.erasure.c.erased_at,
+            t.erasure.c.settled_at,
+            t.erasure.c.requested_name,
+            t.erasure.c.settled_name,
+            t.erasure.c.reason.label("erasure_reason"),
+        )
+        .select_from(t.report)
         .join(t.system, t.system.c.id == report.system_id)
         .outerjoin(t.case, t.case.c.id == report.case_id)
+        .outerjoin(t.erased, sa.and_(t.erased.c.kind == "report", t.erased.c.number == report.id))
+        .outerjoin(t.erasure, t.erasure.c.id == t.erased.c.erasure_id)
     )
 
 
@@ -155,4 +169,13 @@ def _record(row: sa.Row[Any]) -> ReportRecord:
         wrapped_key=bytes(row.wrapped_key) if row.wrapped_key is not None else None,
         body=bytes(row.body) if row.body is not None else None,
         received_at=moment(row.received_at),
+        gone=None
+        if row.erasure is None
+        else Gone(
+            erasure=row.erasure,
+            at=moment(row.erased_at or row.settled_at),
+            by=row.requested_name,
+            approved_by=row.settled_name,
+            reason=row.erasure_reason,
+        ),
     )

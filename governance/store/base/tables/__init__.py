@@ -35,6 +35,14 @@ from governance.store.base.tables.jobs import check_job, detector_health, job, j
 from governance.store.base.tables.metadata import id_block, metadata
 from governance.store.base.tables.people import api_key, principal, provider_sign_in, role_binding, session
 from governance.store.base.tables.policies import policy_backtest, policy_rollout, policy_rollout_step, policy_set
+from governance.store.base.tables.privacy import (
+    erased,
+    erasure,
+    erasure_mark,
+    installation_secret,
+    legal_hold,
+    retention_rule,
+)
 from governance.store.base.tables.review import assignment, case, case_call, case_note, report, verdict
 from governance.store.base.tables.systems import daily_figure, release, system
 
@@ -64,10 +72,15 @@ __all__ = [
     "decision",
     "detector_health",
     "detector_set",
+    "erased",
+    "erasure",
+    "erasure_mark",
     "examination",
     "id_block",
+    "installation_secret",
     "job",
     "job_schedule",
+    "legal_hold",
     "message",
     "metadata",
     "outbox_message",
@@ -79,6 +92,7 @@ __all__ = [
     "provider_sign_in",
     "release",
     "report",
+    "retention_rule",
     "reveal",
     "role_binding",
     "session",

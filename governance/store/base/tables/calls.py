@@ -91,6 +91,7 @@ call = Table(
     Column("counted", SmallInteger, nullable=False, comment="What daily_figure counts of it: store/calls/figures.py."),
     Column("received_at", BigInteger, nullable=False),
     UniqueConstraint("trace_id", "span_id"),
+    Index("ix_call_conversation_id", "conversation_id"),
     Index("ix_call_started_at", "started_at", "id"),
     Index("ix_call_system_started_at", "system_id", "started_at", "id"),
     Index(
@@ -160,7 +161,21 @@ examination = Table(
         nullable=False,
         comment="JSON {findings: [...], failures: [...]}; examined and nothing found is a row too.",
     ),
-    Column("redacted", Text, nullable=True, comment="A message's text without what must not be shown."),
+    Column(
+        "redacted", Text, nullable=True, comment="As `sealed`, in clear: of an earlier version, until it is sealed."
+    ),
+    Column(
+        "sealed",
+        LargeBinary,
+        nullable=True,
+        comment="A message's text without what must not be shown, under the key of its conversation.",
+    ),
+    Index(
+        "ix_examination_clear",
+        "subject_id",
+        sqlite_where=text("redacted IS NOT NULL"),
+        postgresql_where=text("redacted IS NOT NULL"),
+    ),
 )
 
 detector_set = Table(

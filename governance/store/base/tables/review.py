@@ -28,7 +28,7 @@ case = Table(
     Column("queue", String(40), nullable=False),
     Column("severity", SmallInteger, nullable=False, comment="1 low to 4 critical."),
     Column("title", String(300), nullable=False),
-    Column("excerpt", String(300), nullable=False, comment="Redacted."),
+    Column("excerpt", String(300), nullable=False, comment="As `excerpt_sealed`, in clear: of an earlier version."),
     Column("system_id", Id, ForeignKey("system.id"), nullable=False),
     Column("call_id", Id, ForeignKey("call.id"), nullable=True),
     Column("decision_id", Id, ForeignKey("decision.id"), nullable=True),
@@ -48,6 +48,13 @@ case = Table(
         comment="Counts changes: a step is taken only on the version that its rules were asked about.",
     ),
     salt_column(),
+    Column(
+        "excerpt_sealed",
+        LargeBinary,
+        nullable=True,
+        comment="Redacted text around what made the case, under the key of its call's conversation.",
+    ),
+    Index("ix_case_clear", "id", sqlite_where=text("excerpt <> ''"), postgresql_where=text("excerpt <> ''")),
     Index(
         "ix_case_open",
         "severity",
