@@ -1,4 +1,4 @@
-"""Who may do what, answered by Cedar from `access/console.cedar` in the policies folder.
+"""Who may do what, answered by Cedar from `access/console.cedar` of the policy set in force.
 
 Roles, systems and the separation of duties are all in that file; this module only states the facts. Answers are
 remembered by those facts (not by who asks), so that a page may ask as often as it draws a button.
@@ -7,7 +7,11 @@ remembered by those facts (not by who asks), so that a page may ask as often as 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,7 @@ from governance.domain.people import Actor, ActorKind, Permission, Role, RoleBin
 from governance.errors import Misconfigured
 
 _REMEMBERED = 16_384
+_log = logging.getLogger(__name__)
 _Facts = tuple[tuple[str, bool | str], ...]
 
 
@@ -100,6 +105,75 @@ class CedarPermissions:
         )
         # Cedar skips a rule that fails; here a rule that fails permits nothing.
         return result.allowed and not result.diagnostics.errors
+
+
+class PermissionsInForce:
+    """The permissions of the policy set in force: a file that is changed on disk changes nobody's rights until the
+    change is proposed, approved by another person, and in force. Implements `services.ports.Permissions`.
+
+    Thread-safe. Asks which set is in force at most every `every` seconds.
+    """
+
+    def __init__(
+        self,
+        digest: Callable[[], str],
+        texts: Callable[[], tuple[str, Mapping[str, str]]],
+        otherwise: CedarPermissions,
+        *,
+        every: float = 1.0,
+    ) -> None:
+        """`digest` of the set in force, "" for none; `texts` gives it with the set's access files, and raises
+        `Tampered` where they do not give the digest. `otherwise` counts while no set is in force, and for a set from
+        before permissions were part of it."""
+        self._digest = digest
+        self._texts = texts
+        self._otherwise = otherwise
+        self._every = every
+        self._lock = threading.Lock()
+        self._known = ""
+        self._asked = -math.inf
+        self._rules: CedarPermissions | None = None
+
+    def allowed(
+        self, actor: Actor, permission: Permission, *, system: str = "", context: Mapping[str, bool | str] | None = None
+    ) -> bool:
+        return self.rules().allowed(actor, permission, system=system, context=context)
+
+    def rules(self) -> CedarPermissions:
+        """The permissions as of now. Those that were in force before go on where the new ones cannot be read; raises
+        only where there were none."""
+        rules = self._rules
+        if rules is not None and time.monotonic() - self._asked < self._every:
+            return rules
+        if not self._lock.acquire(blocking=rules is None):
+            assert rules is not None, "who has none waits"
+            return rules
+        try:
+            try:
+                digest = self._digest()
+                if self._rules is None or digest != self._known:
+                    self._rules, self._known = self._load(digest)
+            except Exception:
+                if self._rules is None:
+                    raise
+                _log.exception("The permissions of the policy set in force cannot be read; those before go on.")
+            self._asked = time.monotonic()
+            assert self._rules is not None
+            return self._rules
+        finally:
+            self._lock.release()
+
+    def _load(self, digest: str) -> tuple[CedarPermissions, str]:
+        if not digest:
+            return self._otherwise, ""
+        known, texts = self._texts()
+        return self.of(texts) or self._otherwise, known
+
+    @staticmethod
+    def of(texts: Mapping[str, str]) -> CedarPermissions | None:
+        """The permissions among a set's access files; None where it has none. Raises `Misconfigured`."""
+        rules, schema = (texts.get(f"access/{name}") for name in ("console.cedar", "console.cedarschema"))
+        return None if rules is None or schema is None else CedarPermissions(rules, schema)
 
 
 _PRINCIPALS = {ActorKind.PERSON: "Person", ActorKind.SERVICE: "Operator", ActorKind.KEY: "Key"}

@@ -19,6 +19,7 @@ from typing import BinaryIO
 from governance.errors import BadInput, Tampered, TooLarge
 
 CHUNK = 1 << 20
+_BUFFER = 1 << 16
 LARGEST_MEMBER = 2**31
 LARGEST_TOTAL = 2**33
 # A package is below 4 GiB, the limit of ZIP without its later extensions.
@@ -110,14 +111,27 @@ class Packer:
         self._crc = 0
         self._size = 0
         self._packed = 0
+        self._waiting: list[bytes] = []
+        self._waits = 0
 
     def write(self, data: bytes) -> None:
+        self._waiting.append(data)
+        self._waits += len(data)
+        if self._waits >= _BUFFER:
+            self._squeeze_waiting()
+
+    def _squeeze_waiting(self) -> None:
+        """Compresses what was written since: many short lines at once."""
+        data = b"".join(self._waiting)
+        self._waiting.clear()
+        self._waits = 0
         self._crc = zlib.crc32(data, self._crc)
         self._size += len(data)
         self.plain.update(data)
         self._put(self._squeeze.compress(data))
 
     def close(self) -> Member:
+        self._squeeze_waiting()
         self._put(self._squeeze.flush())
         if self._size > LARGEST_MEMBER:
             raise TooLarge(f"{self.name} would be over 2 GiB.", advice="Export a shorter time, or one system.")

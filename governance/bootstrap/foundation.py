@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import sqlalchemy as sa
 
-    from governance.access.permissions import CedarPermissions
+    from governance.access.permissions import PermissionsInForce
     from governance.audit.note import Signer
     from governance.detectors.interface import DetectorUse
     from governance.detectors.runner import Runner
@@ -200,10 +200,19 @@ class Foundation:
             )
 
     @cached_property
-    def permissions(self) -> CedarPermissions:
-        from governance.access.permissions import CedarPermissions
+    def permissions(self) -> PermissionsInForce:
+        from governance.access.permissions import CedarPermissions, PermissionsInForce
+        from governance.store.policies.rollouts import access_in_force, digest_in_force
 
-        return CedarPermissions.load(self.policies_dir, resource("policies"))
+        def digest() -> str:
+            with self.database.read() as connection:
+                return digest_in_force(connection)
+
+        def texts() -> tuple[str, Mapping[str, str]]:
+            with self.database.read() as connection:
+                return access_in_force(connection)
+
+        return PermissionsInForce(digest, texts, CedarPermissions.load(self.policies_dir, resource("policies")))
 
     @cached_property
     def authority(self) -> Authority[Transaction]:

@@ -11,7 +11,7 @@ def verify_database(url: str, key: str, *, kept: str, advance: Advance) -> Verif
     """`key` is the log's public key, and `kept` a signed checkpoint that was kept elsewhere, or "". Raises `BadInput`
     when the database cannot be read, or either is not of that log."""
     from governance.services.evidence.findings import open_kept
-    from governance.services.evidence.verify import verify_snapshot
+    from governance.services.evidence.verify import verify_snapshot, with_state
     from governance.store.evidence import outside
 
     with outside.snapshot(url) as snapshot:
@@ -25,4 +25,4 @@ def verify_database(url: str, key: str, *, kept: str, advance: Advance) -> Verif
         verifier = Verifier.parse(key, name=name)
         if kept and open_kept(kept, verifier).size == 0:
             raise BadInput("The checkpoint that you gave is of 0 events, and proves nothing.")
-        return verify_snapshot(snapshot, verifier, kept=kept, advance=advance)
+        return with_state(snapshot, verify_snapshot(snapshot, verifier, kept=kept, advance=advance))

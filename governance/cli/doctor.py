@@ -23,7 +23,7 @@ from governance.cli.verdict import Verdict, ok, warning, wrong
 from governance.detectors import registry
 from governance.detectors.host import environment
 from governance.errors import GovernanceError, Overloaded
-from governance.policy.folder import not_read
+from governance.policy.folder import CONSOLE, not_read
 from governance.policy.policy import PolicySet
 from governance.policy.problems import errors
 from governance.store.base.in_use import embedded_file
@@ -310,6 +310,13 @@ def _policies(application: Application) -> Iterator[Verdict]:
             "Restore a backup (docs/operations.md). What else was changed: governance audit verify.",
         )
         return
+    in_force = application.rollout.in_force()
+    if in_force is not None and CONSOLE not in in_force.access:
+        yield warning(
+            "permissions",
+            "access/console.cedar is not part of the set in force: whoever can write the file changes rights.",
+            "Propose the files, which now hold it: governance policy promote.",
+        )
     beside = "" if standing.shadow is None else f"; rollout {standing.shadow.rollout} decides in shadow"
     said = f"rollout {standing.enforce.rollout}, digest {standing.enforce.digest[:12]}{beside}"
     changes = application.rollout.drift(files) if files is not None else None

@@ -130,7 +130,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 def prepare(application: Application) -> None:
     """All that must be right before anybody is served. Raises `GovernanceError`."""
-    _ = application.database, application.key_ring, application.permissions, application.in_force.current()
+    _ = application.database, application.key_ring, application.in_force.current(), application.permissions.rules()
     application.sealer.start()
     application.checkpointer.start()
     found = application.integrity_watch.start(_FIRST_LOOK_SECONDS)

@@ -18,7 +18,7 @@ from governance.detectors.patterns.recognisers import declared
 from governance.errors import BadInput
 from governance.policy import cedar
 from governance.policy.floor import extended
-from governance.policy.folder import ACCESS, DATA, DATA_SCHEMA, RULE, Files, walk
+from governance.policy.folder import ACCESS, CONSOLE, CONSOLE_SCHEMA, RULE, Files, walk
 from governance.policy.lint import RULES
 from governance.policy.lint.interface import Subject, Together
 from governance.policy.policy import Budget, Exemption, Floor, Policy, PolicySet, PolicyTest, Scope, Then
@@ -116,7 +116,7 @@ def _examine(folder: Path, files: Files, today: date | None, packaged: Path | No
     problems.extend(cedar.check(texts, {} if packaged is None else _access(_packaged(packaged))[0]))
     problems.sort(key=order)
     failed = bool(errors(problems))
-    access = {name: text for name, text in texts.items() if name in (DATA, DATA_SCHEMA)}
+    access = dict(texts) if packaged is None else _with_console(texts, packaged)
     return Loaded(
         policy_set=None if failed else PolicySet((policy for _, policy in subjects), access=access),
         problems=tuple(problems),
@@ -127,6 +127,18 @@ def _examine(folder: Path, files: Files, today: date | None, packaged: Path | No
 
 def _packaged(folder: Path) -> Files:
     return Files(access={f"{ACCESS}/{path.name}": path for path in (folder / ACCESS).glob("console.cedarschema")})
+
+
+def _with_console(texts: Mapping[str, str], packaged: Path) -> dict[str, str]:
+    """The Cedar files of a set: with the permissions that came with the product where the folder has none, so that they
+    change as policies do, and nobody's rights change when a file appears."""
+    own = CONSOLE in texts
+    wanted = {
+        name: (packaged / name).read_text("utf-8")
+        for name in (CONSOLE, CONSOLE_SCHEMA)
+        if (packaged / name).is_file() and not (own and name in texts)
+    }
+    return {**texts, **wanted}
 
 
 def _bytes(name: str, path: Path, problems: list[Problem], most: int = LARGEST) -> bytes | None:

@@ -23,6 +23,7 @@ from governance.audit.merkle import EMPTY_ROOT, verify_consistency
 from governance.audit.note import Checkpoint, Signer
 from governance.audit.verify import Outcome
 from governance.cli import main
+from governance.domain.events import EventKind
 from governance.errors import Tampered
 from governance.services.evidence.read import EventFilter
 from governance.store.base.database import connect
@@ -43,7 +44,7 @@ def filled(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     path = tmp_path_factory.mktemp("filled") / "governance.db"
     shutil.copyfile(sqlite_template, path)
     engine = connect(f"sqlite:///{path}")
-    fill(Database(engine, SqlAuditLog(SIGNER, Clock())), 300)
+    fill(Database(engine, SqlAuditLog(SIGNER, Clock())), 300, kind=EventKind.AUDIT_READ)
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     engine.dispose()
@@ -105,7 +106,7 @@ def test_whatever_a_cell_holds_the_place_is_named(
     assert failed.keys() & set(checks), failed
     assert any(place in one for name in failed.keys() & set(checks) for one in failed[name].places), failed
     with embedded.read() as connection:
-        assert audit.events(connection, EventFilter(kinds=("call.recorded",)), limit=1)
+        assert audit.events(connection, EventFilter(kinds=("audit.read",)), limit=1)
 
 
 def test_a_leaf_that_became_text_of_the_same_bytes_is_the_same_leaf(embedded: Database) -> None:
@@ -168,13 +169,13 @@ def laid_out(embedded: Database, folder: Path, *, wal: bool, shm: bool = False) 
     if wal:
         with sqlite3.connect(source, isolation_level=None) as keeping:
             keeping.execute("PRAGMA wal_autocheckpoint=0")
-            fill(embedded, 20, start=300)
+            fill(embedded, 20, start=300, kind=EventKind.AUDIT_READ)
             assert source.with_name("governance.db-wal").stat().st_size > 0
             for ending in ("", "-wal", *(["-shm"] if shm else [])):
                 shutil.copyfile(source.with_name(source.name + ending), target.with_name(target.name + ending))
         keeping.close()
     else:
-        fill(embedded, 20, start=300)
+        fill(embedded, 20, start=300, kind=EventKind.AUDIT_READ)
         embedded.engine.dispose()
         with sqlite3.connect(source) as last:
             last.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -229,7 +230,7 @@ def test_a_database_is_verified_without_secrets_and_left_as_it_is(
 def test_a_running_servers_database_is_read_beside_it(embedded: Database, command: Command) -> None:
     url = f"sqlite:///{embedded.engine.url.database}"
     assert command("--database", url, "--key", KEY)[1]["size"] == 300
-    fill(embedded, 5, start=300)
+    fill(embedded, 5, start=300, kind=EventKind.AUDIT_READ)
     code, found, _ = command("--database", url, "--key", KEY)
     assert (code, found["size"]) == (0, 305)
     assert [one["result"] for one in found["results"]] == ["COMPLETE", "SIGNED ONLY"]
@@ -240,10 +241,10 @@ def test_postgresql_is_verified_with_rights_to_read_only(
 ) -> None:
     engine = connect(postgresql_url)
     database = Database(engine, SqlAuditLog(SIGNER, clock))
-    fill(database, 50)
+    fill(database, 50, kind=EventKind.AUDIT_READ)
     kept = tmp_path / "kept.txt"
     kept.write_text(note(database))
-    fill(database, 50, start=50)
+    fill(database, 50, start=50, kind=EventKind.AUDIT_READ)
     with engine.begin() as connection:
         connection.exec_driver_sql("CREATE ROLE auditor LOGIN")
         connection.exec_driver_sql("GRANT SELECT ON ALL TABLES IN SCHEMA public TO auditor")

@@ -81,6 +81,14 @@ def test_what_cannot_be_canonical_is_refused_with_its_place(data: dict[str, Any]
         leaf_bytes(Event(kind=EventKind.CALL_RECORDED, at=AT, actor="service:0", data=data), 0)
 
 
+@pytest.mark.parametrize("number", ["1.5", "1e3", "NaN", "Infinity", str(2**53), f"-{2**53}", f"[{2**60}]", "-0", "01"])
+def test_a_leaf_with_another_number_is_refused(number: str) -> None:
+    good = leaf_bytes(Event(kind=EventKind.SIGN_IN, at=AT, actor="person:1", data={"x": 7}), 0)
+    assert parse(good)["data"] == {"x": 7}
+    with pytest.raises(BadInput):
+        parse(good.replace(b'"x":7', b'"x":' + number.encode()))
+
+
 def test_times_are_utc_to_the_microsecond() -> None:
     east = AT.astimezone(timezone(timedelta(hours=5, minutes=30)))
     leaf = leaf_bytes(Event(kind=EventKind.SIGN_IN, at=east, actor="person:1"), 0)

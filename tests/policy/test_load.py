@@ -215,7 +215,7 @@ def test_access_files_are_part_of_the_set(tmp_path: Path) -> None:
     write(tmp_path, "entity Role, Thing; action read appliesTo {principal: Role, resource: Thing};", DATA_SCHEMA)
     write(tmp_path, "permit (principal, action, resource);", "access/console.cedar")
     after = load(tmp_path, today=TODAY)
-    assert list(after.access) == ["access/data.cedar", DATA_SCHEMA]
+    assert list(after.access) == ["access/console.cedar", "access/data.cedar", DATA_SCHEMA]
     assert before.digest != after.digest
 
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from governance.access.permissions import PermissionsInForce
 from governance.domain.events import Event, EventKind, Json
-from governance.domain.people import SERVICE, Actor, Permission
+from governance.domain.people import SERVICE, Actor, ActorKind, Permission, Role, RoleBinding, operator
 from governance.domain.policies import Rollout, RolloutOrigin, RolloutState, StandingSets
 from governance.engine.decide import ERROR_QUEUE
 from governance.errors import BadInput, CheckFailed, Conflict, NotFound
@@ -188,6 +189,7 @@ class RolloutService:
             raise Conflict("Nothing is in force yet.", advice="Start: governance serve.")
         if against.digest == candidate.digest:
             raise Conflict("Nothing differs from what is in force.", advice="Change the files first.")
+        _refuse_lockout(candidate)
         report = self._gate(candidate, against, by=actor.name, progress=progress)
         if report.failed:
             raise GateClosed(
@@ -425,6 +427,26 @@ class RolloutService:
         if len(known) > 1:
             raise BadInput(f"Several policy sets begin with {named[:40]}.", advice="Give more digits.")
         return known[0]
+
+
+def _refuse_lockout(candidate: PolicySet) -> None:
+    """Permissions under which nobody could propose or approve the way back are not proposed. Raises `BadInput`."""
+    rules = PermissionsInForce.of(candidate.access)
+    if rules is None:
+        return
+    everything = tuple(RoleBinding(role=role) for role in Role)
+    person = Actor(kind=ActorKind.PERSON, id=0, name="", bindings=everything)
+    wanted = (
+        (operator(""), Permission.PROPOSE_POLICY, "the command line propose policies"),
+        (operator(""), Permission.MANAGE_ACCESS, "the command line manage people"),
+        (person, Permission.APPROVE_POLICY, "a person with every role approve policies"),
+    )
+    for actor, permission, words in wanted:
+        if not rules.allowed(actor, permission):
+            raise BadInput(
+                f"access/console.cedar does not let {words}: nobody could change it again.",
+                advice="Permit that in the file.",
+            )
 
 
 def owns(actor: Actor, rollout: Rollout) -> bool:

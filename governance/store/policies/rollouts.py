@@ -44,7 +44,13 @@ def stored_set(connection: sa.Connection, policy_set_id: int) -> PolicySet:
 
 def genuine_set(connection: sa.Connection, policy_set_id: int) -> PolicySet:
     """The set as it was stored, to decide by. Raises `Tampered` where what is stored does not give its digest."""
-    from governance.policy.policy import PolicySet, stored_digest
+    from governance.policy.policy import PolicySet
+
+    return PolicySet.from_document(_genuine(connection, policy_set_id))
+
+
+def _genuine(connection: sa.Connection, policy_set_id: int) -> dict[str, Any]:
+    from governance.policy.policy import stored_digest
 
     digest, text = _text(connection, policy_set_id)
     if stored_digest(text) != digest:
@@ -52,7 +58,22 @@ def genuine_set(connection: sa.Connection, policy_set_id: int) -> PolicySet:
             f"The policy set {digest[:12]} was changed in the database: its policies do not give its digest.",
             advice="Restore a backup; to see what else was changed: governance audit verify.",
         )
-    return PolicySet.from_document(json.loads(text))
+    document: dict[str, Any] = json.loads(text)
+    return document
+
+
+def digest_in_force(connection: sa.Connection) -> str:
+    """The digest of the set in force; "" before the first start."""
+    found = standing(connection).enforce
+    return "" if found is None else found.digest
+
+
+def access_in_force(connection: sa.Connection) -> tuple[str, Mapping[str, str]]:
+    """The digest and the access files of the set in force. Raises `Tampered` where it was changed in the database."""
+    found = standing(connection).enforce
+    if found is None:
+        return "", {}
+    return found.digest, _genuine(connection, found.policy_set_id).get("access", {})
 
 
 def altered_sets(connection: sa.Connection) -> list[str]:
