@@ -37,7 +37,7 @@ run: install ## Set up and serve the console, the API and the worker at http://1
 
 install: $(INSTALLED) ## Make .venv with the locked dependencies and the project
 
-environments: $(DEVELOPED) ## Make the environments of instrumentors, Presidio and model scanners, which CI tests with
+environments: $(DEVELOPED) ## Make the further environments that CI tests with: instrumentors, scanners and others
 	$(BIN)/python -m tests.environments
 
 test: $(DEVELOPED) ## Run all tests, on SQLite and on a real PostgreSQL

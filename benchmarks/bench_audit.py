@@ -23,13 +23,13 @@ from governance.audit.note import Signer
 from governance.audit.verify import verify_package
 from governance.domain.events import Event, EventKind
 from governance.domain.people import SERVICE
+from governance.domain.times import micros
 from governance.services.authorise import Authority
 from governance.services.evidence.export import EvidenceFilter, ExportEvidence
 from governance.services.evidence.verify import verify_snapshot
 from governance.store.base import bulk, migrate
 from governance.store.base import tables as t
 from governance.store.base.database import AuditWriter, connect
-from governance.store.base.times import micros
 from governance.store.evidence.audit_log import SqlAuditLog
 from governance.store.evidence.queries import AuditReader
 from governance.store.transaction import Database, Transaction

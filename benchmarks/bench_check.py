@@ -20,7 +20,7 @@ from governance.domain.calls import Call, CallKind, Document, EndUser, Message
 from governance.domain.content import Content, parts_of
 from governance.domain.findings import Examination
 from governance.engine.check import NOTHING_KNOWN, Checker
-from governance.engine.decide import Engine
+from governance.engine.decide import DecisionEngine
 from governance.policy.load import load
 from governance.policy.policy import PolicySet
 
@@ -80,7 +80,9 @@ def call_of(messages: list[Message], answer: str) -> Call:
 
 
 def checker_of(policy_set: PolicySet, folder: Path) -> Checker:
-    return Checker(registry.build(policy_set.detector_uses(), access_policies=folder / "access"), Engine(policy_set))
+    return Checker(
+        registry.build(policy_set.detector_uses(), access_policies=folder / "access"), DecisionEngine(policy_set)
+    )
 
 
 def without(policy_set: PolicySet, detectors: frozenset[str]) -> PolicySet:

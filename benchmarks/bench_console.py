@@ -27,10 +27,10 @@ from governance import bootstrap
 from governance.bootstrap import Application
 from governance.bootstrap.settings import Settings
 from governance.domain.people import Role, RoleBinding, operator
+from governance.domain.times import micros
 from governance.policy.load import load
 from governance.store.base import bulk
 from governance.store.base import tables as t
-from governance.store.base.times import micros
 from governance.store.calls import figures
 
 CALLS = 1_000_000

@@ -10,10 +10,10 @@ from governance.bootstrap import Application
 from governance.domain.calls import Call, CallKind, EndUser, Message
 from governance.domain.content import PartKind, parts_of
 from governance.domain.findings import Finding
-from governance.engine.decide import Engine
+from governance.domain.times import micros
+from governance.engine.decide import DecisionEngine
 from governance.store.base import bulk
 from governance.store.base import tables as t
-from governance.store.base.times import micros
 from governance.store.calls import facts
 
 LASTS = timedelta(days=14)
@@ -36,7 +36,7 @@ def fill(application: Application, calls: int) -> datetime:
     conversation = first + len(_SYSTEMS)
     messages = database.ids.take(_MESSAGES)
     key, wrapped = application.key_ring.create()
-    details = _details(Engine(ready.policy_set))
+    details = _details(DecisionEngine(ready.policy_set))
     with database.write() as tx:
         c = tx.connection
         bulk.insert(c, t.system, [(first + n, name, micros(now)) for n, name in enumerate(_SYSTEMS)])
@@ -86,7 +86,7 @@ def fill(application: Application, calls: int) -> datetime:
     return now - calls * timedelta(microseconds=apart)
 
 
-def _details(engine: Engine) -> list[tuple[str, str, int, str]]:
+def _details(engine: DecisionEngine) -> list[tuple[str, str, int, str]]:
     """What stands in the decision of a flagged call, of one with a finding that nobody minds, and of a quiet one."""
     call = Call(
         trace_id="a" * 32,

@@ -47,6 +47,7 @@ _WAITING = (
     "processes/",
     "instrumented/",
     "ner/",
+    "oscal/",
     "intake/",
     "demo/",
     "services/test_backtest_command.py",

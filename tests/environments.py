@@ -55,6 +55,17 @@ class Environment:
                     pytest.fail(str(error))
         return self.bin
 
+    def python(self, whose: str) -> Path:
+        """Its interpreter. Where it cannot be made (no network, no index), the test is skipped; never in CI."""
+        try:
+            self.make()
+        except NotMade as error:
+            reason = f"the environment of {whose} cannot be made: {error}"
+            if CI:
+                pytest.fail(reason)
+            pytest.skip(reason)
+        return self.bin / "python"
+
     def make(self) -> None:
         """Makes it unless it is there. Raises `NotMade`."""
         with alone(self.lock):
@@ -98,6 +109,7 @@ def alone(lock: Path) -> Iterator[None]:
 
 INSTRUMENTED = Environment(folder=ROOT / ".venv-instrumented", lock=ROOT / "requirements-instrumented.lock")
 NER = Environment(folder=ROOT / ".venv-ner", lock=ROOT / "requirements-ner.lock", sees_ours=True)
+OSCAL = Environment(folder=ROOT / ".venv-oscal", lock=ROOT / "requirements-oscal.lock")
 CONTRACT = Environment(folder=ROOT / ".venv-contract", lock=ROOT / "requirements-contract.lock")
 SCANNERS = ROOT / ".venv-scanners"
 
@@ -114,7 +126,7 @@ def make_scanners() -> None:
 
 
 def main() -> None:
-    makers: tuple[Callable[[], None], ...] = (INSTRUMENTED.make, NER.make, make_scanners)
+    makers: tuple[Callable[[], None], ...] = (INSTRUMENTED.make, NER.make, OSCAL.make, make_scanners)
     for make in makers:
         try:
             make()

@@ -13,7 +13,7 @@ from governance.bootstrap import resource
 from governance.detectors import registry
 from governance.domain.content import PartKind
 from governance.engine.check import Checked, Checker
-from governance.engine.decide import Engine
+from governance.engine.decide import DecisionEngine
 from governance.policy.load import load
 from governance.privacy.redaction import Redactor
 
@@ -32,7 +32,7 @@ def checker(folder: Path | None = None) -> Checker:
     folder = folder or resource("policies")
     policy_set = load(folder)
     runner = registry.build(policy_set.detector_uses(), access_policies=folder / "access")
-    return Checker(runner, Engine(policy_set))
+    return Checker(runner, DecisionEngine(policy_set))
 
 
 def flags(checked: Checked, task: str) -> bool:

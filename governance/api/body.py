@@ -35,13 +35,13 @@ class Bodies:
         self._in_flight = in_flight
         self._held = 0
 
-    async def read(self, request: Request, codings: Collection[str] = PLAIN) -> Held:
+    async def read(self, request: Request, codings: Collection[str] = PLAIN) -> HeldBody:
         """The raw body, to be used as a context manager. Raises `UnsupportedMediaType` for a Content-Encoding not among
         `codings`, `TooLarge`, `Overloaded` or `TimedOut`."""
         if (coding := coding_of(request)) not in codings:
             taken = " or ".join([*(name for name in codings if name not in PLAIN), "no encoding"])
             raise UnsupportedMediaType(f"The content encoding {coding[:40]!r} is not taken.", advice=f"Send {taken}.")
-        held = Held(self)
+        held = HeldBody(self)
         try:
             with anyio.fail_after(SECONDS):
                 await self._collect(request, held)
@@ -55,7 +55,7 @@ class Bodies:
             raise
         return held
 
-    async def _collect(self, request: Request, held: Held) -> None:
+    async def _collect(self, request: Request, held: HeldBody) -> None:
         announced = request.headers.get("content-length", "")
         if announced.isdecimal() and int(announced) > self.limit:
             await self._drain(request, int(announced))
@@ -84,7 +84,7 @@ class Bodies:
         raise TooLarge(f"The body is over the limit of {self.limit} bytes.", advice="Send smaller batches.")
 
 
-class Held:
+class HeldBody:
     """A body that counts as in flight until it is released."""
 
     def __init__(self, bodies: Bodies) -> None:

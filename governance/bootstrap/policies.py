@@ -114,7 +114,7 @@ class PolicyParts(Foundation):
 
     def _ready_set(self, wanted: StandingSet) -> ReadySet:
         from governance.engine.check import Checker
-        from governance.engine.decide import Engine
+        from governance.engine.decide import DecisionEngine
         from governance.services.calls.in_force import ReadySet
         from governance.store.calls.checks import register
         from governance.store.policies.rollouts import genuine_set
@@ -131,7 +131,7 @@ class PolicyParts(Foundation):
         register(self.database, self.clock, digest=runner.digest, units=runner.units | runner.heeds)
         if self.prepares:
             runner.prepare()
-        checker = Checker(runner, Engine(policy_set, clock=self.clock))
+        checker = Checker(runner, DecisionEngine(policy_set, clock=self.clock))
         return ReadySet(policy_set_id=wanted.policy_set_id, policy_set=policy_set, runner=runner, checker=checker)
 
     @cached_property

@@ -56,8 +56,8 @@ def doctor(
     def show() -> None:
         for verdict in verdicts:
             typer.echo(f"{marks[verdict.state]} {verdict.check}: {plain(verdict.says)}")
-            if verdict.mend:
-                typer.echo(f"         {plain(verdict.mend)}")
+            if verdict.fix:
+                typer.echo(f"         {plain(verdict.fix)}")
 
     emit({"ok": not _any_wrong(verdicts), "checks": verdicts, **more}, show, as_json=json)
     if _any_wrong(verdicts):

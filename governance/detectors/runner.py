@@ -81,7 +81,7 @@ class _Task:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class KnownFindings:
     """What is known of a subject before it is examined: findings of units that are what they were then, and the units
     that are `missing`: those that changed, are new, failed, or did not look."""
 
@@ -194,19 +194,19 @@ class Runner:
         """Facts about each content item: as `examine`, with one batch for each detector that takes batches."""
         return self._examine(contents, self._first, self._late, [False] * len(contents), _content_digest)
 
-    def complete(self, contents: Sequence[Content], found: Sequence[Found]) -> list[Examination]:
+    def complete(self, contents: Sequence[Content], found: Sequence[KnownFindings]) -> list[Examination]:
         """As `examine_many`, but what is `found` already is taken over, and only the units that are missing run."""
         tasks: list[_Task] = []
         for task in self._first:
             tasks.extend(self._part(task, found))
         return self._examine(contents, tasks, self._late, [False] * len(contents), _content_digest, found)
 
-    def complete_calls(self, subjects: Sequence[CallSubject], found: Sequence[Found]) -> list[Examination]:
+    def complete_calls(self, subjects: Sequence[CallSubject], found: Sequence[KnownFindings]) -> list[Examination]:
         """As `examine_calls`, but what is `found` already is taken over."""
         flagged = [subject.flagged for subject in subjects]
         return self._examine(subjects, self._first_calls, self._late_calls, flagged, _call_digest, found)
 
-    def _part(self, task: _Task, found: Sequence[Found]) -> list[_Task]:
+    def _part(self, task: _Task, found: Sequence[KnownFindings]) -> list[_Task]:
         """The task, or where it is divisible one for each combination of its units that is missing somewhere."""
         detector = self._divisible.get(task.name)
         if detector is None:
@@ -246,7 +246,7 @@ class Runner:
         late: Sequence[_Task],
         flagged: list[bool],
         digest: Callable[[Subject], bytes],
-        known: Sequence[Found] | None = None,
+        known: Sequence[KnownFindings] | None = None,
     ) -> list[Examination]:
         findings: list[list[Finding]] = [[] for _ in subjects]
         failures: list[list[DetectorFailure]] = [list(self._missing) for _ in subjects]
@@ -379,7 +379,7 @@ def _of(findings: list[Finding], wanted: frozenset[str], units: Mapping[str, str
     return [finding for finding in findings if unit_of(finding, units) in wanted]
 
 
-def found_before(units: Mapping[str, str], earlier: Sequence[tuple[Mapping[str, str], Examination]]) -> Found:
+def found_before(units: Mapping[str, str], earlier: Sequence[tuple[Mapping[str, str], Examination]]) -> KnownFindings:
     """What examinations by earlier detectors, each with the versions of its units, say that `units` would say again.
 
     The first that knows a unit counts. A unit that failed or did not look is not known.
@@ -394,10 +394,10 @@ def found_before(units: Mapping[str, str], earlier: Sequence[tuple[Mapping[str, 
             missing -= known
         if not missing:
             break
-    return Found(findings=tuple(findings), missing=frozenset(missing))
+    return KnownFindings(findings=tuple(findings), missing=frozenset(missing))
 
 
-def _lacking(task: _Task, known: Sequence[Found]) -> list[int]:
+def _lacking(task: _Task, known: Sequence[KnownFindings]) -> list[int]:
     """The subjects for which the task's units are not known."""
     if not task.units:
         return [number for number, one in enumerate(known) if task.name in one.missing]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from collections.abc import Sequence as _Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from governance.domain.calls import Call
@@ -21,8 +20,8 @@ class OtherCall:
 
     id: Hashable
     call: Call
-    parts: _Sequence[Part]
-    content: _Sequence[Hashable]
+    parts: Sequence[Part]
+    content: Sequence[Hashable]
     known: Mapping[Hashable, Examination] = field(default_factory=dict)
     whole: Examination | None = None
     waiting: bool = False
@@ -62,7 +61,7 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sequence:
+class OtherSteps:
     """The other steps of a call's trace and session, as `Around` has them, examined."""
 
     others: tuple[Step, ...] = ()
@@ -70,4 +69,4 @@ class Sequence:
     content: tuple[Hashable, ...] = ()
 
 
-ALONE = Sequence()
+ALONE = OtherSteps()

@@ -13,7 +13,7 @@ from governance.domain.calls import Call
 from governance.domain.content import Content, Part, parts_of
 from governance.domain.decisions import Decision
 from governance.domain.findings import DetectorFailure, Examination, Finding
-from governance.engine.decide import Engine
+from governance.engine.decide import DecisionEngine
 from governance.engine.sequence import content_of
 
 NOTHING_KNOWN: Mapping[Content, Examination] = MappingProxyType({})
@@ -45,7 +45,7 @@ class Checked:
     decision: Decision
     skipped: tuple[str, ...] = ()
     around: Mapping[Hashable, tuple[Content, Examination]] = field(default_factory=dict)
-    sequence: steps.Sequence = steps.ALONE
+    sequence: steps.OtherSteps = steps.ALONE
 
 
 @dataclass(slots=True)
@@ -71,7 +71,7 @@ class _Looked:
 class Checker:
     """Detectors and a policy set together. Holds no state of a call."""
 
-    def __init__(self, runner: Examiner, engine: Engine) -> None:
+    def __init__(self, runner: Examiner, engine: DecisionEngine) -> None:
         self.runner = runner
         self.engine = engine
 
@@ -185,7 +185,7 @@ class Checker:
         parts: Sequence[Part],
         examinations: Mapping[Content, Examination],
         whole: Examination,
-        sequence: steps.Sequence = steps.ALONE,
+        sequence: steps.OtherSteps = steps.ALONE,
     ) -> Checked:
         """Decides only: all that is to be known of the call's content, of the call as a whole, and of the steps around
         it, is given."""
@@ -195,7 +195,7 @@ class Checker:
         self,
         one: _Placed,
         whole: Examination,
-        sequence: steps.Sequence = steps.ALONE,
+        sequence: steps.OtherSteps = steps.ALONE,
         new: Mapping[Hashable, tuple[Content, Examination]] = MappingProxyType({}),
     ) -> Checked:
         one.findings.extend(whole.findings)
@@ -228,12 +228,12 @@ def around_of(calls: Sequence[Call]) -> steps.Around:
 
 def _sequence(
     near: steps.Around, looked: Mapping[Hashable, _Looked]
-) -> tuple[steps.Sequence, dict[Hashable, tuple[Content, Examination]]]:
+) -> tuple[steps.OtherSteps, dict[Hashable, tuple[Content, Examination]]]:
     if near is steps.NOBODY:
         return steps.ALONE, {}
     others = [looked[other.id] for other in near.others]
     new = {name: examined for other in others for name, examined in other.new.items()}
-    sequence = steps.Sequence(
+    sequence = steps.OtherSteps(
         others=tuple(other.step for other in others), left_out=near.left_out, content=near.content
     )
     return sequence, new

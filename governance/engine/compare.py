@@ -22,7 +22,7 @@ from governance.domain.calls import Call
 from governance.domain.content import Part
 from governance.domain.decisions import Action, Decision, Outcome, PolicyScope, PolicyStatus
 from governance.domain.findings import DetectorFailure, Finding
-from governance.engine.decide import Engine
+from governance.engine.decide import DecisionEngine
 from governance.policy.conditions import Language
 from governance.policy.policy import Policy, PolicySet, canonical_json
 
@@ -91,7 +91,7 @@ class Alike:
     same of all calls that are alike to `applies_to` and in what is read (as `read_by` names it)."""
 
     reads: frozenset[str]
-    engine: Engine
+    engine: DecisionEngine
 
     def said(
         self,
@@ -99,9 +99,9 @@ class Alike:
         parts: Sequence[Part] = (),
         findings: Sequence[Finding] = (),
         failures: Sequence[DetectorFailure] = (),
-        sequence: steps.Sequence = steps.ALONE,
+        sequence: steps.OtherSteps = steps.ALONE,
     ) -> list[Said]:
-        """What the policies say about a call, as `Engine.decide` takes it."""
+        """What the policies say about a call, as `DecisionEngine.decide` takes it."""
         return said_of(self.engine.decide(call, parts, findings, failures, sequence))
 
 
@@ -140,7 +140,8 @@ class Side:
         for policy in changed:
             by_reads.setdefault(read_by(policy), []).append(policy)
         self.alike = tuple(
-            Alike(reads=reads, engine=Engine(PolicySet(some), clock=lambda: now)) for reads, some in by_reads.items()
+            Alike(reads=reads, engine=DecisionEngine(PolicySet(some), clock=lambda: now))
+            for reads, some in by_reads.items()
         )
         self.reads = frozenset[str]().union(*(one.engine.language.reads for one in self.alike))
         self.reads_lengths = "output_length" in self.reads or ("documents" in self.reads and _names_length(changed))
@@ -182,7 +183,7 @@ class Side:
         parts: Sequence[Part] = (),
         findings: Sequence[Finding] = (),
         failures: Sequence[DetectorFailure] = (),
-        sequence: steps.Sequence = steps.ALONE,
+        sequence: steps.OtherSteps = steps.ALONE,
     ) -> list[Said]:
         """What the policies that are not kept say of the call."""
         return [said for one in self.alike for said in one.said(call, parts, findings, failures, sequence)]

@@ -93,7 +93,7 @@ class Reading:
     steps: list[Message]
 
 
-class Engine:
+class DecisionEngine:
     """A policy set, ready to decide. Immutable in effect (its caches are bounded) and shared freely by threads.
 
     Raises `IllTyped` when a condition does not compile: `load` has reported that with its position before. `whole` is
@@ -136,7 +136,7 @@ class Engine:
         parts: Sequence[Part],
         findings: Sequence[Finding],
         failures: Sequence[DetectorFailure],
-        sequence: steps.Sequence = steps.ALONE,
+        sequence: steps.OtherSteps = steps.ALONE,
     ) -> Decision:
         """What the policy set says of the call.
 
@@ -185,7 +185,7 @@ class Engine:
         """CEL, typed for this set."""
         return self._language
 
-    def _quiet_alone(self, applicable: _Applicable, call: Call, context: Message, sequence: steps.Sequence) -> bool:
+    def _quiet_alone(self, applicable: _Applicable, call: Call, context: Message, sequence: steps.OtherSteps) -> bool:
         """Whether no policy about sequences fires on a call that is the only known step, without documents and tool
         calls.
 
@@ -207,7 +207,7 @@ class Engine:
         parts: Sequence[Part],
         findings: Sequence[Finding],
         failures: Sequence[DetectorFailure],
-        sequence: steps.Sequence,
+        sequence: steps.OtherSteps,
         *,
         all_: bool = False,
     ) -> Iterator[tuple[int, _Around]]:
@@ -279,7 +279,7 @@ class Engine:
         parts: Sequence[Part],
         findings: Sequence[Finding],
         failures: Sequence[DetectorFailure],
-        sequence: steps.Sequence = steps.ALONE,
+        sequence: steps.OtherSteps = steps.ALONE,
     ) -> Iterator[Reading]:
         """What each policy that applies to the call reads of it, by id: for explaining, not for deciding."""
         context = self._language.call(call)

@@ -18,7 +18,7 @@ from governance.domain.calls import Call
 from governance.domain.content import Part
 from governance.domain.decisions import Decision, PolicyOutcome, PolicyScope
 from governance.domain.findings import DetectorFailure, Finding
-from governance.engine.decide import Engine, Reading
+from governance.engine.decide import DecisionEngine, Reading
 from governance.engine.flips import Flip, flips
 from governance.policy.policy import PolicySet
 from governance.policy.subconditions import Observation, SubCondition, SubConditions
@@ -61,7 +61,7 @@ def explain(
     at: datetime,
 ) -> Explanation:
     """Explains `decided`, which the set said at that time (UTC) of these findings, in their stored order."""
-    engine = Engine(policy_set, clock=lambda: at)
+    engine = DecisionEngine(policy_set, clock=lambda: at)
     standing = [outcome for outcome in decided.policies if outcome.scope is not PolicyScope.CALL]
     made = [one for one in engine.decide(call, parts, findings, failures).policies if one.scope is PolicyScope.CALL]
     again = engine.combine([*made, *standing])
@@ -77,7 +77,7 @@ def explain(
     )
 
 
-def _policy(engine: Engine, reading: Reading, outcome: PolicyOutcome | None) -> PolicyExplanation:
+def _policy(engine: DecisionEngine, reading: Reading, outcome: PolicyOutcome | None) -> PolicyExplanation:
     policy = reading.policy
     if policy.scope is not PolicyScope.CALL:
         return PolicyExplanation(

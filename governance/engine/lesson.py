@@ -15,7 +15,7 @@ from governance.domain.calls import Call
 from governance.domain.content import Part
 from governance.domain.decisions import PolicyStatus
 from governance.domain.findings import DetectorFailure, Finding
-from governance.engine.decide import Engine, Reading
+from governance.engine.decide import DecisionEngine, Reading
 from governance.engine.flips import flips
 from governance.policy.conditions import Condition, ConditionFailed
 from governance.policy.policy import ParamValue, Policy, PolicySet
@@ -56,7 +56,7 @@ class Lesson:
 def lessons(policy: Policy, judged: Iterable[Judged]) -> tuple[Lesson, ...]:
     """The changes that separate false alarms from violations: those that stop most first, a parameter before an
     exception. Empty where nothing separates them, or nothing that the policy still fires on was a false alarm."""
-    engine = Engine(
+    engine = DecisionEngine(
         PolicySet([policy.model_copy(update={"status": PolicyStatus.ENFORCE, "exceptions": []})]), whole=True
     )
     false: list[tuple[Judged, Reading]] = []
@@ -109,7 +109,7 @@ def _distance(value: ParamValue, other: ParamValue) -> float:
 
 
 def _exceptions(
-    engine: Engine, policy: Policy, false: Sequence[tuple[Judged, Reading]], upheld: Sequence[Reading]
+    engine: DecisionEngine, policy: Policy, false: Sequence[tuple[Judged, Reading]], upheld: Sequence[Reading]
 ) -> Iterable[Lesson]:
     """One exception a system: its false alarms' rules, and further terms until every violation still fires."""
     systems = dict.fromkeys(one.call.system for one, _ in false if one.call.system)

@@ -10,7 +10,7 @@ from governance.detectors.interface import DetectorUse
 from governance.domain.calls import Call
 from governance.domain.decisions import Outcome, PolicyOutcome, PolicyStatus
 from governance.engine.check import Checked, Checker, Examiner, around_of
-from governance.engine.decide import Engine
+from governance.engine.decide import DecisionEngine
 from governance.engine.request import call_from, steps_from
 from governance.errors import BadInput
 from governance.policy.policy import Policy, PolicySet, PolicyTest
@@ -61,7 +61,7 @@ def trials(
     runner = build(enforced.detector_uses())
     for policy in enforced.policies:
         if policy.tests:
-            checker = Checker(runner, Engine(PolicySet([policy], access=policy_set.access)))
+            checker = Checker(runner, DecisionEngine(PolicySet([policy], access=policy_set.access)))
             asked = SubConditions(checker.engine.language, policy) if observe else None
             for number, test in enumerate(policy.tests):
                 yield _try(policy, test, number, checker, asked)
@@ -103,7 +103,7 @@ def _try(policy: Policy, test: PolicyTest, number: int, checker: Checker, asked:
 
 
 def _seen(
-    checked: Checked, call: Call, engine: Engine, asked: SubConditions
+    checked: Checked, call: Call, engine: DecisionEngine, asked: SubConditions
 ) -> tuple[tuple[SubCondition, Observation], ...]:
     for reading in engine.readings(call, checked.parts, checked.findings, checked.failures, checked.sequence):
         observed = asked.observe(reading.call, reading.findings, reading.steps)

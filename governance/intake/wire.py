@@ -16,9 +16,9 @@ import msgspec
 from governance import errors
 from governance.domain.calls import CallKind, ContentEvent, Document, EndUser, Message, ToolCall
 from governance.domain.content import PartKind
+from governance.domain.times import micros, moment
 from governance.errors import GovernanceError, Overloaded, TooLarge
 from governance.intake import Body, Decoded, Signal, Taken
-from governance.store.base.times import micros, moment
 from governance.store.calls.parts import TOOL_MESSAGE
 from governance.store.calls.prepared import Frame, Int64, PreparedCall
 

@@ -12,10 +12,10 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from governance.domain.times import micros
 from governance.services.calls.check import CheckService
 from governance.services.jobs.run import RunJobs
 from governance.services.jobs.timetable import Timetable
-from governance.store.base.times import micros
 from governance.store.jobs.heartbeat import Heartbeat
 from governance.worker.jobs import JobWorker, heard
 from governance.worker.loop import Loop

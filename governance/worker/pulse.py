@@ -12,7 +12,7 @@ from datetime import datetime
 import structlog
 
 from governance.detectors.runner import UNAVAILABLE, Runner
-from governance.store.base.times import micros
+from governance.domain.times import micros
 from governance.store.jobs.heartbeat import DetectorCount, Heartbeat
 
 log = structlog.get_logger("governance.worker")

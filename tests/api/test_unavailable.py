@@ -99,7 +99,7 @@ def test_policies_answer_on_error_and_everybody_is_told(
     assert code == 1
     (verdict,) = [one for one in examined["checks"] if one["check"] == "detector llm_guard"]  # type: ignore[attr-defined]
     assert verdict["state"] == "wrong"
-    assert "on_error" in verdict["mend"]
+    assert "on_error" in verdict["fix"]
     assert f"Since {first.absent_since:%Y-%m-%d %H:%M} UTC." in verdict["says"]
 
 

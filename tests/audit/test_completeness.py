@@ -28,11 +28,11 @@ from governance.audit.summary import summary
 from governance.audit.tables import row
 from governance.audit.verify import Result, Verification
 from governance.domain.events import Event, EventKind
+from governance.domain.times import micros
 from governance.errors import Tampered
 from governance.services.evidence import export
 from governance.store.base import migrate
 from governance.store.base.database import connect
-from governance.store.base.times import micros
 from governance.store.evidence.audit_log import SqlAuditLog
 from governance.store.transaction import Database
 from tests.audit import older

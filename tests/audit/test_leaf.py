@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from governance.audit.leaf import canonical, leaf_bytes, parse
 from governance.domain.events import Event, EventKind
+from governance.domain.times import micros
 from governance.errors import BadInput
-from governance.store.base.times import micros
 
 AT = datetime(2026, 11, 23, 9, 40, 0, 5, tzinfo=UTC)
 LARGEST = 2**53 - 1

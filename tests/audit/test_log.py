@@ -17,12 +17,12 @@ from governance.audit.tiles import Edge
 from governance.audit.verify import Outcome, Verification
 from governance.domain.events import EventKind
 from governance.domain.people import SERVICE
+from governance.domain.times import micros
 from governance.errors import Refused
 from governance.services.evidence.read import EventFilter
 from governance.services.evidence.verify import VerifyLog, verify_snapshot
 from governance.store.base import migrate
 from governance.store.base.database import begin, connect
-from governance.store.base.times import micros
 from governance.store.evidence import queries as audit
 from governance.store.evidence.audit_log import PostgresSealer, SqlAuditLog, seal_lag
 from governance.store.transaction import Database

@@ -21,10 +21,10 @@ from governance.audit.note import Signer
 from governance.audit.streams import Streams, stated
 from governance.audit.verify import Check, Outcome
 from governance.domain.events import Event, EventKind
+from governance.domain.times import micros
 from governance.errors import BadInput
 from governance.store.base import migrate
 from governance.store.base.database import connect
-from governance.store.base.times import micros
 from governance.store.evidence.audit_log import PostgresSealer, SqlAuditLog
 from governance.store.transaction import Database
 from tests.audit import older

@@ -15,9 +15,9 @@ from app.policies import files as policy_files
 from app.policies import live as policy_figures
 from governance.domain.policies import RolloutState
 from governance.domain.review import ReasonCode, VerdictOutcome
+from governance.domain.times import micros
 from governance.policy.load import load
 from governance.store.base import tables as t
-from governance.store.base.times import micros
 from tests.console.conftest import Page
 from tests.console.test_pages import button, listed, spoken, title
 from tests.console.test_untrusted import ACTIVE, marked_up

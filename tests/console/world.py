@@ -13,8 +13,8 @@ from governance.bootstrap import Application
 from governance.domain.content import PartKind
 from governance.domain.events import Event, EventKind
 from governance.domain.people import Actor, ActorKind, Role, RoleBinding
+from governance.domain.times import micros
 from governance.store.base import tables as t
-from governance.store.base.times import micros
 from governance.store.calls import figures, search
 
 SYSTEMS = ("Claims assistant", "HR assistant", "Coding agent")

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from governance.detectors.host import environment, process
-from governance.detectors.host.process import Broken, Found, Item, Limits, NotScanned, ScannerHost
+from governance.detectors.host.process import Broken, Item, Limits, NotScanned, ScannerHit, ScannerHost
 from governance.detectors.host.scanning import LONGEST, AnswerDetector, Scanner, TextDetector, hosted, role_of
 from governance.detectors.interface import Attention, BatchCallDetector, BatchDetector, CallDetector, Detector, Watched
 from governance.detectors.runner import Runner
@@ -48,7 +48,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
         host.close()
 
 
-def ask(host: ScannerHost, *texts: str) -> list[list[Found] | str]:
+def ask(host: ScannerHost, *texts: str) -> list[list[ScannerHit] | str]:
     said = host.scan({"fake": range(len(texts))}, [Item(text=text) for text in texts])
     return [str(one) if isinstance(one, Exception) else one for one in said]
 
@@ -72,7 +72,7 @@ def test_what_the_process_finds_comes_back_in_its_place(make: Make) -> None:
     host = make()
     assert host.state.state == "idle"
     odd, fine, error = ask(host, "an odd text", "a fine one", "an error")
-    assert odd == [Found(scanner="fake", score=0.75, start=3, end=6, label="ODD", data={"risk": 0.5})]
+    assert odd == [ScannerHit(scanner="fake", score=0.75, start=3, end=6, label="ODD", data={"risk": 0.5})]
     assert fine == []
     assert error == "The scanner fake failed: ValueError."
     state = host.state
@@ -194,7 +194,7 @@ def test_a_full_queue_sheds_and_a_batch_without_a_turn_is_let_go(make: Make, mon
     monkeypatch.setattr(process, "WAITING_MOST", 1)
     host = make()
     assert ask(host, "fine") == [[]]
-    results: list[list[Found] | str] = []
+    results: list[list[ScannerHit] | str] = []
 
     def work(number: int) -> None:
         results.extend(ask(host, f"slow {number}"))

@@ -32,7 +32,7 @@ from governance.domain.content import Content, ContentKind, Part, parts_of
 from governance.domain.decisions import Action
 from governance.domain.findings import Finding
 from governance.engine.check import Checker
-from governance.engine.decide import Engine
+from governance.engine.decide import DecisionEngine
 from governance.engine.request import call_from
 from governance.errors import Misconfigured
 from governance.policy.policy import PolicySet
@@ -97,7 +97,7 @@ def test_a_skip_is_no_failure_and_a_failure_answers_on_error() -> None:
         when='findings.exists(f, f.detector == "costly" && f.score > 2.0)',
     )
     runner = Runner(content_detectors=[Cheap(), Costly()], attention={"costly": LATE})
-    checker = Checker(runner, Engine(PolicySet([reading])))
+    checker = Checker(runner, DecisionEngine(PolicySet([reading])))
     quiet = checker.check(call_from({"text": "fine"}))
     assert (quiet.decision.action, quiet.decision.queue, quiet.skipped) == (Action.ALLOW, "", ("costly",))
     broken = checker.check(call_from({"text": "odd, broken"}))
@@ -167,7 +167,7 @@ def test_a_late_call_detector_sees_the_calls_in_which_something_was_found() -> N
     costly = CostlyCalls()
     assert isinstance(costly, BatchCallDetector)
     runner = Runner(content_detectors=[Cheap()], call_detectors=[costly], attention={"costly": LATE})
-    checker = Checker(runner, Engine(PolicySet([policy()])))
+    checker = Checker(runner, DecisionEngine(PolicySet([policy()])))
     calls = [call_from({"text": text}) for text in ("fine", "odd", "good", "odd again")]
     checked = checker.check_many([(call, {}) for call in calls])
     assert costly.batches == [2]
@@ -179,7 +179,7 @@ def test_a_late_call_detector_sees_the_calls_in_which_something_was_found() -> N
 
 def test_many_calls_are_checked_as_each_alone() -> None:
     runner = Runner(content_detectors=[Cheap(), Costly()], attention={"costly": LATE})
-    checker = Checker(runner, Engine(PolicySet([policy()])))
+    checker = Checker(runner, DecisionEngine(PolicySet([policy()])))
     calls = [call_from({"text": text, "documents": ["odd", text]}) for text in ("fine", "odd", "broken", "fine")]
     together = checker.check_many([(call, {}) for call in calls])
     assert together == [checker.check(call) for call in calls]

@@ -13,7 +13,7 @@ from governance.detectors.interface import Attention, DetectorUse
 from governance.detectors.patterns import PatternDetector
 from governance.detectors.patterns.packs import load_pack, pack_names
 from governance.detectors.registry import build
-from governance.detectors.runner import Found, Runner, found_before, unit_of
+from governance.detectors.runner import KnownFindings, Runner, found_before, unit_of
 from governance.domain.content import Content, ContentKind
 from governance.domain.findings import DetectorFailure, Examination, Finding
 
@@ -120,7 +120,7 @@ def test_several_earlier_sets_together_know_everything() -> None:
     text = content("one two")
     first, second = Runner(content_detectors=[Words("a", "one")]), Runner(content_detectors=[Words("b", "two")])
     found = found_before(runner.units, [(one.units, one.examine(text)) for one in (first, second)])
-    assert found == Found(findings=runner.examine(text).findings, missing=frozenset())
+    assert found == KnownFindings(findings=runner.examine(text).findings, missing=frozenset())
 
 
 @pytest.mark.parametrize("pack", ["injection", "unheard-of"])

@@ -12,7 +12,7 @@ from governance.domain.decisions import Action, Operator
 from governance.domain.findings import DetectorFailure, Examination, Finding
 from governance.engine.act import BLOCKED, consequence, record_of
 from governance.engine.check import Checker
-from governance.engine.decide import Engine
+from governance.engine.decide import DecisionEngine
 from governance.engine.request import call_from
 from governance.errors import BadInput
 from governance.policy.policy import Policy, PolicySet
@@ -57,7 +57,7 @@ CONVERSATION = call(
 
 def test_the_same_content_is_examined_once_and_found_in_each_of_its_places() -> None:
     words = Words()
-    checked = Checker(words, Engine(PolicySet([policy()]))).check(CONVERSATION)
+    checked = Checker(words, DecisionEngine(PolicySet([policy()]))).check(CONVERSATION)
     assert words.examined.count("bad") == 2  # as a message and as a tool's result: not the same content
     assert {(one.part, one.index, one.start) for one in checked.findings} == {
         (PartKind.INPUT, 0, 0),
@@ -70,7 +70,7 @@ def test_the_same_content_is_examined_once_and_found_in_each_of_its_places() -> 
 
 def test_what_is_known_is_not_examined_again() -> None:
     words = Words()
-    checker = Checker(words, Engine(PolicySet([policy()])))
+    checker = Checker(words, DecisionEngine(PolicySet([policy()])))
     first = checker.check(CONVERSATION)
     words.examined.clear()
     again = checker.check(CONVERSATION, first.examinations)
@@ -81,7 +81,7 @@ def test_what_is_known_is_not_examined_again() -> None:
 
 
 def test_failures_of_the_call_reach_the_decision() -> None:
-    checked = Checker(Words(), Engine(PolicySet([policy()]))).check(call(error="500"))
+    checked = Checker(Words(), DecisionEngine(PolicySet([policy()]))).check(call(error="500"))
     assert checked.decision.queue == "security"
     assert checked.failures == (DetectorFailure(detector="patterns", reason="gone"),)
 
@@ -90,7 +90,7 @@ def test_an_explanation_names_the_document() -> None:
     about = policy(
         applies_to={"parts": ["document"]}, then={"action": "block", "explain": "{finding.document}: {finding.part}"}
     )
-    checked = Checker(Words(), Engine(PolicySet([about]))).check(CONVERSATION)
+    checked = Checker(Words(), DecisionEngine(PolicySet([about]))).check(CONVERSATION)
     assert checked.decision.explanation == "d2: document"
 
 
@@ -105,7 +105,7 @@ def _stars(
 
 def test_redaction_touches_only_what_the_redacting_policies_found() -> None:
     redacting = policy(then={"action": "redact", "explain": "x"}, applies_to={"parts": ["input"]})
-    checked = Checker(Words(), Engine(PolicySet([redacting]))).check(CONVERSATION)
+    checked = Checker(Words(), DecisionEngine(PolicySet([redacting]))).check(CONVERSATION)
     made = consequence(checked.decision, PolicySet([redacting]), CONVERSATION, checked.parts, checked.findings, _stars)
     assert made.safe_response is None
     assert made.redacted is not None
@@ -129,7 +129,7 @@ def test_the_policies_say_how_and_of_two_the_one_that_shows_less_counts() -> Non
         return policy(id=f"test.{number}", then=then)
 
     policies = PolicySet([redacting(1, email="mask", pii="hash"), redacting(2, email="encrypt", iban="mask")])
-    checked = Checker(Words(), Engine(policies)).check(CONVERSATION)
+    checked = Checker(Words(), DecisionEngine(policies)).check(CONVERSATION)
     consequence(checked.decision, policies, CONVERSATION, checked.parts, checked.findings, note)
     assert said
     assert all(one == {"email": "encrypt", "pii": "hash", "iban": "mask"} for one in said)
@@ -139,7 +139,7 @@ def test_a_safe_default_gives_its_text_and_a_block_always_gives_one() -> None:
     safe = policy(then={"action": "safe_default", "explain": "x", "safe_response": "Please call us."})
     for one, expected in ((safe, "Please call us."), (policy(), BLOCKED)):
         policies = PolicySet([one])
-        checked = Checker(Words(), Engine(policies)).check(CONVERSATION)
+        checked = Checker(Words(), DecisionEngine(policies)).check(CONVERSATION)
         made = consequence(checked.decision, policies, CONVERSATION, checked.parts, checked.findings, _stars)
         assert (made.redacted, made.safe_response) == (None, expected)
 
@@ -147,7 +147,7 @@ def test_a_safe_default_gives_its_text_and_a_block_always_gives_one() -> None:
 def test_an_allowed_call_has_no_consequence() -> None:
     policies = PolicySet([policy()])
     about = call()
-    checked = Checker(Words(), Engine(policies)).check(about)
+    checked = Checker(Words(), DecisionEngine(policies)).check(about)
     made = consequence(checked.decision, policies, about, checked.parts, checked.findings, _stars)
     assert (made.redacted, made.safe_response) == (None, None)
 

@@ -13,7 +13,7 @@ from governance.domain.calls import Call, CallKind, EndUser, Release
 from governance.domain.content import PartKind, parts_of
 from governance.domain.decisions import Action, Decision, Outcome, PolicyStatus, Severity
 from governance.domain.findings import DetectorFailure, Finding
-from governance.engine.decide import ERROR_QUEUE, Engine
+from governance.engine.decide import ERROR_QUEUE, DecisionEngine
 from governance.policy.policy import Policy, PolicySet
 from tests.policy.samples import call, finding, policy
 
@@ -27,7 +27,7 @@ def decide(
     about: Call | None = None,
 ) -> Decision:
     about = about or call()
-    return Engine(PolicySet(policies), clock=lambda: datetime(2026, 11, 23, tzinfo=UTC)).decide(
+    return DecisionEngine(PolicySet(policies), clock=lambda: datetime(2026, 11, 23, tzinfo=UTC)).decide(
         about, tuple(parts_of(about)), findings, failures
     )
 
@@ -293,7 +293,7 @@ def test_all_policies_together_say_what_each_says_alone(
 def _slowly(one: Policy, findings: list[Finding], failures: list[DetectorFailure]) -> bool:
     """Whether the policy has anything to say, asked without any short cut."""
     about = call()
-    engine = Engine(PolicySet([one]))
+    engine = DecisionEngine(PolicySet([one]))
     (ready,) = engine._ready
     if not one.applies_to.covers(about):
         return False

@@ -12,7 +12,7 @@ from governance.domain.calls import Call
 from governance.domain.content import parts_of
 from governance.domain.decisions import Action, Decision
 from governance.domain.findings import DetectorFailure, Finding
-from governance.engine.decide import Engine
+from governance.engine.decide import DecisionEngine
 from governance.engine.explanation import Explanation, explain
 from governance.policy.policy import Policy, PolicySet
 from tests.engine.test_decide import FAILURES, FINDINGS
@@ -34,7 +34,7 @@ def explained(
     about = about or call()
     parts = tuple(parts_of(about))
     policy_set = PolicySet(some)
-    decided = Engine(policy_set, clock=lambda: AT).decide(about, parts, findings, failures)
+    decided = DecisionEngine(policy_set, clock=lambda: AT).decide(about, parts, findings, failures)
     return explain(policy_set, about, parts, findings, failures, decided=replace(decided, **changed), at=AT)
 
 

@@ -13,7 +13,7 @@ from governance.domain.calls import Document, EndUser
 from governance.domain.content import PartKind, parts_of
 from governance.domain.decisions import Outcome
 from governance.domain.findings import Finding
-from governance.engine.decide import Engine
+from governance.engine.decide import DecisionEngine
 from governance.engine.lesson import Judged, Lesson, lessons
 from governance.policy.policy import Exemption, Policy, PolicySet
 from tests.policy.samples import call, finding, policy
@@ -33,7 +33,7 @@ def changed(one: Policy, lesson: Lesson) -> Policy:
 
 
 def fires(one: Policy, about: Judged) -> bool:
-    engine = Engine(PolicySet([one]), clock=lambda: datetime(2026, 11, 25, tzinfo=UTC))
+    engine = DecisionEngine(PolicySet([one]), clock=lambda: datetime(2026, 11, 25, tzinfo=UTC))
     decision = engine.decide(about.call, about.parts, about.findings, about.failures)
     return any(outcome.outcome is Outcome.FIRED for outcome in decision.policies)
 

@@ -15,9 +15,8 @@ from governance.domain.calls import Call, CallKind, Document, Message, ToolCall
 from governance.domain.content import PartKind, parts_of
 from governance.domain.decisions import Action, Decision, Outcome, PolicyScope
 from governance.domain.findings import DetectorFailure, Finding
-from governance.domain.steps import ALONE, Step
-from governance.domain.steps import Sequence as Steps
-from governance.engine.decide import Engine
+from governance.domain.steps import ALONE, OtherSteps, Step
+from governance.engine.decide import DecisionEngine
 from governance.engine.request import call_from, steps_from
 from governance.engine.sequence import MOST_STEPS, content_of, rows
 from governance.errors import BadInput
@@ -57,8 +56,8 @@ READ_THEN_SENT = policy(
 
 
 def decide(current: Step, others: Sequence[Step] = (), *policies: Policy, left_out: int = 0) -> Decision:
-    sequence = Steps(others=tuple(others), left_out=left_out) if others or left_out else ALONE
-    engine = Engine(PolicySet(policies or [READ_THEN_SENT]))
+    sequence = OtherSteps(others=tuple(others), left_out=left_out) if others or left_out else ALONE
+    engine = DecisionEngine(PolicySet(policies or [READ_THEN_SENT]))
     return engine.decide(current.call, current.parts, current.findings, current.failures, sequence)
 
 
@@ -223,10 +222,10 @@ def test_what_is_skipped_would_have_said_nothing(conditions: list[str], calls: l
         policy(id=f"p.n{number}", scope="trace" if number % 2 else "session", when=when, then={"explain": "x"})
         for number, when in enumerate(conditions)
     ]
-    engine = Engine(PolicySet(made))
+    engine = DecisionEngine(PolicySet(made))
     for number, current in enumerate(calls):
         others = calls[:number] if together else []
-        sequence = Steps(others=tuple(others)) if others else ALONE
+        sequence = OtherSteps(others=tuple(others)) if others else ALONE
         values = (current.call, current.parts, current.findings, current.failures, sequence)
         fired = {one.policy for one in engine.decide(*values).policies}
         for reading in engine.readings(*values):
@@ -244,11 +243,11 @@ def test_what_is_remembered_of_one_sequence_is_so_of_another(
 ) -> None:
     """One engine decides one sequence after the other, and forgets as little as it can; another never remembers."""
     made = PolicySet([policy(scope="trace", when=when, then={"explain": "x"})])
-    engine, forgetful = Engine(made), Engine(made)
+    engine, forgetful = DecisionEngine(made), DecisionEngine(made)
     monkeypatch.setattr(forgetful._telling, "key", lambda _rows: None)
     sequences = [(*others, current) for current in STEPS for others in [(), *((one,) for one in STEPS), STEPS]]
     for *others, current in reversed(sequences) if backwards else sequences:
-        around = Steps(others=tuple(one for one in others if one is not current))
+        around = OtherSteps(others=tuple(one for one in others if one is not current))
         values = (current.call, current.parts, current.findings, current.failures, around)
         assert engine.decide(*values) == forgetful.decide(*values), [step.call.span_id for step in around.others]
 
@@ -257,7 +256,7 @@ def test_policies_about_a_call_know_no_steps() -> None:
     from governance.policy.conditions import IllTyped
 
     with pytest.raises(IllTyped, match="undeclared reference to 'steps'"):
-        Engine(PolicySet([policy(when="steps.size() > 0")]))
+        DecisionEngine(PolicySet([policy(when="steps.size() > 0")]))
 
 
 def test_steps_of_a_json_call_take_over_what_they_do_not_say() -> None:

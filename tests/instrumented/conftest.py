@@ -24,16 +24,8 @@ ANSWER = "Your parcel arrives on Thursday. Write to parcels@example.com if it do
 
 @pytest.fixture(scope="session")
 def instrumented_python() -> Path:
-    """The interpreter of the instrumentors' environment. Where it cannot be made (no network, no index), the test is
-    skipped; never in CI."""
-    try:
-        environments.INSTRUMENTED.make()
-    except environments.NotMade as error:
-        reason = f"the instrumentors' environment cannot be made: {error}"
-        if environments.CI:
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return environments.INSTRUMENTED.bin / "python"
+    """The interpreter of the instrumentors' environment."""
+    return environments.INSTRUMENTED.python("the instrumentors")
 
 
 class _Model(BaseHTTPRequestHandler):

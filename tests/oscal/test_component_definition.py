@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import os
 import subprocess
-import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -16,10 +12,9 @@ from governance.policy.controls import catalogue
 from governance.policy.load import load
 from governance.services.policies.controls.coverage import Hits, Period, Report, cover
 from governance.services.policies.controls.report import ReportForm, rendered
+from tests import environments
+from tests.environments import ROOT
 
-ROOT = Path(__file__).parents[2]
-LOCK = ROOT / "requirements-oscal.lock"
-ENVIRONMENT = ROOT / ".venv-oscal"
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 PERIOD = Period(since=date(2026, 11, 1), until=date(2026, 12, 1))
 # All of its validators: duplicates, references, links, roles; a document that breaks the schema cannot be read at all.
@@ -37,28 +32,8 @@ for name in sys.argv[1:]:
 
 @pytest.fixture(scope="session")
 def trestle_python() -> Path:
-    """The interpreter of trestle's environment, made from its lock once and kept beside .venv.
-
-    Where it cannot be made (no network, no index), the test is skipped; never in CI.
-    """
-    wanted = hashlib.sha256(LOCK.read_bytes()).hexdigest()
-    stamp, python = ENVIRONMENT / ".installed", ENVIRONMENT / "bin" / "python"
-    with LOCK.open("rb") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)  # one test process makes it, the others wait
-        if not (stamp.exists() and stamp.read_text() == wanted):
-            pip = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-            for command in (
-                [sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)],
-                [*pip, "--require-hashes", "--no-deps", "--requirement", str(LOCK)],
-            ):
-                done = subprocess.run(command, capture_output=True, text=True, check=False)
-                if done.returncode:
-                    reason = f"the environment of compliance-trestle cannot be made: {done.stderr.strip()[-300:]}"
-                    if os.environ.get("CI"):
-                        pytest.fail(reason)
-                    pytest.skip(reason)
-            stamp.write_text(wanted)
-    return python
+    """The interpreter of trestle's environment."""
+    return environments.OSCAL.python("compliance-trestle")
 
 
 def report(*, figures: bool, nothing: bool = False) -> Report:

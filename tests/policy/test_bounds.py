@@ -21,7 +21,7 @@ from governance.detectors.patterns.packs import read_pack
 from governance.domain.calls import CallKind, Document, Message, ToolCall
 from governance.domain.content import Content, ContentKind, parts_of
 from governance.domain.decisions import Outcome
-from governance.engine.decide import Engine
+from governance.engine.decide import DecisionEngine
 from governance.policy.load import Loaded, examine
 from governance.policy.policy import PolicySet
 from governance.policy.problems import Problem
@@ -86,7 +86,7 @@ def test_any_mutation_of_a_floor_and_of_what_extends_it(
     loaded = load(tmp_path_factory.mktemp("mutated"), *texts)
     sound(loaded.problems, tuple(texts))
     if loaded.policy_set is not None:
-        Engine(loaded.policy_set)
+        DecisionEngine(loaded.policy_set)
         assert PolicySet.from_document(loaded.policy_set.document()).digest == loaded.policy_set.digest
 
 
@@ -152,7 +152,7 @@ def test_a_condition_that_is_built_to_be_slow_costs_milliseconds(condition: str)
     documents = tuple(Document(id=f"d{number}") for number in range(200))
     tools = tuple(ToolCall(name=f"t{number}", arguments=str(number)) for number in range(200))
     about = call(name="x" * 190, kind=CallKind.AGENT, documents=documents, tool_calls=tools)
-    engine = Engine(PolicySet([slow]))
+    engine = DecisionEngine(PolicySet([slow]))
     began = time.process_time()
     decision = engine.decide(about, tuple(parts_of(about)), (), ())
     assert time.process_time() - began < 1
@@ -185,7 +185,7 @@ def test_five_hundred_policies_decide_like_one() -> None:
     """Cost does not grow with policies that have nothing to say; and what one says is what it says alone."""
     many = [policy(id=f"p.n{number}", params={"min_score": 0.5}) for number in range(500)]
     special = policy(id="q.q", when="call.inputs > 1", then={"action": "block", "explain": "x"})
-    engine = Engine(PolicySet([*many, special]))
+    engine = DecisionEngine(PolicySet([*many, special]))
     two = call(input=(Message(role="user", text="a"), Message(role="user", text="b")))
     began = time.process_time()
     for _ in range(20):

@@ -17,7 +17,7 @@ from governance.domain.calls import Document, Message
 from governance.domain.decisions import PolicyStatus
 from governance.engine.check import Checker
 from governance.engine.coverage import coverage
-from governance.engine.decide import Engine
+from governance.engine.decide import DecisionEngine
 from governance.engine.request import call_from
 from governance.engine.trial import Trial, trials
 from governance.policy.load import examine, load
@@ -45,7 +45,7 @@ def results() -> Mapping[str, list[Trial]]:
 @functools.cache
 def checker() -> Checker:
     runner = registry.build(default_set().detector_uses(), access_policies=FOLDER / "access")
-    return Checker(runner, Engine(default_set()))
+    return Checker(runner, DecisionEngine(default_set()))
 
 
 IDS = sorted(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from governance.domain.content import parts_of
 from governance.domain.decisions import Action, Decision
 from governance.domain.findings import Finding
-from governance.engine.decide import Engine
+from governance.engine.decide import DecisionEngine
 from governance.policy.floor import weaknesses
 from governance.policy.load import Loaded, examine
 from governance.policy.policy import Policy, PolicySet
@@ -169,7 +169,7 @@ def test_editors_ask_a_policy_that_extends_for_less() -> None:
 
 def decide(policies: list[Policy], findings: list[Finding]) -> Decision:
     about = call()
-    engine = Engine(PolicySet(policies), clock=lambda: datetime(2026, 11, 23, tzinfo=UTC))
+    engine = DecisionEngine(PolicySet(policies), clock=lambda: datetime(2026, 11, 23, tzinfo=UTC))
     return engine.decide(about, tuple(parts_of(about)), findings, ())
 
 

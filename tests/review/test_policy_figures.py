@@ -7,8 +7,8 @@ from datetime import timedelta
 from governance.domain.decisions import Severity
 from governance.domain.people import Role
 from governance.domain.review import CaseState, ReasonCode, VerdictOutcome
+from governance.domain.times import micros
 from governance.store.base import tables as t
-from governance.store.base.times import micros
 from governance.store.policies import queries
 from tests.review.conftest import House
 

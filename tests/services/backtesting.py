@@ -17,7 +17,7 @@ from governance.domain.content import Content
 from governance.domain.findings import Finding
 from governance.domain.people import Role
 from governance.engine.check import Checker
-from governance.engine.decide import Engine
+from governance.engine.decide import DecisionEngine
 from governance.policy.policy import Policy, PolicySet
 from governance.privacy.keys import KeyRing
 from governance.services.calls.check import CheckService, Deciding
@@ -89,7 +89,7 @@ class Place:
         register(database, clock, digest=runner.digest, units=runner.units | runner.heeds)
         number = stored(database, by.digest, by.document() if readable else {"policies": [{"from": "the future"}]})
         ready = ReadySet(
-            policy_set_id=number, policy_set=by, runner=runner, checker=Checker(runner, Engine(by, clock=clock))
+            policy_set_id=number, policy_set=by, runner=runner, checker=Checker(runner, DecisionEngine(by, clock=clock))
         )
         store = SqlCheckStore(database, KEYRING, clock, open_for_decision)
         service = CheckService(store, lambda: Deciding(enforce=ready.deciding()), lambda text, _: text, str)

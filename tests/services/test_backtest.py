@@ -18,7 +18,7 @@ from governance.domain.decisions import Decision, Outcome
 from governance.domain.people import Role, operator
 from governance.domain.review import ReasonCode, VerdictOutcome
 from governance.engine.check import Checker, around_of
-from governance.engine.decide import Engine
+from governance.engine.decide import DecisionEngine
 from governance.errors import BadInput
 from governance.policy.policy import Policy, PolicySet
 from governance.services.authorise import Denied
@@ -112,7 +112,7 @@ DECIDED_LATER = PolicySet([variant(name, min(1, len(VARIANTS[name]) - 1)) for na
 
 def anew(place: Place, by: PolicySet, calls: Sequence[Call]) -> list[Decision]:
     """What the whole engine says of each call, looking at everything as if nothing was known."""
-    checker = Checker(place.build(by.detector_uses(), {}), Engine(by, clock=place.house.clock))
+    checker = Checker(place.build(by.detector_uses(), {}), DecisionEngine(by, clock=place.house.clock))
     around = [
         around_of([other for other in calls if other.trace_id == call.trace_id and other is not call]) for call in calls
     ]

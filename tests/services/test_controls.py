@@ -12,6 +12,7 @@ import pytest
 
 from governance.domain.people import Role
 from governance.domain.review import CaseState
+from governance.domain.times import micros
 from governance.engine.trial import Trial
 from governance.errors import BadInput, Conflict
 from governance.policy.controls import catalogue
@@ -24,7 +25,6 @@ from governance.services.policies.controls.report import Asked, ControlsService,
 from governance.services.visible import Visible
 from governance.store.base import bulk
 from governance.store.base import tables as t
-from governance.store.base.times import micros
 from governance.store.policies.queries import PolicyQueries
 from governance.store.systems.queries import SystemQueries
 from tests.policy.samples import policy

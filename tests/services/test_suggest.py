@@ -17,7 +17,7 @@ from governance.domain.calls import Call, CallKind, EndUser, Message
 from governance.domain.people import Actor, ActorKind, Role, RoleBinding, operator
 from governance.domain.review import ReasonCode, VerdictOutcome
 from governance.engine.check import Checker
-from governance.engine.decide import Engine
+from governance.engine.decide import DecisionEngine
 from governance.engine.lesson import Lesson
 from governance.policy.load import load
 from governance.policy.policy import Policy
@@ -119,7 +119,7 @@ def action(folder: Path, application: Application, text: str) -> str:
         trace_id="0" * 32, span_id="0" * 16, system="support-bot", started_at=datetime.now(UTC), content_captured=True,
         input=(Message(role="user", text=text),),
     )  # fmt: skip
-    return Checker(runner, Engine(policies)).check(call).decision.action.value
+    return Checker(runner, DecisionEngine(policies)).check(call).decision.action.value
 
 
 def test_overturned_cases_become_a_threshold_and_a_test(

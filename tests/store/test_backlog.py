@@ -8,12 +8,12 @@ from contextlib import nullcontext
 
 import pytest
 
+from governance.domain.times import micros
 from governance.errors import Overloaded
 from governance.store.base import condition, patience, probe
 from governance.store.base import tables as t
 from governance.store.base.in_use import embedded_file
 from governance.store.base.integrity import Integrity, IntegrityWatch, note_of
-from governance.store.base.times import micros
 from governance.store.calls import health
 from governance.store.calls.record import CallWriter
 from governance.store.transaction import Database

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from governance.detectors.interface import CallSubject
-from governance.detectors.runner import Found
+from governance.detectors.runner import KnownFindings
 from governance.domain.calls import Call, CallKind, Message
 from governance.domain.content import Content, Part
 from governance.domain.decisions import Action, Decision, Outcome, PolicyOutcome, PolicyStatus, Severity
@@ -45,10 +45,10 @@ class CountingRunner:
         self.units = self.content_units = {"words": "1"}
         self.call_units: dict[str, str] = {}
 
-    def complete(self, contents: Sequence[Content], found: Sequence[Found]) -> list[Examination]:
+    def complete(self, contents: Sequence[Content], found: Sequence[KnownFindings]) -> list[Examination]:
         return [self.examine(content) for content in contents]
 
-    def complete_calls(self, subjects: Sequence[CallSubject], found: Sequence[Found]) -> list[Examination]:
+    def complete_calls(self, subjects: Sequence[CallSubject], found: Sequence[KnownFindings]) -> list[Examination]:
         return self.examine_calls(subjects)
 
     def examine(self, content: Content) -> Examination:

@@ -7,7 +7,7 @@ from datetime import datetime
 from governance.detectors import registry
 from governance.domain.calls import Message
 from governance.engine.check import Checker
-from governance.engine.decide import Engine
+from governance.engine.decide import DecisionEngine
 from governance.policy.policy import PolicySet
 from governance.privacy.keys import KeyRing
 from governance.privacy.redaction import Redactor
@@ -47,7 +47,7 @@ def test_a_decision_comes_back_whole_and_its_case_with_the_verdict(
         policy_set_id=stored(database, SET.digest, SET.document()),
         digest=SET.digest,
         detectors=runner,
-        checker=Checker(runner, Engine(SET, clock=now)),
+        checker=Checker(runner, DecisionEngine(SET, clock=now)),
     )
     service = CheckService(store, lambda: Deciding(enforce=by), Redactor().redact, str)
     sent = make_call(1, input=(Message(role="user", text=ATTACK),))
@@ -64,7 +64,7 @@ def test_a_decision_comes_back_whole_and_its_case_with_the_verdict(
     assert found is not None
     assert found.call == sent
     assert found.policy_set.digest == SET.digest == found.decision.policy_set
-    again = Engine(SET, clock=lambda: found.at).decide(sent, found.parts, found.findings, found.failures)
+    again = DecisionEngine(SET, clock=lambda: found.at).decide(sent, found.parts, found.findings, found.failures)
     assert again == found.decision
     assert again.flagged
 

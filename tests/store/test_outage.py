@@ -11,7 +11,7 @@ from procrastinate.exceptions import ConnectorException
 
 from governance.detectors.runner import Runner
 from governance.engine.check import Checker
-from governance.engine.decide import Engine
+from governance.engine.decide import DecisionEngine
 from governance.errors import Misconfigured, Overloaded
 from governance.policy.policy import PolicySet
 from governance.services.calls.check import (
@@ -164,7 +164,9 @@ class Away:
 
 
 def new_loop(database: Database, away: Away) -> ProcrastinateLoop:
-    by = DecidingSet(policy_set_id=1, digest="", detectors=Runner(), checker=Checker(Runner(), Engine(PolicySet([]))))
+    by = DecidingSet(
+        policy_set_id=1, digest="", detectors=Runner(), checker=Checker(Runner(), DecisionEngine(PolicySet([])))
+    )
     checks = CheckService(away, lambda: Deciding(enforce=by), lambda text, _: text, str)
     return ProcrastinateLoop(database, checks)
 

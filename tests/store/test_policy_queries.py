@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from governance.domain.review import CaseState
+from governance.domain.times import micros
 from governance.store.base import bulk
 from governance.store.base import tables as t
-from governance.store.base.times import micros
 from governance.store.policies import queries as policies
 from governance.store.transaction import Database
 from tests.store.conftest import NOON

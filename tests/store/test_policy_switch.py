@@ -14,7 +14,7 @@ from governance.domain.calls import Call, Message
 from governance.domain.content import Content
 from governance.domain.findings import Finding
 from governance.engine.check import Checker
-from governance.engine.decide import Engine
+from governance.engine.decide import DecisionEngine
 from governance.policy.policy import PolicySet
 from governance.privacy.keys import KeyRing
 from governance.services.calls.check import CheckService, Deciding
@@ -74,7 +74,7 @@ class Installation:
         runner = Runner(content_detectors=detectors)
         register(self.database, self.clock, digest=runner.digest, units=runner.units)
         number = stored(self.database, policy_set.digest)
-        checker = Checker(runner, Engine(policy_set, clock=self.clock))
+        checker = Checker(runner, DecisionEngine(policy_set, clock=self.clock))
         return ReadySet(policy_set_id=number, policy_set=policy_set, runner=runner, checker=checker)
 
     def use(self, enforce: ReadySet, shadow: ReadySet | None = None) -> None:
@@ -198,7 +198,7 @@ def test_what_only_the_shadow_asks_for_is_examined_once_and_kept_apart(house: In
 
 
 def test_a_shadow_that_breaks_disturbs_nothing_and_is_said(house: Installation, writer: CallWriter) -> None:
-    class Broken(Engine):
+    class Broken(DecisionEngine):
         def decide(self, *args: Any, **kwargs: Any) -> Any:
             raise RuntimeError("secret words")
 

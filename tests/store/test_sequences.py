@@ -16,7 +16,7 @@ from governance.domain.content import Content
 from governance.domain.decisions import PolicyScope
 from governance.domain.findings import DetectorFailure, Examination
 from governance.engine.check import Checker
-from governance.engine.decide import Engine
+from governance.engine.decide import DecisionEngine
 from governance.policy.policy import PolicySet
 from governance.privacy.keys import KeyRing
 from governance.services.calls.check import CheckService, Deciding, DecidingSet
@@ -72,7 +72,7 @@ def new_checks(database: Database, keyring: KeyRing, clock: Clock, runner: Count
             policy_set_id=stored(database, policy_set.digest),
             digest=policy_set.digest,
             detectors=detectors,
-            checker=Checker(with_runner, Engine(policy_set)),
+            checker=Checker(with_runner, DecisionEngine(policy_set)),
             scopes=policy_set.scopes,
         )
         return CheckService(store, lambda: Deciding(enforce=by), mask, lambda text: text)

@@ -20,7 +20,7 @@ from governance.domain.decisions import Outcome, PolicyOutcome, PolicyStatus
 from governance.domain.findings import Finding
 from governance.domain.steps import NOBODY, Around
 from governance.engine.check import NOTHING_KNOWN, Checked, Checker, around_of
-from governance.engine.decide import Engine
+from governance.engine.decide import DecisionEngine
 from governance.engine.request import DIRECTIONS, call_from, object_of, steps_from
 from governance.errors import BadInput, GovernanceError, TooLarge
 from governance.policy.load import load
@@ -62,7 +62,7 @@ def check(
 def checker_of(folder: Path) -> Checker:
     """Detectors and policies of a folder."""
     policy_set = load(folder)
-    return Checker(running().build_runner(policy_set.detector_uses(), policy_set.access), Engine(policy_set))
+    return Checker(running().build_runner(policy_set.detector_uses(), policy_set.access), DecisionEngine(policy_set))
 
 
 def _opened(file: str) -> IO[bytes]:

@@ -35,7 +35,7 @@ async def _asked(application: Application, provider: OpenIdProvider) -> list[Ver
     settings = application.settings
     redirect = f"{settings.public_url.rstrip('/') or 'http://127.0.0.1:8501'}/signin/callback"
     return [
-        Verdict(check=seen.check, state=seen.state, says=seen.says, mend=seen.fix)
+        Verdict(check=seen.check, state=seen.state, says=seen.says, fix=seen.fix)
         async for seen in probe(provider, redirect, settings.roles_claim, now=application.clock)
     ]
 

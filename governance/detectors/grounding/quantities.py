@@ -11,7 +11,7 @@ from itertools import chain, islice
 from governance.detectors.grounding.claims import Answer, Claim, Given, Status
 from governance.detectors.grounding.figures import Figure, FigureKind, figures, spelled
 from governance.detectors.grounding.passages import Passage
-from governance.detectors.grounding.sources import Found, Place, Sources, surroundings
+from governance.detectors.grounding.sources import Place, SourceFigure, Sources, surroundings
 from governance.detectors.grounding.vocabulary import DERIVING
 
 _COMPARED = 200
@@ -236,7 +236,7 @@ def _weight(answer: Answer, figure: Figure) -> float:
     return round(sure * 0.7 if _worked_out(answer, figure) else sure, 3)
 
 
-def _rival(answer: Answer, figure: Figure, sources: Sources) -> tuple[Found | None, float]:
+def _rival(answer: Answer, figure: Figure, sources: Sources) -> tuple[SourceFigure | None, float]:
     """The figure of the sources whose context is most like the claim's, and how alike they are, 0 to 1."""
     here = surroundings(answer.text, figure.start, figure.end)
     if len(here) < 2:

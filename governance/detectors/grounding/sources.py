@@ -37,7 +37,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SourceFigure:
     """A figure of a source."""
 
     source: int
@@ -82,27 +82,29 @@ class Sources:
         return found
 
     @cached_property
-    def figures(self) -> tuple[Found, ...]:
+    def figures(self) -> tuple[SourceFigure, ...]:
         """Figures of all sources, in digits and in words."""
-        return tuple(Found(source, figure) for source, text in enumerate(self.texts) for figure in _figures(text))
+        return tuple(
+            SourceFigure(source, figure) for source, text in enumerate(self.texts) for figure in _figures(text)
+        )
 
     @cached_property
-    def _rivals(self) -> dict[tuple[FigureKind, str, bool], list[Found]]:
-        index: dict[tuple[FigureKind, str, bool], list[Found]] = {}
+    def _rivals(self) -> dict[tuple[FigureKind, str, bool], list[SourceFigure]]:
+        index: dict[tuple[FigureKind, str, bool], list[SourceFigure]] = {}
         for found in self.figures:
             alike = index.setdefault((found.figure.kind, found.figure.dimension, found.figure.ordinal), [])
             if len(alike) < _RIVALS:
                 alike.append(found)
         return index
 
-    def rivals(self, figure: Figure) -> list[tuple[Found, frozenset[str]]]:
+    def rivals(self, figure: Figure) -> list[tuple[SourceFigure, frozenset[str]]]:
         """Figures of its kind and dimension, the first ones, each with the stems of the words around it."""
         return [
             (found, self._around(found))
             for found in self._rivals.get((figure.kind, figure.dimension, figure.ordinal), ())
         ]
 
-    def _around(self, found: Found) -> frozenset[str]:
+    def _around(self, found: SourceFigure) -> frozenset[str]:
         known = self._surroundings.get(found.place)
         if known is None:
             place = found.place
@@ -110,9 +112,9 @@ class Sources:
         return known
 
     @cached_property
-    def numbers(self) -> dict[float, list[Found]]:
+    def numbers(self) -> dict[float, list[SourceFigure]]:
         """Numbers and years by each of their readings."""
-        index: dict[float, list[Found]] = defaultdict(list)
+        index: dict[float, list[SourceFigure]] = defaultdict(list)
         for found in self.figures:
             for value in found.figure.values:
                 if len(index[value]) < _PLACES_A_VALUE:
@@ -124,15 +126,15 @@ class Sources:
         return sorted(self.numbers)
 
     @cached_property
-    def identifiers(self) -> dict[str, Found]:
+    def identifiers(self) -> dict[str, SourceFigure]:
         return {
             found.figure.key: found for found in reversed(self.figures) if found.figure.kind is FigureKind.IDENTIFIER
         }
 
     @cached_property
-    def dates(self) -> dict[tuple[int, int, int], Found]:
+    def dates(self) -> dict[tuple[int, int, int], SourceFigure]:
         """Dates by what may be said of them: in full, without the year, the month, the year alone."""
-        index: dict[tuple[int, int, int], Found] = {}
+        index: dict[tuple[int, int, int], SourceFigure] = {}
         for found in self.figures:
             for year, month, day in found.figure.dates:
                 for known in ((year, month, day), (0, month, day), (year, month, 0), (year, 0, 0)):

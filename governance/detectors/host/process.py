@@ -70,7 +70,7 @@ class Item:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
+class ScannerHit:
     """What one scanner objects to, at a place in code points of the text."""
 
     scanner: str
@@ -193,7 +193,7 @@ class ScannerHost:
 
     def scan(
         self, jobs: Mapping[str, Sequence[int]], items: Sequence[Item], *, seconds: float | None = None
-    ) -> list[list[Found] | GovernanceError]:
+    ) -> list[list[ScannerHit] | GovernanceError]:
         """What each scanner of `jobs` (its key: places in `items`) objects to in its items, in one outcome an item.
 
         An item is an error when a scanner could not tell. A batch that breaks the process is tried again one by one as
@@ -201,7 +201,7 @@ class ScannerHost:
         """
         now = time.monotonic()
         digests = [_digest(item) for item in items]
-        outcomes: list[list[Found] | GovernanceError] = [[] for _ in items]
+        outcomes: list[list[ScannerHit] | GovernanceError] = [[] for _ in items]
         alone: list[int] = []
         together: list[int] = []
         with self._lock:
@@ -233,7 +233,7 @@ class ScannerHost:
 
     def _ask(
         self, jobs: Mapping[str, Sequence[int]], items: Sequence[Item], group: Sequence[int], seconds: float | None
-    ) -> list[list[Found] | GovernanceError]:
+    ) -> list[list[ScannerHit] | GovernanceError]:
         chosen = set(group)
         texts: dict[str, int] = {}
 
@@ -242,7 +242,7 @@ class ScannerHost:
 
         asked = [(key, [number for number in numbers if number in chosen]) for key, numbers in jobs.items()]
         asked = [(key, numbers) for key, numbers in asked if numbers]
-        outcomes: dict[int, list[Found] | GovernanceError] = {number: [] for number in group}
+        outcomes: dict[int, list[ScannerHit] | GovernanceError] = {number: [] for number in group}
         missing = self._wait_until_loaded(seconds)
         for key, numbers in asked:
             if key in missing:
@@ -536,8 +536,8 @@ def _texts(value: Mapping[object, object]) -> bool:
     return all(isinstance(key, str) and isinstance(one, str) for key, one in value.items())
 
 
-def _found(scanner: str, item: Mapping[str, Any], length: int) -> Found:
-    return Found(
+def _found(scanner: str, item: Mapping[str, Any], length: int) -> ScannerHit:
+    return ScannerHit(
         scanner=scanner,
         score=float(item["score"]),
         start=min(item["start"], length),

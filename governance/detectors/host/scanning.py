@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from governance.detectors.host.process import Found, HostState, Item, NotScanned, ScannerHost
+from governance.detectors.host.process import HostState, Item, NotScanned, ScannerHit, ScannerHost
 from governance.detectors.interface import CallSubject, Condition, Outcome
 from governance.domain.calls import Call
 from governance.domain.content import Content, ContentKind, Part, PartKind, input_kind
@@ -108,7 +108,7 @@ class HostedDetector:
                 outcome += [self._finding(scanner, one) for one in said if one.scanner == scanner.key]
         return list(outcomes)
 
-    def _finding(self, scanner: Scanner, one: Found) -> Finding:
+    def _finding(self, scanner: Scanner, one: ScannerHit) -> Finding:
         start, end = (one.start, one.end) if scanner.places else (0, 0)
         return Finding(
             detector=self.name,

@@ -11,13 +11,12 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from governance.detectors.interface import CallSubject
-from governance.detectors.runner import Found, found_before
+from governance.detectors.runner import KnownFindings, found_before
 from governance.domain.calls import Call
 from governance.domain.content import Content, Part
 from governance.domain.decisions import Action, Decision, PolicyScope, Severity
 from governance.domain.findings import DetectorFailure, Examination, Finding
-from governance.domain.steps import NOBODY, Around
-from governance.domain.steps import Sequence as Steps
+from governance.domain.steps import NOBODY, Around, OtherSteps
 
 Redact = Callable[[str, Sequence[Finding]], str]
 
@@ -28,7 +27,7 @@ WITHHELD = "[not shown: personal data and secrets could not be looked for]"
 HIDES = "patterns"
 """The detector that redaction stands on: `pii` and `secrets` are packs of it."""
 NOTHING = Examination()
-NOTHING_FOUND: Mapping[Content, Found] = MappingProxyType({})
+NOTHING_FOUND: Mapping[Content, KnownFindings] = MappingProxyType({})
 
 
 class Openings(Protocol):
@@ -55,8 +54,8 @@ class LoadedCall:
     parts: Sequence[Part] = ()
     message_ids: Sequence[int] = ()
     known: Mapping[Content, Examination] = field(default_factory=dict)
-    partly: Mapping[Content, Found] = field(default_factory=dict)
-    beside: Mapping[Content, Found] = field(default_factory=dict)
+    partly: Mapping[Content, KnownFindings] = field(default_factory=dict)
+    beside: Mapping[Content, KnownFindings] = field(default_factory=dict)
     unreadable: str = ""
     around: Around = NOBODY
     key: Openings | None = None
@@ -128,9 +127,11 @@ class Detectors(Protocol):
     @property
     def call_units(self) -> Mapping[str, str]: ...
 
-    def complete(self, contents: Sequence[Content], found: Sequence[Found]) -> Sequence[Examination]: ...
+    def complete(self, contents: Sequence[Content], found: Sequence[KnownFindings]) -> Sequence[Examination]: ...
 
-    def complete_calls(self, subjects: Sequence[CallSubject], found: Sequence[Found]) -> Sequence[Examination]: ...
+    def complete_calls(
+        self, subjects: Sequence[CallSubject], found: Sequence[KnownFindings]
+    ) -> Sequence[Examination]: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -198,7 +199,7 @@ class Checked(Protocol):
     def around(self) -> Mapping[Any, tuple[Content, Examination]]: ...
 
     @property
-    def sequence(self) -> Steps: ...
+    def sequence(self) -> OtherSteps: ...
 
 
 class Checker(Protocol):
@@ -212,7 +213,7 @@ class Checker(Protocol):
         parts: Sequence[Part],
         examinations: Mapping[Content, Examination],
         whole: Examination,
-        sequence: Steps = ...,
+        sequence: OtherSteps = ...,
     ) -> Checked: ...
 
 
@@ -428,7 +429,7 @@ def _shadow_examinations(
 ) -> tuple[Mapping[Content, Examination], Mapping[int, Examination]]:
     """What the shadow's detectors say of each content and of each call as a whole."""
     contents: dict[Content, Examination] = {}
-    before: dict[Content, Found] = {}
+    before: dict[Content, KnownFindings] = {}
     for one, _, outcome in ready:
         before.update(one.beside)
         for part in outcome.parts:
@@ -440,7 +441,9 @@ def _shadow_examinations(
         return contents, wholes
     shared = {unit: version for unit, version in ours.units.items() if theirs.units.get(unit) == version}
 
-    def shared_with(units: Mapping[str, str], examination: Examination, earlier: Found | None = None) -> Found:
+    def shared_with(
+        units: Mapping[str, str], examination: Examination, earlier: KnownFindings | None = None
+    ) -> KnownFindings:
         # A detector that failed or did not look is not asked a second time on the shadow's behalf.
         known: list[tuple[Mapping[str, str], Examination]] = [(shared, Examination(findings=examination.findings))]
         if earlier is not None:

@@ -13,8 +13,7 @@ from typing import Any, Protocol
 from governance.domain.calls import Call, ContentEvent, Message
 from governance.domain.content import Content, Part
 from governance.domain.findings import Examination
-from governance.domain.steps import ALONE, Around
-from governance.domain.steps import Sequence as Steps
+from governance.domain.steps import ALONE, Around, OtherSteps
 from governance.engine.act import Redact, consequence
 from governance.engine.check import Checked, Checker
 from governance.errors import Overloaded
@@ -71,7 +70,7 @@ class _Listening:
         parts: Sequence[Part],
         examinations: Mapping[Content, Examination],
         whole: Examination,
-        sequence: Steps = ALONE,
+        sequence: OtherSteps = ALONE,
     ) -> Checked:
         return self._checker.conclude(call, parts, examinations, whole, sequence)
 

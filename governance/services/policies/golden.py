@@ -16,7 +16,7 @@ from governance.domain.calls import Call
 from governance.domain.decisions import Action, Decision
 from governance.domain.steps import Around
 from governance.engine.check import NOTHING_KNOWN, Checker, around_of
-from governance.engine.decide import Engine
+from governance.engine.decide import DecisionEngine
 from governance.engine.request import call_from, object_of, steps_from
 from governance.errors import BadInput, GovernanceError
 from governance.policy.policy import PolicySet
@@ -179,7 +179,9 @@ class GoldenRunner:
     """Two sets over golden calls. Where both get the same detectors, these look once."""
 
     def __init__(self, before: tuple[Runner, PolicySet], after: tuple[Runner, PolicySet]) -> None:
-        self._before, self._after = (Checker(runner, Engine(policy_set)) for runner, policy_set in (before, after))
+        self._before, self._after = (
+            Checker(runner, DecisionEngine(policy_set)) for runner, policy_set in (before, after)
+        )
         self._once = before[0].digest == after[0].digest
 
     def report(self, golden: Sequence[Golden], heard: Callable[[], None]) -> GoldenReport:

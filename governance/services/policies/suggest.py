@@ -17,7 +17,7 @@ from governance.detectors.interface import DetectorUse
 from governance.domain.decisions import Action, Outcome, PolicyStatus
 from governance.domain.people import Actor, Permission
 from governance.engine.check import Examiner
-from governance.engine.decide import Engine
+from governance.engine.decide import DecisionEngine
 from governance.engine.lesson import Judged, Lesson, lessons
 from governance.engine.trial import trials
 from governance.errors import BadInput
@@ -278,7 +278,7 @@ def _judged(one: CaseOfPolicy) -> Judged:
 
 def _firing(policy: Policy) -> Callable[[Judged], bool]:
     """Whether the policy acts on a call, exceptions included."""
-    engine = Engine(PolicySet([policy.model_copy(update={"status": PolicyStatus.ENFORCE})]))
+    engine = DecisionEngine(PolicySet([policy.model_copy(update={"status": PolicyStatus.ENFORCE})]))
 
     def fires(one: Judged) -> bool:
         decision = engine.decide(one.call, one.parts, one.findings, one.failures)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from governance.domain.times import moment
 from governance.errors import BadInput
 from governance.store.base.in_use import give_to_owner, unfinished
 from governance.store.base.integrity import note_of
-from governance.store.base.times import moment
 
 SIDE_FILES = ("-wal", "-shm", "-journal")
 UNFIT = (sa.exc.SQLAlchemyError, ValueError)

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from governance.audit.commitment import commitment, opening
 from governance.domain.calls import CallKind
 from governance.domain.decisions import Action, Decision, PolicyScope
+from governance.domain.times import micros
 from governance.privacy.keys import ContentKey, KeyRing
 from governance.privacy.search_words import SearchWords
 from governance.review.routing import EXCERPT_LENGTH, one_line
@@ -29,7 +30,6 @@ from governance.services.calls.events import decision_made
 from governance.store.base import bulk, sealed
 from governance.store.base import tables as t
 from governance.store.base.database import Database
-from governance.store.base.times import micros
 from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.calls import facts, figures, policy_figures, search
 from governance.store.calls.opening import CallOpener

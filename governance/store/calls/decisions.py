@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from governance.domain.times import moment
 from governance.policy.policy import PolicySet
 from governance.privacy.keys import KeyRing
 from governance.services.calls.explain import Decided
 from governance.store.base import tables as t
 from governance.store.base.database import Database
-from governance.store.base.times import moment
 from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.calls import facts
 from governance.store.calls.opening import CallOpener

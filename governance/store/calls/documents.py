@@ -13,13 +13,13 @@ from governance.domain.calls import Call
 from governance.domain.content import StoredPart
 from governance.domain.people import Systems
 from governance.domain.privacy import Gone
+from governance.domain.times import micros, moment
 from governance.errors import NotFound
 from governance.privacy.keys import KeyRing
 from governance.store.base import bulk
 from governance.store.base import tables as t
 from governance.store.base.database import Database
 from governance.store.base.scope import within
-from governance.store.base.times import micros, moment
 from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.calls import erased, facts, parts
 from governance.store.calls.opening import CallOpener

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 
 from governance.domain.privacy import Gone
+from governance.domain.times import moment
 from governance.store.base import bulk
-from governance.store.base.times import moment
 
 WORDS = "This content was erased."
 """Where it went with another call that said the same."""

@@ -8,8 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from governance.domain.events import EventKind
+from governance.domain.times import micros, moment
 from governance.store.base import tables as t
-from governance.store.base.times import micros, moment
 from governance.systems.health import MOST_WAITING, Backlog, Detector, Worker
 
 

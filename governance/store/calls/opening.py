@@ -10,15 +10,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from governance.detectors.runner import Found, found_before
+from governance.detectors.runner import KnownFindings, found_before
 from governance.domain.calls import Call, CallKind, EndUser, Release, Usage
 from governance.domain.content import Content, StoredPart
 from governance.domain.findings import Examination
+from governance.domain.times import moment
 from governance.errors import Tampered
 from governance.privacy.keys import ContentKey, KeyRing
 from governance.services.calls.check import Deciding, LoadedCall
 from governance.store.base import bulk
-from governance.store.base.times import moment
 from governance.store.calls import facts, parts
 
 _KEYS = 5_000
@@ -31,8 +31,8 @@ class Findings:
 
     said: dict[int, Examination] = field(default_factory=dict)
     known: dict[int, Examination] = field(default_factory=dict)
-    partly: dict[int, Found] = field(default_factory=dict)
-    beside: dict[int, Found] = field(default_factory=dict)
+    partly: dict[int, KnownFindings] = field(default_factory=dict)
+    beside: dict[int, KnownFindings] = field(default_factory=dict)
 
 
 class CallOpener:
@@ -152,8 +152,8 @@ class CallOpener:
             )
         placed = [part.with_text(texts[part.message_id]) for part in frame]
         known: dict[Content, Examination] = {}
-        partly: dict[Content, Found] = {}
-        beside: dict[Content, Found] = {}
+        partly: dict[Content, KnownFindings] = {}
+        beside: dict[Content, KnownFindings] = {}
         for part, place in zip(frame, placed, strict=True):
             number, content_ = part.message_id, place.content
             if number in found.known:

@@ -15,7 +15,7 @@ from pydantic_core import to_json
 
 from governance.audit import leaf
 from governance.domain.calls import Call, Release, kind_of_error
-from governance.store.base.times import micros
+from governance.domain.times import micros
 from governance.store.calls import parts
 
 Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]

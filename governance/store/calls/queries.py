@@ -13,6 +13,7 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from governance.domain.calls import CallKind, CallStatus
 from governance.domain.content import PartKind
 from governance.domain.people import Systems
+from governance.domain.times import micros, moment
 from governance.privacy import alignment
 from governance.privacy.alignment import Replacement
 from governance.services.calls.read import (
@@ -29,7 +30,6 @@ from governance.services.calls.read import (
 from governance.store.base import tables as t
 from governance.store.base.database import Database
 from governance.store.base.scope import within
-from governance.store.base.times import micros, moment
 from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.calls import documents, erased, facts, health, search
 from governance.store.calls import parts as stored

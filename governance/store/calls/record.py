@@ -23,6 +23,7 @@ from governance.audit.commitment import commitment
 from governance.domain.calls import Call, CallKind, ContentEvent, EndUser, Message, ToolCall, Usage
 from governance.domain.content import PartKind
 from governance.domain.events import Event
+from governance.domain.times import micros
 from governance.errors import Overloaded
 from governance.privacy.keys import ContentKey, KeyRing
 from governance.services.calls import events as call_events
@@ -31,7 +32,6 @@ from governance.store.base import bulk, locks, patience
 from governance.store.base import stated as stated_rows
 from governance.store.base import tables as t
 from governance.store.base.database import Database
-from governance.store.base.times import micros
 from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.calls import parts
 from governance.store.calls.prepared import Piece, PreparedCall, pieces_of, prepare, whole

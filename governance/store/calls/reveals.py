@@ -6,9 +6,9 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from governance.domain.times import micros, moment
 from governance.services.calls.ports import RevealRecord
 from governance.store.base import tables as t
-from governance.store.base.times import micros, moment
 from governance.store.base.unit_of_work import UnitOfWork
 
 

@@ -12,15 +12,15 @@ from typing import Any, NamedTuple, Protocol
 
 import sqlalchemy as sa
 
-from governance.detectors.runner import Found as FoundBefore
+from governance.detectors.runner import KnownFindings
 from governance.domain.calls import Call, CallKind, EndUser, Release
 from governance.domain.content import StoredPart
 from governance.domain.decisions import PolicyScope
 from governance.domain.findings import Examination
 from governance.domain.steps import Around, OtherCall
+from governance.domain.times import moment
 from governance.services.calls.check import NOTHING, Deciding, LoadedCall
 from governance.store.base import bulk
-from governance.store.base.times import moment
 from governance.store.calls import parts
 
 MOST_STEPS = 200
@@ -31,11 +31,11 @@ _FLAGGED_KEPT = 50
 """Of the calls that are read, at most so many because they were flagged, however old they are."""
 
 
-class Found(Protocol):
+class ExaminedFindings(Protocol):
     """`store.calls.opening.Findings`."""
 
     said: dict[int, Examination]
-    partly: dict[int, FoundBefore]
+    partly: dict[int, KnownFindings]
 
 
 class Opener(Protocol):
@@ -45,9 +45,9 @@ class Opener(Protocol):
         self, connection: sa.Connection, call_ids: Sequence[int], *, sets: Deciding | None = ..., waiting: bool = ...
     ) -> list[LoadedCall]: ...
 
-    def found(self, connection: sa.Connection, wanted: Sequence[int], sets: Deciding) -> Found: ...
+    def found(self, connection: sa.Connection, wanted: Sequence[int], sets: Deciding) -> ExaminedFindings: ...
 
-    def found_of_calls(self, connection: sa.Connection, wanted: Sequence[int], sets: Deciding) -> Found: ...
+    def found_of_calls(self, connection: sa.Connection, wanted: Sequence[int], sets: Deciding) -> ExaminedFindings: ...
 
 
 def around_of(
@@ -226,7 +226,7 @@ def _read(connection: sa.Connection, opener: Opener, call_ids: Sequence[int], se
     return found
 
 
-def _examined(found: Found) -> dict[int, Examination]:
+def _examined(found: ExaminedFindings) -> dict[int, Examination]:
     """What these detectors said, or would say of what earlier ones have examined whole."""
     whole = {number: Examination(findings=one.findings) for number, one in found.partly.items() if not one.missing}
     return whole | found.said

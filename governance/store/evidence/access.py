@@ -8,10 +8,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from governance.domain.times import micros, moment_or_none
 from governance.services.evidence.ports import Grant, KeyGrant, ReadingCount, SignedReview
 from governance.store.base import bulk
 from governance.store.base import tables as t
-from governance.store.base.times import micros, moment_or_none
 from governance.store.base.unit_of_work import UnitOfWork
 
 

@@ -8,9 +8,9 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from governance.domain.events import Json
+from governance.domain.times import micros
 from governance.store.base import stated
 from governance.store.base import tables as t
-from governance.store.base.times import micros
 from governance.store.base.unit_of_work import UnitOfWork
 
 

@@ -25,9 +25,9 @@ from governance.audit.streams import Streams
 from governance.audit.tiles import Edge, Tile
 from governance.domain.events import Event, EventKind
 from governance.domain.people import SERVICE
+from governance.domain.times import micros
 from governance.store.base import bulk, locks
 from governance.store.base import tables as t
-from governance.store.base.times import micros
 
 Clock = Callable[[], datetime]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from governance.domain.times import micros, moment, moment_or_none
 from governance.services.evidence.ports import KeptCopy
 from governance.store.base import bulk
 from governance.store.base import tables as t
-from governance.store.base.times import micros, moment, moment_or_none
 from governance.store.base.unit_of_work import UnitOfWork
 
 

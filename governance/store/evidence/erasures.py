@@ -19,10 +19,10 @@ from governance.domain.privacy import (
     RetentionClass,
     RetentionRule,
 )
+from governance.domain.times import micros, moment, moment_or_none
 from governance.services.evidence.privacy_ports import Scrubbed
 from governance.store.base import bulk, locks
 from governance.store.base import tables as t
-from governance.store.base.times import micros, moment, moment_or_none
 from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.evidence import scrub
 

@@ -8,9 +8,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from governance.audit.commitment import new_salt
+from governance.domain.times import micros, moment, moment_or_none
 from governance.services.evidence.ports import Failure, Finding
 from governance.store.base import tables as t
-from governance.store.base.times import micros, moment, moment_or_none
 from governance.store.base.unit_of_work import UnitOfWork
 
 _OPEN = sa.and_(t.audit_finding.c.met_at.is_(None), t.audit_finding.c.acknowledged_at.is_(None))

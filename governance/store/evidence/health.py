@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from governance.domain.events import EventKind
 from governance.domain.people import Systems
+from governance.domain.times import micros, moment
 from governance.services.evidence.read import AuditLog, Revealer
 from governance.store.base import tables as t
 from governance.store.base.scope import within
-from governance.store.base.times import micros, moment
 from governance.store.evidence.findings import open_findings
 
 

@@ -15,6 +15,7 @@ from governance.audit.proof import Proof
 from governance.audit.tiles import Edge, TileReader
 from governance.domain.events import EventKind
 from governance.domain.people import Systems
+from governance.domain.times import micros, moment, moment_or_none
 from governance.errors import NotFound, Tampered
 from governance.privacy.keys import KeyRing
 from governance.services.evidence.ports import LeafFilter, StoredEvent, StoredHead
@@ -23,7 +24,6 @@ from governance.store.base import bulk, keys
 from governance.store.base import tables as t
 from governance.store.base.database import Database
 from governance.store.base.scope import within
-from governance.store.base.times import micros, moment, moment_or_none
 from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.evidence import health
 from governance.store.evidence.audit_log import SqlAuditLog, seal_lag

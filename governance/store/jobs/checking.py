@@ -13,11 +13,11 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
+from governance.domain.times import micros
 from governance.store.base import bulk, locks
 from governance.store.base import tables as t
 from governance.store.base.database import Database
 from governance.store.base.ids import IdAllocator
-from governance.store.base.times import micros
 
 BATCH = 200
 TASK = "governance.check"

@@ -7,9 +7,9 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from governance.domain.jobs import JobKind
+from governance.domain.times import micros, moment, moment_or_none
 from governance.services.jobs.ports import Message
 from governance.store.base import tables as t
-from governance.store.base.times import micros, moment, moment_or_none
 from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.jobs.queue import SqlJobs
 

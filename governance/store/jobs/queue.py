@@ -16,9 +16,9 @@ from sqlalchemy.exc import IntegrityError
 
 from governance.domain.events import Json
 from governance.domain.jobs import LATE, PAYLOAD_BYTES, Job, JobFigures, JobState
+from governance.domain.times import micros, moment, moment_or_none
 from governance.errors import BadInput
 from governance.store.base import tables as t
-from governance.store.base.times import micros, moment, moment_or_none
 from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.jobs.defer import defer
 

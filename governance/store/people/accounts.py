@@ -10,10 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from governance.domain.people import Person, ProviderSignIn, Role, RoleBinding
+from governance.domain.times import micros, moment, moment_or_none
 from governance.services.people.ports import Account
 from governance.store.base import bulk, locks
 from governance.store.base import tables as t
-from governance.store.base.times import micros, moment, moment_or_none
 from governance.store.base.unit_of_work import UnitOfWork
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from governance.domain.people import ApiKey, Scope
+from governance.domain.times import micros, moment, moment_or_none
 from governance.store.base import tables as t
-from governance.store.base.times import micros, moment, moment_or_none
 from governance.store.base.unit_of_work import UnitOfWork
 
 

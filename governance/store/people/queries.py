@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterable
 import sqlalchemy as sa
 
 from governance.domain.people import Role
+from governance.domain.times import moment, moment_or_none
 from governance.services.people.read import BindingRow, KeyRow, PersonRow
 from governance.store.base import tables as t
 from governance.store.base.database import Database
-from governance.store.base.times import moment, moment_or_none
 from governance.store.base.unit_of_work import UnitOfWork
 
 

@@ -7,8 +7,8 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from governance.domain.people import Person
+from governance.domain.times import micros
 from governance.store.base import tables as t
-from governance.store.base.times import micros
 from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.people.accounts import person_of, with_bindings
 

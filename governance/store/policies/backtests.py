@@ -9,8 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from governance.domain.times import micros
 from governance.store.base import tables as t
-from governance.store.base.times import micros
 from governance.store.base.unit_of_work import UnitOfWork
 
 _MOST = 100

@@ -11,13 +11,13 @@ import sqlalchemy as sa
 
 from governance.domain.people import Systems
 from governance.domain.review import CaseState
+from governance.domain.times import micros, moment
 from governance.privacy.keys import KeyRing
 from governance.services.policies.read import Decided, Judged, Opened, PolicyFigures, Spoke
 from governance.store.base import sealed
 from governance.store.base import tables as t
 from governance.store.base.database import Database
 from governance.store.base.scope import within
-from governance.store.base.times import micros, moment
 from governance.store.base.unit_of_work import UnitOfWork
 
 _END = 2**31 - 1

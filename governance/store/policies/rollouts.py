@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from governance.domain.policies import Rollout, RolloutOrigin, RolloutState, RolloutStep, StandingSet, StandingSets
+from governance.domain.times import micros, moment
 from governance.errors import Tampered
 from governance.store.base import bulk, locks
 from governance.store.base import tables as t
-from governance.store.base.times import micros, moment
 from governance.store.base.unit_of_work import UnitOfWork
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from governance.domain.content import Part, PartKind, StoredPart
 from governance.domain.decisions import PolicyScope
 from governance.domain.findings import DetectorFailure, Finding
 from governance.domain.review import CaseKind, CaseState, VerdictOutcome
+from governance.domain.times import micros, moment
 from governance.engine.compare import DOCUMENTS
 from governance.errors import Tampered
 from governance.policy.policy import PolicySet
@@ -27,7 +28,6 @@ from governance.services.policies.backtest.tally import Key
 from governance.store.base import bulk
 from governance.store.base import tables as t
 from governance.store.base.database import Database
-from governance.store.base.times import micros, moment
 from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.calls import facts, parts, sequences
 from governance.store.calls.figures import DAY

@@ -10,11 +10,11 @@ import sqlalchemy as sa
 
 from governance.domain.decisions import Severity
 from governance.domain.review import Case, CaseKind, CaseState, ReasonCode, Verdict, VerdictOutcome
+from governance.domain.times import micros, moment, moment_or_none
 from governance.review.lifecycle import CaseRecord, CaseStanding, ended
 from governance.review.routing import CaseDraft
 from governance.store.base import bulk, locks
 from governance.store.base import tables as t
-from governance.store.base.times import micros, moment, moment_or_none
 from governance.store.base.unit_of_work import UnitOfWork
 
 _SEVERITIES = {severity.rank: severity for severity in Severity}

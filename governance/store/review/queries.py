@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from governance.domain.people import Systems
 from governance.domain.review import CaseKind, CaseState
+from governance.domain.times import micros, moment, moment_or_none
 from governance.privacy.keys import KeyRing
 from governance.review.workload import Load
 from governance.services.review.read import (
@@ -27,7 +28,6 @@ from governance.store.base import sealed
 from governance.store.base import tables as t
 from governance.store.base.database import Database
 from governance.store.base.scope import within
-from governance.store.base.times import micros, moment, moment_or_none
 from governance.store.base.unit_of_work import UnitOfWork
 
 OPEN = sa.text("\"case\".state <> 'decided'")

@@ -12,10 +12,10 @@ from governance.domain.calls import CallKind
 from governance.domain.privacy import Gone
 from governance.domain.reports import ReportState
 from governance.domain.review import CaseKind, CaseState
+from governance.domain.times import micros, moment, moment_or_none
 from governance.services.review.ports import ReportRecord
 from governance.store.base import bulk
 from governance.store.base import tables as t
-from governance.store.base.times import micros, moment, moment_or_none
 from governance.store.base.unit_of_work import UnitOfWork
 from governance.store.review.cases import system_id
 

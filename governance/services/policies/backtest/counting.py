@@ -12,7 +12,7 @@ from typing import Any
 from governance.detectors.runner import Runner
 from governance.engine.check import Checker
 from governance.engine.compare import said_of
-from governance.engine.decide import Engine
+from governance.engine.decide import DecisionEngine
 from governance.errors import GovernanceError
 from governance.policy.policy import PolicySet
 from governance.processes.child import PIPE, Child
@@ -87,7 +87,7 @@ class _Look:
             policy_set_id=0,
             digest=policy_set.digest,
             detectors=runner,
-            checker=Checker(runner, Engine(policy_set, clock=lambda: order.now)),
+            checker=Checker(runner, DecisionEngine(policy_set, clock=lambda: order.now)),
             scopes=policy_set.scopes,
         )
         self._service = CheckService(

@@ -271,7 +271,7 @@ class Replay:
             for side in (pair.before, pair.after):
                 sequence = steps.ALONE
                 if side.scopes:
-                    sequence = steps.Sequence(
+                    sequence = steps.OtherSteps(
                         others=tuple(self._step(side, other) for other in others),
                         left_out=left_out,
                         content=one.content(),
