@@ -36,7 +36,7 @@ parts = {part.framework.label: part for part in found.frameworks}
 expected = sum(part.expected for part in parts.values())
 gaps = sum(part.with_gaps for part in parts.values())
 mapped = sum(part.mapped for part in parts.values())
-title = f"{mapped} of {expected} controls for policies have one"
+title = f"{mapped} of {expected} controls are mapped to a policy"
 note = (
     f"{gaps} have a gap in the period · a mapping says which policies are about a control, not that the control is met"
 )

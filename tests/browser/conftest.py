@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from governance import bootstrap
+from governance.bootstrap import resource
 from governance.bootstrap.settings import Settings
 from governance.domain.people import Role, RoleBinding, operator
 from governance.policy.load import load
@@ -69,7 +70,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         migrate=True,
     )
     world = World(application, application.clock())
-    application.rollout.ensure(lambda: load(folder / "policies"))
+    application.rollout.ensure(lambda: load(folder / "policies", packaged=resource("policies")))
     passwords = {}
     for role in (Role.REVIEWER, Role.COMPLIANCE_OFFICER, Role.ENGINEER):
         made = application.people.add(operator("tests"), role.value, [RoleBinding(role=role)])

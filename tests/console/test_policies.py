@@ -16,7 +16,6 @@ from app.policies import live as policy_figures
 from governance.domain.policies import RolloutState
 from governance.domain.review import ReasonCode, VerdictOutcome
 from governance.domain.times import micros
-from governance.policy.load import load
 from governance.store.base import tables as t
 from tests.console.conftest import Page
 from tests.console.test_pages import button, listed, spoken, title
@@ -36,7 +35,7 @@ def folder(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     (place / "direct.yaml").write_text(GOOD)
     (place / "other.yaml").write_text(OTHER.replace("status: enforce", "status: shadow"))
     monkeypatch.setitem(world.application.__dict__, "policies_dir", place)
-    world.application.rollout.ensure(lambda: load(place))
+    world.application.rollout.ensure(lambda: world.application.policy_files)
     return place
 
 
@@ -171,7 +170,7 @@ def test_what_needs_somebody_comes_first(
     (place / "direct.yaml").write_text(text)
     (place / "first.yaml").write_text(OTHER.replace("severity: high", "severity: critical"))
     monkeypatch.setitem(world.application.__dict__, "policies_dir", place)
-    world.application.rollout.ensure(lambda: load(place))
+    world.application.rollout.ensure(lambda: world.application.policy_files)
     if figures:
         spoke_of(world, **figures)
     test = page("policies", "engineer")
@@ -216,7 +215,7 @@ def spoke_of(world: World, **figures: int) -> None:
 
 def test_a_policy_that_is_seldom_right_is_named(world: World, folder: Path, page: Page) -> None:
     change(folder, "tests:", "budget: {min_precision: 0.7}\ntests:")
-    world.application.rollout.ensure(lambda: load(folder))
+    world.application.rollout.ensure(lambda: world.application.policy_files)
     for number in range(12):
         wanted = VerdictOutcome.VIOLATION if number < 6 else VerdictOutcome.FALSE_ALARM
         decide(world, world.case(policy=DIRECT, severity="low"), wanted)
@@ -226,7 +225,7 @@ def test_a_policy_that_is_seldom_right_is_named(world: World, folder: Path, page
 
 def propose_and_enforce(world: World, folder: Path) -> int:
     service, engineer = world.application.rollout, world.people["engineer"]
-    made = service.propose(engineer, load(folder), note="why")
+    made = service.propose(engineer, world.application.policy_files, note="why")
     service.approve(world.people["senior_reviewer"], made.id)
     return service.enforce(engineer, made.id, note="urgent").id
 
@@ -240,7 +239,7 @@ def test_overview_says_which_policies_need_somebody_and_which_change_waits(
     assert "attention" not in spoken(page("overview", "engineer"))
     spoke_of(world, fired=6, calls=100)
     change(folder)
-    waiting = world.application.rollout.propose(world.people["engineer"], load(folder))
+    waiting = world.application.rollout.propose(world.people["engineer"], world.application.policy_files)
     st.cache_data.clear()
     for who, asked in (("senior_reviewer", True), ("engineer", False), ("reviewer", False)):
         said = spoken(page("overview", who))
@@ -379,7 +378,7 @@ def step(test: Any, label: str, state: str) -> None:
 
 def test_a_change_that_is_returned_says_why_and_goes_no_further(world: World, folder: Path, page: Page) -> None:
     change(folder)
-    made = world.application.rollout.propose(world.people["engineer"], load(folder))
+    made = world.application.rollout.propose(world.people["engineer"], world.application.policy_files)
     test = page("change", "senior_reviewer", id=str(made.id))
     test.button(key="step-rejected").click().run()
     assert test.button(key="go-rejected").disabled
@@ -395,7 +394,7 @@ def test_a_change_that_is_returned_says_why_and_goes_no_further(world: World, fo
 
 def test_what_was_compared_with_another_set_can_not_go_on(world: World, folder: Path, page: Page) -> None:
     change(folder)
-    waiting = world.application.rollout.propose(world.people["engineer"], load(folder))
+    waiting = world.application.rollout.propose(world.people["engineer"], world.application.policy_files)
     change(folder, "min_score: 0.9", "min_score: 0.7")
     propose_and_enforce(world, folder)
     test = page("change", "senior_reviewer", id=str(waiting.id))

@@ -257,7 +257,7 @@ def test_a_day_of_recurring_jobs_runs(application: Application, clock: Clock, re
         clock.forward(hours=1)
         here.timetable.tick()
         ran += here.run_until_idle()
-    assert ran == 25 * 2 + 2
+    assert ran == 25 * 4 + 4
     assert not application.background.list(ADMIN, state=JobState.FAILED)
     verified = events(application.database, EventKind.AUDIT_VERIFIED)
     assert [actor for _, actor, _ in verified] == ["service:0"]

@@ -266,7 +266,10 @@ def test_proxies_of_the_environment_are_not_asked_on_the_way_to_this_machine(
     [
         ({"alert_webhook_url": "ftp://a/b"}, "GOVERNANCE_ALERT_WEBHOOK_URL: must be an https address"),
         ({"alert_webhook_url": "https://"}, "GOVERNANCE_ALERT_WEBHOOK_URL: must be an https address"),
-        ({"alert_webhook_url": "http://alerts.example.org"}, "must be an https address: alerts would be readable"),
+        (
+            {"alert_webhook_url": "http://alerts.example.org"},
+            "must be an https address: what is sent would be readable",
+        ),
         ({"alert_webhook_url": "https://user:secret@a.example"}, "without a user name"),
         ({"alert_webhook_url": "https://a.example:port/"}, "GOVERNANCE_ALERT_WEBHOOK_URL: is not an address"),
         ({"alert_webhook_url": "https://[::1/"}, "GOVERNANCE_ALERT_WEBHOOK_URL: is not an address"),

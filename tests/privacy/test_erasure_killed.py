@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from governance.domain.jobs import JobKind
 from governance.domain.people import operator
 from governance.domain.privacy import Erasable, ErasureState
+from governance.store.base import purge
 from governance.store.base import tables as t
 from tests.privacy.house import CONTENT, NAMES, House, a_call
 from tests.privacy.test_erasure import events
@@ -118,6 +120,22 @@ def test_without_room_to_rewrite_the_file_it_waits_and_says_so(
     assert house.application.read_call(call)["erased"] is not None
     monkeypatch.undo()
     house.application.clock.forward(hours=2)  # type: ignore[attr-defined]
+    house.work()
+    (found,) = house.application.erase.list(operator("a"))
+    assert found.purged_at is not None
+
+
+def test_a_large_file_is_rewritten_by_the_daily_job(sqlite_house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = sqlite_house
+    monkeypatch.setattr(purge, "AT_ONCE", 0)
+    call = house.application.inline.check(a_call()).call_id
+    asked = house.application.erase.request(operator("a"), Erasable.CALL, str(call), reason="x")
+    house.application.erase.approve(operator("b"), asked.id)
+    house.work()
+    (found,) = house.application.erase.list(operator("a"))
+    assert (found.state, found.purged_at) == (ErasureState.DONE, None)
+    with house.application.database.write() as tx:
+        tx.jobs.add(JobKind.APPLY_RETENTION, {}, at=house.application.clock())
     house.work()
     (found,) = house.application.erase.list(operator("a"))
     assert found.purged_at is not None

@@ -89,6 +89,8 @@ def test_an_officer_signs_what_was_shown_once_and_it_stays_as_it_was(house: Hous
     assert kept.signed is not None
     assert (kept.signed.signed_by, kept.signed.note) == (officer.reference, "Looks right, with [redacted].")
     (leaf,) = house.events("access.reviewed")
+    stated = leaf["data"].pop("rows")
+    assert set(stated) == {"access_review:2026-11"}
     assert leaf["data"] == {"month": "2026-11", "digest": shown.digest, "people": 3, "keys": 0}
     text = json.dumps(shown.document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     assert hashlib.sha256(text.encode()).hexdigest() == shown.digest

@@ -80,10 +80,12 @@ class RetentionService:
         return self._apply(identity(actor), actor.name)
 
     def run_daily(self, attempt: Attempt[Transaction]) -> None:
-        """The daily job."""
-        done = self._apply(SERVICE.reference, SERVICE.name)
-        if done.conversations or done.reports:
-            self._erase.purge(attempt)
+        """The daily job. It also rewrites the files for what was erased and is still in free pages, however large."""
+        self._apply(SERVICE.reference, SERVICE.name)
+        with self._authority.database.look() as tx:
+            left = tx.erasures.unpurged()
+        if left:
+            self._erase.purge(attempt, any_size=True)
 
     def _apply(self, by: str, name: str) -> Applied:
         with self._authority.database.look() as tx:
