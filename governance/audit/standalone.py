@@ -21,7 +21,7 @@ import sys
 import zipfile
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -275,8 +275,8 @@ def leaf_of(raw: bytes) -> dict[str, Any]:
 
 def micros(text: str) -> int:
     """A time in microseconds."""
-    moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
-    apart = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+    apart = moment - datetime(1970, 1, 1, tzinfo=timezone.utc)
     return (apart.days * 86_400 + apart.seconds) * 1_000_000 + apart.microseconds
 
 

@@ -6,6 +6,7 @@ honest one does; only the events that were sealed before are out of reach. The o
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import subprocess
@@ -357,3 +358,14 @@ def test_its_signatures_are_those_of_rfc_8032() -> None:
         changed[place] ^= 1
         assert not standalone.signed(public, b"\x72", bytes(changed))
     assert not standalone.signed(public, b"\x73", signature)
+
+
+def test_the_one_file_verifier_keeps_to_python_3_9() -> None:
+    source = Path(standalone.__file__).read_text("utf-8")
+    tree = ast.parse(source, feature_version=(3, 9))
+    younger = {("datetime", "UTC"), ("enum", "StrEnum"), ("typing", "Self"), ("itertools", "pairwise")}
+    imported = {
+        (node.module, name.name) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for name in node.names
+    }
+    assert not imported & younger
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == "strict"]
