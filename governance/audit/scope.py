@@ -10,18 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
+from governance.domain import times
 from governance.errors import BadInput
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIELDS = frozenset(("since", "until", "system", "policy", "case", "kinds"))
 
 
 def micros(text: str) -> int:
     """A leaf's time in microseconds since 1970. Raises `ValueError`."""
-    return (datetime.fromisoformat(text) - _EPOCH) // timedelta(microseconds=1)
+    return times.micros(datetime.fromisoformat(text))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from governance.audit.verify import Check, Outcome
+from governance.audit import standalone
+from governance.audit.verify import Check, Outcome, verify_package
 from governance.services.evidence.adopt import adopt_state
+from governance.services.evidence.export import EvidenceFilter
 from governance.store.base import stated
 from governance.store.base import tables as t
 from governance.store.base.unit_of_work import UnitOfWork
@@ -444,3 +446,35 @@ def test_the_threat_model_has_every_edit_and_every_column() -> None:
             assert f"`{column}`" in rows[f"`{table}`"], (table, column)
     for place, reason in stated.UNSTATED.items():
         assert reason in rows[f"`{place}`"]
+
+
+@pytest.mark.parametrize(
+    "leaf",
+    [b"7", b'{"data":{}}', b'{"at":"soon","data":{},"kind":"decision.made","system":""}']
+    + [
+        b'{"at":"2026-11-23T09:40:00.000000%s","data":{"policy_set":"","decision":1},"kind":%s,"system":""}'
+        % (zone, kind)
+        for zone, kind in ((b"", b'"decision.made"'), (b"Z", b"7"), (b"Z", b"null"))
+    ],
+)
+def test_a_leaf_of_another_shape_does_not_end_the_comparison(world: World, leaf: bytes) -> None:
+    kind = "decision.made"
+    number = world.one(f"SELECT max(id) FROM audit_event WHERE kind = '{kind}'")
+    edit = f"UPDATE audit_event SET leaf = '\\x{leaf.hex()}'::bytea WHERE id = {number}"
+    statements = [edit]
+    if world.application.database.dialect == "sqlite":
+        statements = ["DROP TRIGGER audit_event_no_update", edit.replace("'\\x", "X'").replace("::bytea", "")]
+    with world.edited(*statements) as connection:
+        assert [check.name for check in world.check(connection)] == ["state", "texts", "policies"]
+
+
+def test_packages_of_an_honest_installation_verify(world: World, tmp_path: Path) -> None:
+    """Also where a report came before its call, whose system its row and its case took later."""
+    key = str(world.application.signer.verifier)
+    for system in ("", "support-bot", "late-bot"):
+        out = tmp_path / f"package-{system}.zip"
+        world.application.export.to_file(world.officer, EvidenceFilter(system=system), out)
+        with out.open("rb") as file:
+            found = verify_package(file, key=key)
+        assert found.ok, [(one.name, one.places) for one in found.checks if one.places]
+        standalone.verify(str(out), key, "")

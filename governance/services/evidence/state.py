@@ -10,10 +10,9 @@ from __future__ import annotations
 import json
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
+from governance.audit.scope import micros
 from governance.audit.verify import Advance, Check, Ledger, Outcome, unchecked
 from governance.domain.calls import Release
 from governance.domain.events import EventKind
@@ -21,8 +20,9 @@ from governance.domain.events import EventKind
 AT_ONCE = 2_000
 MOST_NAMED = 1_000
 """Rows that one verification names; it counts all."""
-BATCH_TIME = timedelta(minutes=10)
-"""How long after its retirement a policy set may still decide: a batch of calls that had begun before is finished."""
+BATCH_TIME = 600_000_000
+"""How long after its retirement a policy set may still decide, in microseconds: a batch of calls that had begun before
+is finished."""
 
 _FOUNDING = frozenset(
     {
@@ -225,7 +225,7 @@ class _Policies:
         where = "in shadow" if shadow else "in force"
         if until is None:
             return f"which was never {where} before"
-        return "" if _moment(at) - _moment(until) <= BATCH_TIME else f"which was not {where} any more since {until}"
+        return "" if micros(at) - micros(until) <= BATCH_TIME else f"which was not {where} any more since {until}"
 
 
 class _Replay:
@@ -258,8 +258,9 @@ class _Replay:
         for place, raw in self._leaves():
             try:
                 leaf = json.loads(raw)
-                data = leaf["data"]
-                if not isinstance(data, dict):
+                kind, system, data = leaf["kind"], leaf["system"], leaf["data"]
+                micros(leaf["at"])
+                if not (isinstance(kind, str) and isinstance(system, str) and isinstance(data, dict)):
                     continue
             except (ValueError, KeyError, TypeError, RecursionError):
                 continue  # the check "rows" says so
@@ -428,7 +429,7 @@ class _Replay:
             said |= {"kind": (row.kind, data["kind"]), "release": (row.release, data["release"])}
             said["system"] = (row.system, leaf["system"])
         if data.get("revision") == 0 and "facts" in data:
-            said["received_at"] = (row.received, _micros(leaf["at"]))
+            said["received_at"] = (row.received, micros(leaf["at"]))
         if "revision" not in data:
             self._attested += 1
         elif row.revision < data["revision"]:
@@ -474,7 +475,7 @@ class _Replay:
             ("queue", row.queue, said["queue"]),
             ("severity", row.severity, said["severity"]),
             ("shadow", row.shadow, shadow),
-            ("decided_at", row.at, _micros(leaf["at"])),
+            ("decided_at", row.at, micros(leaf["at"])),
         ]
         if "detectors" in said:
             pairs.append(("detector_set", row.detectors, said["detectors"]))
@@ -651,15 +652,3 @@ def _fingerprint(parts: str) -> str:
         return Release(**json.loads(parts)).fingerprint
     except (ValueError, TypeError):
         return ""
-
-
-def _moment(at: str) -> datetime:
-    return datetime.fromisoformat(at.replace("Z", "+00:00"))
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@lru_cache(maxsize=1_024)  # what is committed together happened at one time
-def _micros(at: str) -> int:
-    return (_moment(at) - _EPOCH) // timedelta(microseconds=1)
