@@ -11,6 +11,10 @@ from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 
+UNKNOWN_SYSTEM = "unknown"
+"""The system of a call that names none, and of a report about a trace that nobody has sent yet, by a key that is bound
+to no system."""
+
 
 class CallKind(StrEnum):
     LLM = "llm"

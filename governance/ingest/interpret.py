@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from governance.domain.calls import Call, CallKind, ContentEvent, EndUser, Release, Usage
+from governance.domain.calls import UNKNOWN_SYSTEM, Call, CallKind, ContentEvent, EndUser, Release, Usage
 from governance.domain.times import EPOCH
 from governance.ingest import conventions
 from governance.ingest.bodies import error_of, opened, usage_of
@@ -34,7 +34,6 @@ from governance.ingest.transcript import Transcript
 TABLE = conventions.table()
 NAMES = conventions.names()
 CONTENT = frozenset(name for convention in conventions.ORDER for name, field in convention.FIELDS.items() if not field)
-UNKNOWN_SYSTEM = "unknown"
 _EARLIEST = 946_684_800_000_000_000  # 2000-01-01
 _LATEST = 4_102_444_800_000_000_000  # 2100-01-01
 _LONGEST = 366 * 86_400 * 1_000_000_000

@@ -19,13 +19,13 @@ _BESIDE = {"governance.db-wal", "governance.db-shm", "key-encryption.key"}  # ma
 _KILLED = """
 import os, signal, sys
 from governance.audit import package
-from governance.services.evidence import export
+from governance.services.evidence import new_file
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 if sys.argv[1] == "parts":
     package.PackageWriter.finish = die
 else:
-    export._publish = die
+    new_file._publish = die
 from governance.cli import main
 main(["export", "--out", sys.argv[2]])
 """

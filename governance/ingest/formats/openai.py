@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from governance.domain.calls import Call, CallKind, EndUser, Release
+from governance.domain.calls import UNKNOWN_SYSTEM, Call, CallKind, EndUser, Release
 from governance.domain.times import EPOCH
 from governance.errors import BadInput
 from governance.ingest.bodies import error_of, facts_of, read_request, read_response
 from governance.ingest.bounds import bounded
 from governance.ingest.formats.shared import ids_of, time_of
-from governance.ingest.interpret import UNKNOWN_SYSTEM, fingerprint_of_tools
+from governance.ingest.interpret import fingerprint_of_tools
 from governance.ingest.text import as_json, as_text, clipped, identity, label, storable
 from governance.ingest.transcript import Transcript
 

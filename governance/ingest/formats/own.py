@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from governance.domain.calls import Call, Document, EndUser, Message, Release, ToolCall
+from governance.domain.calls import UNKNOWN_SYSTEM, Call, Document, EndUser, Message, Release, ToolCall
 from governance.domain.times import EPOCH
 from governance.engine.request import KEYS, call_from
 from governance.errors import BadInput
 from governance.ingest.bounds import bounded
 from governance.ingest.formats.shared import ids_of, time_of, trace_id_of
-from governance.ingest.interpret import UNKNOWN_SYSTEM
 from governance.ingest.text import as_json, as_text, identity, label, storable
 
 _HERE = KEYS | {"span_id", "parent_span_id", "status", "findings", "decisions", "case_ids"}

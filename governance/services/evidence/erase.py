@@ -14,6 +14,7 @@ from governance.domain.jobs import JobKind
 from governance.domain.people import SERVICE, Actor, Permission
 from governance.domain.privacy import Erasable, Erasure, ErasureCode, ErasureState, LegalHold
 from governance.errors import BadInput, Conflict, NotFound
+from governance.privacy.subject import subject_id
 from governance.review.notes import clean_note
 from governance.services.authorise import Authority, Denied, identity, same_person
 from governance.services.evidence.privacy_ports import Scrubbed, Transaction
@@ -161,7 +162,7 @@ class EraseService:
                     done = tx.erasures.call(number, erasure.id)
                 else:
                     done = tx.erasures.report(number, erasure.id)
-                self._record(tx, erasure, done)
+                self.record(tx, erasure, done)
             tx.erasures.erased(erasure.id, target=target, at=self._authority.clock())
 
     def _some_of_subject(self, erasure: Erasure) -> bool:
@@ -171,10 +172,11 @@ class EraseService:
             numbers = tx.erasures.conversations_of(erasure.target, erasure.system, limit=_AT_ONCE)
             for number in numbers:
                 self._refuse(tx.erasures.covering(conversation=number))
-                self._record(tx, erasure, tx.erasures.conversation(number, erasure.id, everything=True))
+                self.record(tx, erasure, tx.erasures.conversation(number, erasure.id, everything=True))
         return bool(numbers)
 
-    def _record(self, tx: Transaction, erasure: Erasure, done: Scrubbed) -> None:
+    def record(self, tx: Transaction, erasure: Erasure, done: Scrubbed) -> None:
+        """Counts what one step destroyed, and says so in the log."""
         tx.erasures.counted(
             erasure.id,
             conversations=int(done.conversation is not None),
@@ -194,11 +196,9 @@ class EraseService:
             raise NotDone(f"Legal hold {holds[0].id} stands in the way; it goes on when that is released.", final=True)
 
     def _target(self, tx: Transaction, what: Erasable, target: str) -> str:
-        target = target.strip()
         if what is Erasable.SUBJECT:
-            if not target or len(target) > 200 or "\x00" in target:
-                raise BadInput("A subject is named by the id that the application sends: 1 to 200 characters.")
-            return target
+            return subject_id(target)
+        target = target.strip()
         number = tx.erasures.report_number(target) if what is Erasable.REPORT else _number(target)
         if number is None:
             raise NotFound(f"There is no {what} {target[:60]!r}.")

@@ -8,15 +8,11 @@ ends; `export.made` then states the SHA-256 of the package's manifest. An export
 from __future__ import annotations
 
 import base64
-import errno
 import heapq
-import os
 import secrets
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -50,16 +46,17 @@ from governance.audit.scope import Coverage, Scope, micros
 from governance.audit.summary import NOTHING as NOTHING
 from governance.audit.summary import Facts, summary
 from governance.audit.tables import COLUMNS, head, row, table_file
+from governance.domain.calls import UNKNOWN_SYSTEM
 from governance.domain.events import EventKind
 from governance.domain.people import Actor, Permission
 from governance.errors import BadInput, Overloaded, Tampered
 from governance.services.authorise import Authority
+from governance.services.evidence.new_file import new_file
 from governance.services.evidence.ports import AuditReader, AuditSnapshot, EvidenceRecords, LeafFilter
 from governance.services.named import unknown
 from governance.services.ports import UnitOfWork
 
 _CHUNK = 500
-_NO_SYSTEM_YET = "unknown"  # what cases and reports say whose call has not come
 # How long an export waits for its own event to be sealed: a long transaction of somebody else holds that up.
 _PATIENCE_SECONDS = 30.0
 _LOOK_SECONDS = 0.05
@@ -127,23 +124,13 @@ class ExportEvidence:
         kept: str = "",
         advance: Advance = lambda _: None,
     ) -> Exported:
-        """Writes a package to `target`: a file without a name first, then given its name, so that there is a whole
-        file or none. Where the file system knows no such files, it has a hidden name meanwhile. What is there already
-        stays: evidence is never written over.
+        """Writes a package to `target`, as `new_file` does: a whole file or none, and evidence is never written over.
 
         Raises `BadInput` when it cannot be written, before anything is logged where that can be known, and `Refused`.
         """
         self._permit(actor, chosen)
-        _refuse_taken(target)
-        folder = target.absolute().parent
-        try:
-            with _begun(folder, target.name) as (file, part):
-                done = self.to_stream(actor, chosen, file, kept=kept, advance=advance, folder=folder)
-                file.flush()
-                os.fsync(file.fileno())
-                _publish(file, part, target)
-        except OSError as error:
-            raise _unwritable(target, error) from None
+        with new_file(target, "package") as file:
+            done = self.to_stream(actor, chosen, file, kept=kept, advance=advance, folder=target.absolute().parent)
         return replace(done, path=target)
 
     def to_stream(
@@ -334,7 +321,7 @@ class ExportEvidence:
             about = facts.records[name]
             file = package.file(record_file(name))
             for (seq, leaf), one in zip(founded, found, strict=True):
-                if one is not None and leaf["system"] == _NO_SYSTEM_YET and "system" in one:
+                if one is not None and leaf["system"] == UNKNOWN_SYSTEM and "system" in one:
                     # It came before its call, whose system the row took later: no event proves that.
                     one = {**one, "system": leaf["system"]}
                 if one is None:
@@ -552,71 +539,6 @@ def _continuity(snapshot: AuditSnapshot, old: Checkpoint | None, new: Checkpoint
         "root": base64.b64encode(old.root).decode(),
         "proof": [base64.b64encode(one).decode() for one in proof],
     }
-
-
-def _refuse_taken(target: Path) -> None:
-    if target.is_dir():
-        raise BadInput(f"{target} is a folder.", advice="Name a file.")
-    if os.path.lexists(target):
-        raise BadInput(f"{target} exists already; evidence is not written over.", advice="Name another file.")
-
-
-@contextmanager
-def _begun(folder: Path, name: str) -> Iterator[tuple[BinaryIO, Path | None]]:
-    """A new file of mode 0600, and its name where it has to have one; such a one is removed at the end."""
-    part: Path | None = None
-    try:
-        handle = os.open(folder, os.O_RDWR | os.O_CLOEXEC | os.O_TMPFILE, 0o600)
-    except (OSError, AttributeError) as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOENT, errno.EACCES, errno.EROFS, errno.ENOTDIR):
-            raise
-        handle, path = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
-        part = Path(path)
-    try:
-        with os.fdopen(handle, "w+b") as file:
-            yield file, part
-    finally:
-        if part is not None:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
-
-
-def _publish(file: BinaryIO, part: Path | None, target: Path) -> None:
-    """Gives the file of `_begun` its name, unless something has it by now. Raises `BadInput` then, else `OSError`."""
-    try:
-        if part is not None:
-            os.link(part, target)
-            return
-        folder = os.open(target.absolute().parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:  # with a folder's descriptor Python follows the link to the file, without one it would link the link
-            os.link(f"/proc/self/fd/{file.fileno()}", target.name, dst_dir_fd=folder)
-        finally:
-            os.close(folder)
-    except FileExistsError:
-        _refuse_taken(target)
-        raise
-    except OSError:
-        # A file system without links: the name is taken first, then the file moved over it, or copied into it.
-        try:
-            handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        except FileExistsError:
-            _refuse_taken(target)
-            raise
-        try:
-            with os.fdopen(handle, "wb") as named:
-                if part is not None:
-                    part.replace(target)
-                else:
-                    file.seek(0)
-                    shutil.copyfileobj(file, named)
-        except OSError:
-            target.unlink()
-            raise
-
-
-def _unwritable(target: Path, error: OSError) -> BadInput:
-    reason = error.strerror or type(error).__name__
-    return BadInput(f"The package cannot be written to {target}: {reason}.", advice="Choose another file or folder.")
 
 
 _README = """\

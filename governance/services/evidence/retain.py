@@ -16,7 +16,7 @@ from governance.domain.privacy import Erasable, ErasureCode, RetentionClass, Ret
 from governance.errors import BadInput, NotFound
 from governance.privacy import retention
 from governance.services.authorise import Authority, identity
-from governance.services.evidence.erase import EraseService, events_of
+from governance.services.evidence.erase import EraseService
 from governance.services.evidence.privacy_ports import Scrubbed, Transaction
 from governance.services.jobs.run import Attempt
 
@@ -154,16 +154,9 @@ class RetentionService:
             done = tx.erasures.report(one, number)
         else:
             done = tx.erasures.conversation(one, number, everything=rule.subject is RetentionClass.LOGS)
-        tx.erasures.counted(
-            number,
-            conversations=int(done.conversation is not None),
-            calls=len(done.calls),
-            reports=len(done.reports),
-        )
         erasure = tx.erasures.get(number)
         assert erasure is not None, "it was added before"
-        for event in events_of(tx, erasure, done, self._authority.clock()):
-            tx.append(event)
+        self._erase.record(tx, erasure, done)
 
     def _append(
         self, tx: Transaction, actor: Actor, system: str, subject: RetentionClass, before: int | None, days: int | None

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 from governance.domain.events import EventKind
 from governance.domain.people import Actor, Permission
-from governance.errors import BadInput, NotFound
+from governance.errors import NotFound
+from governance.privacy.subject import subject_id
 from governance.services.authorise import Authority
+from governance.services.evidence.new_file import new_file
 from governance.services.ports import UnitOfWork
 
 
@@ -32,32 +33,22 @@ class ExportSubject:
         """Writes a JSON file that only its owner may read; how many calls it holds. The event is committed before
         anything is opened, and the file appears whole or not at all. Raises `BadInput` where it is there already,
         `NotFound`, `Denied`."""
-        subject = subject.strip()
-        if not subject or len(subject) > 200 or "\x00" in subject:
-            raise BadInput("A subject is named by the id that the application sends: 1 to 200 characters.")
+        subject = subject_id(subject)
         with self._authority.act(actor) as tx:
             self._authority.demand(actor, Permission.HOLD_AND_ERASE, system=system)
             systems = self._subjects.systems(subject)
             if not systems or (system and system not in systems):
                 raise NotFound("Nothing is held about this subject.")
             tx.append(self._authority.event(EventKind.SUBJECT_EXPORTED, actor, system=system))
-        draft = out.with_name(f".{out.name}.{os.getpid()}")
         count = 0
-        try:
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-                head = {"subject": subject, "made_at": self._authority.clock().isoformat(), "made_by": actor.name}
-                file.write(json.dumps(head)[:-1] + ', "calls": [')
-                for count, one in enumerate(self._subjects.calls(subject, system), 1):
-                    file.write(("," if count > 1 else "") + "\n" + json.dumps(one, ensure_ascii=False))
-                file.write("\n]}\n")
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(draft, out)
-        except FileExistsError:
-            raise BadInput(f"{out} is there already.", advice="Name another file.") from None
-        except OSError as error:
-            raise BadInput(f"{out} cannot be written: {error.strerror}.") from None
-        finally:
-            draft.unlink(missing_ok=True)
+        head = {"subject": subject, "made_at": self._authority.clock().isoformat(), "made_by": actor.name}
+        with new_file(out, "file") as file:
+
+            def write(text: str) -> None:
+                file.write(text.encode("utf-8", "backslashreplace"))
+
+            write(json.dumps(head)[:-1] + ', "calls": [')
+            for count, one in enumerate(self._subjects.calls(subject, system), 1):
+                write(("," if count > 1 else "") + "\n" + json.dumps(one, ensure_ascii=False))
+            write("\n]}\n")
         return count

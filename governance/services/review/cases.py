@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from governance.domain.calls import UNKNOWN_SYSTEM
 from governance.domain.events import Event, EventKind, Json
 from governance.domain.people import Actor, Permission
 from governance.domain.review import Case, CaseKind, ReasonCode, Verdict, VerdictOutcome
@@ -19,7 +20,6 @@ from governance.review.reporting import state_of
 from governance.services.authorise import Authority
 from governance.services.review.opening import _ATTEMPTS
 from governance.services.review.ports import Transaction
-from governance.services.review.reports import UNKNOWN_SYSTEM
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

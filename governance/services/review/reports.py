@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from governance.domain.calls import UNKNOWN_SYSTEM
 from governance.domain.events import EventKind, Json
 from governance.domain.people import SERVICE, Actor, Permission, Scope
 from governance.domain.reports import Report, ReportState
@@ -28,9 +29,6 @@ from governance.review.routing import draft_for_report
 from governance.services.access_log import AccessLog
 from governance.services.authorise import Authority
 from governance.services.review.ports import ReportRecord, Transaction
-
-UNKNOWN_SYSTEM = "unknown"
-"""The system of a report about a trace that nobody has sent yet, by a key that is bound to no system."""
 
 LENGTHS = {"why": 10_000, "claim": 10_000, "correct_source": 2_000, "contact": 300}
 _TRACE = re.compile(r"[0-9a-f]{32}")
