@@ -8,7 +8,7 @@ from datetime import UTC, date, timedelta
 import streamlit as st
 
 from app.policies import tests as policy_tests
-from app.shell import session, words
+from app.shell import session
 from governance.domain.people import Actor, Permission, Systems
 from governance.errors import Refused
 from governance.policy.controls import Framework, catalogue
@@ -88,11 +88,6 @@ def tone(said: str) -> str:
 
 
 def verdicts(one: ControlCoverage) -> str:
-    """'3 of 4 right', or nothing where nobody decided."""
+    """'3 of 4' called a violation, or nothing where nobody decided."""
     hits = one.hits
     return f"{hits.violations} of {hits.verdicts}" if hits.verdicts else ""
-
-
-def reach(one: ControlCoverage) -> str:
-    """Who serves a control that no policy is mapped to."""
-    return words.plain(one.control.means.value)

@@ -4,14 +4,14 @@ A row has a random secret (its salt; for calls, a key derived from the conversat
 gets an opening of its own, and the leaf carries HMAC-SHA-256 of the text under that opening. Whoever is shown text and
 opening can check the leaf; an opening tells nothing about other texts of the row. Once the secret is erased the leaf
 tells nothing about the text.
-
-Standard library only: the offline verifier needs this module.
 """
 
 from __future__ import annotations
 
 import hmac
 import os
+
+from governance.audit.leaf import whole_text
 
 SALT_SIZE = 16
 
@@ -41,4 +41,4 @@ def _bytes(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+        return whole_text(text).encode()

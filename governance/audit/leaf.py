@@ -178,9 +178,14 @@ def _ordered(value: object, where: str) -> Any:
     return str(value)
 
 
+def whole_text(text: str) -> str:
+    """The text as UTF-8 can have it: two surrogates that meet are one character, and others become U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def _whole(value: Any) -> Any:
     if isinstance(value, str):
-        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return whole_text(value)
     if isinstance(value, dict):
         return {key: _whole(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):

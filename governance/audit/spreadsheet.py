@@ -13,7 +13,6 @@ from typing import TypeAlias
 
 Cell: TypeAlias = str | int | None
 
-MIME = "text/csv; charset=utf-8"
 _MARK = "\ufeff"  # without it, spreadsheets read UTF-8 as another encoding
 _STARTS = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 # What a reader skips before it looks for a formula, and what ends a cell early.

@@ -11,8 +11,6 @@ from governance.bootstrap.calls import CallParts
 from governance.bootstrap.jobs import JobParts
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from governance.services.evidence.access import AccessReviewService
     from governance.services.evidence.copies import CopyCheckpoints
     from governance.services.evidence.erase import EraseService

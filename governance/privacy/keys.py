@@ -154,14 +154,9 @@ def secret_of(name: str, given: str, file: Path) -> bytes:
 
     Raises `Misconfigured` that names `name` and never shows the value.
     """
-    if given:
-        return _decode(name, given)
-    try:
-        return _decode(str(file), file.read_text("ascii").strip())
-    except FileNotFoundError:
-        pass
-    except (OSError, UnicodeDecodeError):
-        raise Misconfigured(f"{file} cannot be read.", advice="Check its owner and mode (0600).") from None
+    there = given_secret(name, given, file)
+    if there is not None:
+        return there
     secret = os.urandom(32)
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     try:

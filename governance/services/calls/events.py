@@ -84,8 +84,9 @@ def examined_text(findings: str, redacted: str | None) -> str:
 
 
 def parts_text(captured: int, parts: str) -> str:
-    """What is committed to of a call's content beside its texts: whether there was any, and its parts in order."""
-    return f"{int(captured)}{parts}"
+    """What is committed to of a call's content beside its texts: whether there was any (1 or 0), and its parts in
+    order."""
+    return f"{captured}{parts}"
 
 
 def call_recorded(call: NewCall, number: int, commitment: bytes, at: datetime, state: CallState) -> Event:

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
 from governance.domain.events import EventKind, Json
-from governance.domain.people import Actor, ActorKind, Permission
+from governance.domain.people import Actor, Permission
 from governance.errors import BadInput, Conflict
 from governance.review.notes import clean_note
-from governance.services.authorise import Authority
+from governance.services.authorise import Authority, identity
 from governance.services.evidence.ports import SignedReview, Transaction
 from governance.services.jobs.outbox import Alerts
 from governance.services.jobs.run import Attempt
@@ -95,7 +95,7 @@ class AccessReviewService:
         _, until = self._bounds(month)
         now = self._authority.clock()
         note = self._redact(clean_note(note))
-        by = (f"operator:{actor.name}" if actor.kind is ActorKind.SERVICE else actor.reference)[:120]
+        by = identity(actor)[:120]
         with self._authority.act(actor) as tx:
             self._authority.demand(actor, Permission.REVIEW_ACCESS, subject=f"review:{month}")
             if until > now:

@@ -12,15 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from governance.audit.merkle import verify_consistency
 from governance.audit.note import Checkpoint, Verifier
 from governance.audit.verify import Check, Outcome, Verification
 from governance.domain.events import Json
 from governance.domain.people import Actor, Permission
 from governance.errors import GovernanceError
 from governance.services.authorise import Authority
-from governance.services.evidence.findings import CONTINUITY, Outcomes, failure, keep
-from governance.services.evidence.ports import AuditReader, AuditSnapshot, KeepCopy, KeptCopy, Transaction
+from governance.services.evidence.findings import CONTINUITY, Outcomes, continues, failure, keep
+from governance.services.evidence.ports import AuditReader, KeepCopy, KeptCopy, Transaction
 from governance.services.jobs.outbox import Alerts
 from governance.services.jobs.ports import NotDelivered
 from governance.services.jobs.run import Attempt, NotDone
@@ -88,7 +87,7 @@ class CopyCheckpoints:
             verifier = reader.signer.verifier
             latest = Checkpoint.open(head.checkpoint, verifier)
             copied = ["" if last is None else last.note, _ours(place.latest(), verifier)]
-            broken = [note for note in copied if note and not _continues(snapshot, note, latest)]
+            broken = [note for note in copied if note and not continues(snapshot, note, latest)]
         now = self._authority.clock()
         if broken:
             self._broken(to, broken[-1], latest, attempt)
@@ -161,14 +160,3 @@ def _ours(note: str, verifier: Verifier) -> str:
     except GovernanceError:
         return ""
     return note
-
-
-def _continues(snapshot: AuditSnapshot, note: str, latest: Checkpoint) -> bool:
-    """Whether the log continues a checkpoint of its own that was copied."""
-    try:
-        old = Checkpoint.parse(note.rpartition("\n\n")[0] + "\n")
-        proof = snapshot.consistency(old.size, latest.size) if old.size < latest.size else []
-        verify_consistency(old.size, latest.size, proof, old.root, latest.root)
-    except (GovernanceError, ValueError):
-        return False
-    return True

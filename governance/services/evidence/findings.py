@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from governance.audit.merkle import verify_consistency
-from governance.audit.note import Checkpoint, Verifier
+from governance.audit.note import Checkpoint, Verifier, split
 from governance.audit.verify import Check, Outcome, Verification
 from governance.domain.events import EventKind, Json
-from governance.domain.people import Actor, ActorKind, Permission
+from governance.domain.people import Actor, Permission
 from governance.errors import BadInput, Conflict, GovernanceError, NotFound, Tampered
 from governance.review.notes import clean_note
-from governance.services.authorise import Authority
+from governance.services.authorise import Authority, identity
 from governance.services.evidence.ports import AuditSnapshot, Failure, Finding, Transaction
 
 CONTINUITY = "continuity"
@@ -66,26 +66,34 @@ def failure(check: Check, found: Verification, kept: str) -> Failure:
     # The words of a cut log tell its size, which grows; a checkpoint that is not met is the same failure all the same.
     said = [kept] if outside else [str(check.failures), *check.places]
     fingerprint = hashlib.sha256(json.dumps([check.name, *said]).encode()).hexdigest()
-    size = Checkpoint.parse(kept.rpartition("\n\n")[0] + "\n").size if outside else found.size
+    size = _stated(kept).size if outside else found.size
     detail = check.detail[:_DETAIL]
     return Failure(kind=check.name, fingerprint=fingerprint, detail=detail, size=size, checkpoint=outside)
 
 
 def _continues(snapshot: AuditSnapshot, finding: Finding) -> bool:
     """Whether the log, which has just been verified as a whole, continues the checkpoint that was not met."""
-    head = snapshot.head
     if not finding.checkpoint:
         return True
-    if head is None:
-        return False
+    head = snapshot.head
+    return head is not None and continues(snapshot, finding.checkpoint, _stated(head.checkpoint))
+
+
+def continues(snapshot: AuditSnapshot, note: str, latest: Checkpoint) -> bool:
+    """Whether the log, whose latest checkpoint this is, continues a checkpoint of its own. Signatures are not looked
+    at: whoever asks knows the note."""
     try:
-        old = Checkpoint.parse(finding.checkpoint.rpartition("\n\n")[0] + "\n")
-        new = Checkpoint.parse(head.checkpoint.rpartition("\n\n")[0] + "\n")
-        proof = snapshot.consistency(old.size, new.size) if old.size < new.size else []
-        verify_consistency(old.size, new.size, proof, old.root, new.root)
+        old = _stated(note)
+        proof = snapshot.consistency(old.size, latest.size) if old.size < latest.size else []
+        verify_consistency(old.size, latest.size, proof, old.root, latest.root)
     except (GovernanceError, ValueError):
         return False
     return True
+
+
+def _stated(note: str) -> Checkpoint:
+    """What a note says of a log, whoever signed it."""
+    return Checkpoint.parse(split(note)[0])
 
 
 def keep(tx: Transaction, said: Outcomes, *, at: datetime) -> dict[str, Json]:
@@ -129,7 +137,7 @@ class FindingService:
         if not note:
             raise BadInput("To acknowledge a finding needs a note.", advice="Say what happened, and what was done.")
         now = self._authority.clock()
-        by = f"operator:{actor.name}" if actor.kind is ActorKind.SERVICE else actor.reference
+        by = identity(actor)[:120]
         with self._authority.act(actor) as tx:
             self._authority.demand(actor, Permission.ACKNOWLEDGE_FINDING, subject=f"finding:{number}")
             found = tx.findings.get(number)
@@ -137,9 +145,9 @@ class FindingService:
                 raise NotFound(f"There is no finding {number}.", advice="See: governance audit status.")
             if found.met_at is not None:
                 raise Conflict(f"Finding {number} ended: the log has met the checkpoint again.")
-            if not tx.findings.acknowledge(number, by=by[:120], note=note, at=now):
+            if not tx.findings.acknowledge(number, by=by, note=note, at=now):
                 raise Conflict(f"Finding {number} is acknowledged already.")
             data: dict[str, Json] = {"kind": found.kind, **tx.rows(audit_finding=[number])}
             event = self._authority.event(EventKind.FINDING_ACKNOWLEDGED, actor, f"finding:{number}", data=data)
             tx.append(event)
-        return replace(found, acknowledged_at=now, acknowledged_by=by[:120], note=note)
+        return replace(found, acknowledged_at=now, acknowledged_by=by, note=note)

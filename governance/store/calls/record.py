@@ -561,7 +561,7 @@ def _state(
     opening = conversation.key.opening
     return call_events.CallState(
         revision=revision,
-        parts=commitment(opening(call_events.parts_label(number)), call_events.parts_text(captured, parts)),
+        parts=commitment(opening(call_events.parts_label(number)), call_events.parts_text(int(captured), parts)),
         facts=None if facts is None else commitment(opening(call_events.facts_label(number)), facts),
     )
 

@@ -119,6 +119,11 @@ def _tile_row(tile: Tile) -> tuple[int, int, bytes]:
     return tile.level, tile.number, tile.hashes
 
 
+def _event_row(number: int, place: int, event: Event, at: int, leaf: bytes) -> tuple[Any, ...]:
+    """A row of `audit_event` that has its place; `at` is the event's time in microseconds."""
+    return number, place, at, event.kind.value, event.actor, event.subject, event.system, leaf, None
+
+
 def _upgraded(known: _Known, clock: Clock) -> list[Event]:
     """The event that states what an older log had when its streams began, where it is still to come: the first leaf
     with a number. Nothing in a log that had streams from its beginning."""
@@ -163,17 +168,7 @@ class SqlAuditLog:
         # One writer at a time: the leaf's place is known, and is its id as well (from 1), which keeps the table in
         # the order in which it is written.
         rows = [
-            (
-                place + 1,
-                place,
-                at,
-                event.kind.value,
-                event.actor,
-                event.subject,
-                event.system,
-                leaf,
-                None,
-            )
+            _event_row(place + 1, place, event, at, leaf)
             for place, (event, at, leaf) in enumerate(zip(events, moments, leaves, strict=True), known.edge.size)
         ]
         bulk.insert(connection, t.audit_event, rows)
@@ -292,24 +287,10 @@ class PostgresSealer:
         streams = known.streams.copy()
         leaves = []
         for event in _upgraded(known, self._clock):
-            leaf = leaf_bytes(event, *streams.take(event.system, micros(event.at)))
-            bulk.insert(
-                connection,
-                t.audit_event,
-                [
-                    (
-                        connection.exec_driver_sql("SELECT nextval('audit_event_id')").scalar_one(),
-                        known.edge.size,
-                        micros(event.at),
-                        event.kind.value,
-                        event.actor,
-                        event.subject,
-                        event.system,
-                        leaf,
-                        None,
-                    )
-                ],
-            )
+            at = micros(event.at)
+            leaf = leaf_bytes(event, *streams.take(event.system, at))
+            number = connection.exec_driver_sql("SELECT nextval('audit_event_id')").scalar_one()
+            bulk.insert(connection, t.audit_event, [_event_row(number, known.edge.size, event, at, leaf)])
             leaves.append(leaf)
         first = known.edge.size + len(leaves)
         sealed = [numbered(bytes(row[1]), *streams.take(row[2], row[3])) for row in rows]

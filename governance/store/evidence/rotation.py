@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import sqlalchemy as sa
 
 from governance.errors import Conflict
@@ -45,18 +48,13 @@ class Rotation:
     def some(self, place: tuple[int, int]) -> tuple[tuple[int, int], int, int] | None:
         """From `place` ((0, 0) at first) the next place, how many keys were looked at, how many wrapped anew; None at
         the end."""
-        number, after = place
+        number, _ = place
         if number == len(_TABLES):
             return None
         table = _TABLES[number]
+        c = table.c
         with self._database.write() as tx:
-            c = table.c
-            rows = tx.connection.execute(
-                sa.select(c.id, c.wrapped_key)
-                .where(c.id > after, c.wrapped_key.isnot(None))
-                .order_by(c.id)
-                .limit(AT_ONCE)
-            ).all()
+            rows = _page(tx.connection, place)
             changed = 0
             for row in rows:
                 anew = self._keyring.rewrap(bytes(row.wrapped_key))
@@ -66,7 +64,7 @@ class Rotation:
                         table.update().where(c.id == row.id, c.wrapped_key == row.wrapped_key).values(wrapped_key=anew)
                     )
                     changed += done.rowcount
-        return ((number, rows[-1].id) if rows else (number + 1, 0)), len(rows), changed
+        return _after(place, rows), len(rows), changed
 
     def end(self) -> None:
         """Wraps the secrets anew, and says that the old key is not needed any more."""
@@ -83,17 +81,22 @@ class Rotation:
         """Raises `Conflict` where a key is still wrapped by the old one."""
         place = (0, 0)
         while place[0] < len(_TABLES):
-            table = _TABLES[place[0]]
             with self._database.read() as connection:
-                rows = connection.execute(
-                    sa.select(table.c.id, table.c.wrapped_key)
-                    .where(table.c.id > place[1], table.c.wrapped_key.isnot(None))
-                    .order_by(table.c.id)
-                    .limit(AT_ONCE)
-                ).all()
+                rows = _page(connection, place)
             if any(self._keyring.rewrap(bytes(row.wrapped_key)) is not None for row in rows):
                 raise Conflict(
                     "Keys are still wrapped by the old key-encryption key.",
                     advice="Restart every process, run governance keys rotate again, then finish.",
                 )
-            place = (place[0], rows[-1].id) if rows else (place[0] + 1, 0)
+            place = _after(place, rows)
+
+
+def _page(connection: sa.Connection, place: tuple[int, int]) -> Sequence[Any]:
+    """The next keys of a table: `place` is its number, and the last id that was seen of it."""
+    c = _TABLES[place[0]].c
+    wanted = sa.select(c.id, c.wrapped_key).where(c.id > place[1], c.wrapped_key.isnot(None))
+    return connection.execute(wanted.order_by(c.id).limit(AT_ONCE)).all()
+
+
+def _after(place: tuple[int, int], rows: Sequence[Any]) -> tuple[int, int]:
+    return (place[0], rows[-1].id) if rows else (place[0] + 1, 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import OrderedDict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -18,10 +17,10 @@ from governance.services.calls import events as call_events
 from governance.services.evidence.state import CallRow, DecisionRow
 from governance.store.base import bulk, sealed, stated
 from governance.store.base import tables as t
+from governance.store.calls.opening import CallOpener
 from governance.store.calls.record import FACTS, facts_text
 
 _PAGE = 5_000
-_KEYS = 5_000
 _SEVERITIES = {0: "", **{severity.rank: severity.value for severity in Severity}}
 
 
@@ -65,16 +64,16 @@ class SqlStateTables:
 
     def __init__(self, connection: sa.Connection, key_ring: Callable[[], KeyRing] | None) -> None:
         self._connection = connection
-        self._open = key_ring
-        self._keys: OrderedDict[int, tuple[bytes, ContentKey]] = OrderedDict()
+        self._key_ring = key_ring
 
     @cached_property
-    def _key_ring(self) -> KeyRing | None:
-        return None if self._open is None else self._open()
+    def _opener(self) -> CallOpener | None:
+        """Keeps the keys of recent conversations."""
+        return None if self._key_ring is None else CallOpener(self._key_ring())
 
     @property
     def keyed(self) -> bool:
-        return self._open is not None
+        return self._key_ring is not None
 
     def spool(self) -> StatementSpool:
         return StatementSpool()
@@ -127,10 +126,10 @@ class SqlStateTables:
     def _call(self, row: Any, committed: bool) -> CallRow:
         key = self._key(row.conversation_id, row.wrapped_key) if committed else None
         # Without the conversation's key nothing can have been committed to.
-        facts = parts = None if self._key_ring is None else ""
+        facts = parts = None if self._opener is None else ""
         if key is not None:
             facts = commitment(key.opening(call_events.facts_label(row.id)), _facts(row))
-            text = f"{row.content_captured}{row.parts}"
+            text = call_events.parts_text(row.content_captured, row.parts)
             parts = commitment(key.opening(call_events.parts_label(row.id)), text)
         return CallRow(
             trace=t.as_bytes(row.trace_id).hex(),
@@ -176,7 +175,7 @@ class SqlStateTables:
             if row.sealed is not None and key is not None:
                 bound_to = sealed.examination_of(row.subject_id, str(row.detector_set))
                 shown = sealed.opened(key, t.as_bytes(row.sealed), bound_to) + ("" if shown is None else f"\0{shown}")
-            text = f"{row.findings}\0{'' if shown is None else shown}"
+            text = call_events.examined_text(row.findings, None if shown is None else str(shown))
             label = call_events.text_label(row.subject_id, row.detector_set)
             found[row.subject_id, row.detector_set] = self._committed(key, label, text)
         return found
@@ -186,28 +185,21 @@ class SqlStateTables:
         none either."""
         if key is not None:
             return commitment(key.opening(label), text)
-        return None if self._key_ring is None else commitment(opening(b"", label), text)
+        return None if self._opener is None else commitment(opening(b"", label), text)
 
     def ids(self, table: str) -> Iterator[int]:
-        c = t.metadata.tables[table].c
-        after = -(2**62)
-        while True:
-            page = (
-                self._connection.execute(sa.select(c.id).where(c.id > after).order_by(c.id).limit(_PAGE))
-                .scalars()
-                .all()
-            )
-            yield from page
-            if len(page) < _PAGE:
-                return
-            after = page[-1]
+        return self._ids(t.metadata.tables[table])
 
     def decided_calls(self) -> Iterator[int]:
-        c = t.call.c
+        return self._ids(t.call, t.call.c.status != "recorded")
+
+    def _ids(self, table: sa.Table, where: sa.ColumnElement[bool] | None = None) -> Iterator[int]:
+        wanted = sa.select(table.c.id).order_by(table.c.id).limit(_PAGE)
+        if where is not None:
+            wanted = wanted.where(where)
         after = -(2**62)
-        wanted = sa.select(c.id).where(c.status != "recorded").order_by(c.id).limit(_PAGE)
         while True:
-            page = self._connection.execute(wanted.where(c.id > after)).scalars().all()
+            page = self._connection.execute(wanted.where(table.c.id > after)).scalars().all()
             yield from page
             if len(page) < _PAGE:
                 return
@@ -240,19 +232,12 @@ class SqlStateTables:
             yield number, row.digest, row.policies
 
     def _key(self, conversation: int | None, wrapped: bytes | None) -> ContentKey | None:
-        if self._key_ring is None or conversation is None or wrapped is None:
+        if self._opener is None or conversation is None or wrapped is None:
             return None
-        held = self._keys.get(conversation)
-        if held is not None and held[0] == wrapped:
-            return held[1]
         try:
-            key = self._key_ring.unwrap(t.as_bytes(wrapped))
+            return self._opener.key(conversation, t.as_bytes(wrapped))
         except Misconfigured:  # this one does not fit; others do, or the database would not have been opened
             return None
-        self._keys[conversation] = (wrapped, key)
-        if len(self._keys) > _KEYS:
-            self._keys.popitem(last=False)
-        return key
 
 
 def _facts(row: Any) -> bytes:

@@ -21,7 +21,6 @@ NOTE = (
     "A mapping states which policies are about a control, by the people who wrote the policies. "
     "It does not state that the control is met."
 )
-DECIDES = (PolicyStatus.ENFORCE, PolicyStatus.SHADOW)
 
 
 class GapKind(StrEnum):
